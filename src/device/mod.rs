@@ -1,1 +1,4 @@
-//! 
+//! Where kernels run.
+
+/// Counter-based random words.
+pub mod philox;
