@@ -57,7 +57,8 @@ impl FolderDraft {
             return Err(Error::run(&self.path, "already exists; choose another --out"));
         }
         sync_folder(&draft)?;
-        fs::rename(&draft, &self.path).map_err(|e| Error::io(&self.path, "cannot rename the finished folder", e))?;
+        fs::rename(&draft, &self.path)
+            .map_err(|e| Error::io(&self.path, "cannot rename the finished folder", e))?;
         sync_folder(parent(&self.path))
     }
 }
