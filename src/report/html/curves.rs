@@ -29,9 +29,8 @@ pub(super) fn section(models: &Models) -> String {
         return out;
     }
     format!(
-        "<p class=\"key\"><span class=\"line train\"></span>training loss, with dropout <span class=\"line \
-         val\"></span>validation loss <span class=\"dot\"></span>the epoch whose weights were kept. One line a \
-         split.</p>{out}"
+        "<p class=\"key\"><span class=\"line train\"></span>training loss <span class=\"line val\"></span>validation \
+         loss <span class=\"dot\"></span>its lowest. One line a split.</p>{out}"
     )
 }
 

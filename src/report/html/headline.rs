@@ -19,35 +19,43 @@ fn answer(models: &Models, model: &Model) -> String {
     let label = Escaped(&model.label);
     let endpoint = match model.run.info.endpoint.as_str() {
         "" => String::new(),
-        name => format!(" at predicting <b>{}</b>", Escaped(name)),
+        name => format!("Predicting <b>{}</b>, ", Escaped(name)),
     };
-    let splits = match model.run.splits.len() {
-        1 => "on one split".to_string(),
-        n => format!("in the mean of {n} splits"),
+    let over = match model.run.splits.len() {
+        1 => "R² on one split".to_string(),
+        n => format!("mean R² over {n} splits"),
+    };
+    let (within, across) = (mean(model.run, true), mean(model.run, false));
+    let reach = if within.is_nan() || across.is_nan() {
+        String::new()
+    } else {
+        format!(
+            " In the mean over datasets its R² is {} where it was trained and {} elsewhere.",
+            number::fixed(within, 2),
+            number::fixed(across, 2)
+        )
     };
     let Some(naive) = models.naive_of(model) else {
         return format!(
-            "<p class=\"lead\"><b>{label}</b>{endpoint}: no naive predictor was scored beside it, so the \
-             numbers below stand alone.</p>"
+            "<p class=\"lead\">{endpoint}<b>{label}</b> was scored with no naive predictor beside it, so nothing \
+             here says whether it is any better than one.{reach}</p>"
         );
     };
     let verdict = Verdict::of(model, naive);
     let ((within, of_within), (across, of_across)) = (verdict.tally(true), verdict.tally(false));
     let mut parts = Vec::new();
     if of_within > 0 {
-        parts.push(format!(
-            "on <b>{within} of {of_within}</b> datasets when it is scored where it was trained"
-        ));
+        parts.push(format!("on <b>{within} of {of_within}</b> datasets when scored where it was trained"));
     }
     if of_across > 0 {
         parts.push(format!("on <b>{across} of {of_across}</b> transfers to another dataset"));
     }
-    let (naive_label, parts) = (Escaped(&naive.label), parts.join(" and "));
-    let mut text = format!(
-        "<p class=\"lead\"><b>{label}</b>{endpoint} beats the naive predictor ({naive_label}) {parts} (R², {splits}).</p>"
-    );
-    text.push_str(&lost(&label, &verdict));
-    text
+    format!(
+        "<p class=\"lead\">{endpoint}<b>{label}</b> beats the naive predictor ({}) {} ({over}).{reach}</p>{}",
+        Escaped(&naive.label),
+        parts.join(" and "),
+        lost(&label, &verdict)
+    )
 }
 
 /// Says plainly where the model does not beat the naive predictor.

@@ -45,7 +45,7 @@ impl Heatmap<'_> {
     pub fn draw(&self, cell: impl Fn(usize, usize) -> HeatCell) -> String {
         let class = if self.small { "matrix small" } else { "matrix" };
         let mut out = format!("<figure class=\"{class}\"><figcaption>{}</figcaption>", self.caption);
-        out.push_str("<div class=\"scroll\"><table class=\"heat\"><thead><tr><td class=\"corner\">source ↓ target →</td>");
+        out.push_str("<div class=\"scroll\"><table class=\"heat\"><thead><tr><td class=\"corner\">target →<br>source ↓</td>");
         for target in self.targets {
             out.push_str(&format!("<th scope=\"col\">{}</th>", Escaped(target)));
         }

@@ -15,7 +15,7 @@ pub(super) fn r2(models: &Models) -> String {
     let mut out = String::from(
         "<p>Rows are the dataset trained on, columns the dataset scored. On the diagonal (framed) the test rows \
          of the same dataset are scored; elsewhere every pair of the target. Each cell is the mean over splits ± \
-         the standard deviation.</p>",
+         the standard deviation. Differences between models have their full colour at ±0.3.</p>",
     );
     out.push_str(&legend(
         Scale::SCORE,

@@ -36,7 +36,7 @@ fn page(models: &Models, title: &str) -> String {
     let samples = Samples::read(models);
     let sections = [
         ("matrix", "Source to target", matrices::r2(models)),
-        ("strict", "Without what training has shown", strict::section(models, &samples)),
+        ("strict", "Strict scores", strict::section(models, &samples)),
         ("curves", "Loss curves", curves::section(models)),
         ("scatter", "Predicted against true", scatter::section(models, &samples)),
         ("metrics", "Other metrics", matrices::others(models)),

@@ -77,11 +77,13 @@ fn panel(title: &str, r2: f64, split: u32, sample: &Sample, (low, high): (f64, f
     };
     let size = BINS;
     let mut out = format!(
-        "<figure><figcaption><b>{}</b><span>R² {} · {} pairs</span></figcaption><svg viewBox=\"0 0 {size} \
-         {size}\" role=\"img\" aria-label=\"Predicted against true, {0}, split {split}\">",
+        "<figure><figcaption><b>{}</b><span>R² {} · {} pairs</span></figcaption><svg viewBox=\"-8 -0.5 {} {}\" \
+         role=\"img\" aria-label=\"Predicted against true, {0}, split {split}\">",
         Escaped(title),
         number::fixed(r2, 3),
-        number::count(sample.rows)
+        number::count(sample.rows),
+        size as f64 + 8.5,
+        size as f64 + 5.5
     );
     for wanted in 1..=LEVELS {
         let path = runs(&counts, |count| count > 0 && level(count) == wanted);
@@ -89,8 +91,30 @@ fn panel(title: &str, r2: f64, split: u32, sample: &Sample, (low, high): (f64, f
             out.push_str(&format!("<path class=\"d{wanted}\" d=\"{path}\"/>"));
         }
     }
-    out.push_str(&format!("<path class=\"identity\" d=\"M0 {size}L{size} 0\"/></svg></figure>"));
+    out.push_str(&format!("<path class=\"identity\" d=\"M0 {size}L{size} 0\"/>"));
+    let mut frame = format!("M0 0H{size}V{size}H0z");
+    for tick in ticks(low, high) {
+        let at = (tick - low) / (high - low) * size as f64;
+        let (up, text) = (size as f64 - at, number::short(tick));
+        frame.push_str(&format!("M{at:.2} {size}v-1M0 {up:.2}h1"));
+        out.push_str(&format!(
+            "<text x=\"{at:.2}\" y=\"{}\" text-anchor=\"middle\">{text}</text><text x=\"-1\" y=\"{:.2}\" \
+             text-anchor=\"end\">{text}</text>",
+            size as f64 + 4.0,
+            up + 1.0
+        ));
+    }
+    out.push_str(&format!("<path class=\"frame\" d=\"{frame}\"/></svg></figure>"));
     out
+}
+
+/// Two to five round values within a range.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let rough = (high - low) / 4.0;
+    let unit = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0].into_iter().map(|m| m * unit).find(|s| *s >= rough).unwrap_or(10.0 * unit);
+    let first = (low / step).ceil() as i64;
+    (first..first + 6).map(|i| i as f64 * step).take_while(|v| *v <= high).collect()
 }
 
 /// The bins that `wanted` picks as an SVG path, one rectangle a run along a row.
@@ -121,6 +145,12 @@ mod tests {
         counts[6] = 1;
         counts[BINS] = 1;
         assert_eq!(runs(&counts, |c| c == 1), "M3 0h2v1h-2zM6 0h1v1h-1zM0 1h1v1h-1z");
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(ticks(-0.01, 1.17), [0.0, 0.5, 1.0]);
+        assert_eq!(ticks(-3.0, 9.0), [0.0, 5.0]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Reads the tree of a run, this program's own or another's:
 //!
 //! ```text
-//! RUN/infer/<SRC>-<TGT>/split_<k>/test_scores.json     the only files that must be there
+//! RUN/infer/<SRC>-<TGT>/split_<k>/test_scores.json     the only files that must be there,
+//!                                                       or else test_y_data_predicted.csv
 //! RUN/infer/<SRC>-<TGT>/split_<k>/test_y_data_predicted.csv, strict_scores.json
 //! RUN/models/<SRC>/split_<k>/history.csv
 //! RUN/baseline/<name>/...                               the same again for each rival
@@ -13,6 +14,7 @@ mod names;
 use super::history::{self, Epoch};
 use super::json;
 use super::metric_kind::MetricKind;
+use super::predictions::read_sample;
 use super::run_json::{self, RunInfo};
 use super::runtime::{self, Runtime};
 use super::scores_json::{self, StrictScores};
@@ -174,11 +176,18 @@ fn read_one(dir: &Path) -> Result<Run> {
 fn read_cell(folder: &Path, notes: &mut Vec<String>) -> Result<Cell> {
     let scores = folder.join("test_scores.json");
     let predictions = folder.join("test_y_data_predicted.csv");
-    Ok(Cell {
+    let mut cell = Cell {
         scores: scores.exists().then(|| scores_json::read(&scores)).transpose()?,
         strict: optional(&folder.join("strict_scores.json"), notes, scores_json::read_strict),
         predictions: predictions.exists().then_some(predictions),
-    })
+    };
+    if let (None, Some(table)) = (cell.scores, &cell.predictions) {
+        let points = read_sample(table, None, usize::MAX)?.points;
+        let (truth, predicted): (Vec<f32>, Vec<f32>) = points.into_iter().unzip();
+        cell.scores = Some(Scores::of(&truth, &predicted));
+        notes.push(format!("{} was missing: scored from the predictions beside it.", scores.display()));
+    }
+    Ok(cell)
 }
 
 fn missing(run: &Run) -> Vec<String> {

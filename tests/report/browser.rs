@@ -1,0 +1,70 @@
+use crate::tree;
+use crossrx::report::write;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+
+#[test]
+fn a_browser_shows_every_cell_and_reports_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    tree::write(dir.path());
+    let page = write(dir.path()).unwrap();
+    let Some(browser) = PROGRAMS.into_iter().find(|p| Command::new(p).arg("--version").output().is_ok())
+    else {
+        eprintln!("skipped: none of {} is installed", PROGRAMS.join(", "));
+        return;
+    };
+
+    let broken = dir.path().join("broken.html");
+    fs::write(&broken, "<script>console.error('found')</script>").unwrap();
+    let (_, console) = open(browser, dir.path(), &broken);
+    assert!(console.contains("found"), "errors of a page do not reach this test: {console}");
+
+    let (dom, console) = open(browser, dir.path(), &page);
+    assert!(!console.contains("CONSOLE"), "{console}");
+    for prefix in ["cell-r2", "cell-r2-mean-effects", "cell-best"] {
+        for source in tree::NAMES {
+            for target in tree::NAMES {
+                let cell =
+                    format!("id=\"{prefix}-{source}-{target}\" data-src=\"{source}\" data-trg=\"{target}\"");
+                assert_eq!(dom.matches(&cell).count(), 1, "{cell}");
+            }
+        }
+    }
+    for value in ["0.625", "0.125", "-0.5", "0.75"] {
+        assert!(dom.contains(&format!("data-value=\"{value}\"")), "no cell holds {value}");
+    }
+}
+
+/// The page's document once loaded, and what the browser said meanwhile.
+fn open(browser: &str, dir: &Path, page: &Path) -> (String, String) {
+    let profile = tempfile::tempdir().unwrap();
+    let (dom, console) = (dir.join("dom"), dir.join("console"));
+    let mut child = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(["--dump-dom", "--enable-logging=stderr", "--v=0"])
+        .arg(format!("file://{}", page.display()))
+        .stdout(File::create(&dom).unwrap())
+        .stderr(File::create(&console).unwrap())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+            panic!("{browser} did not end in two minutes");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    assert!(status.success(), "{}", read(&console));
+    (read(&dom), read(&console))
+}
