@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Make the tables and report.html of finished runs.
 ///
-/// Reads any folder laid out as infer/<SOURCE>-<TARGET>/split_<k>/test_scores.json,
+/// Reads any folder laid out as infer/SOURCE-TARGET/split_K/test_scores.json,
 /// written by this program or another, and writes all_scores.csv, the
 /// generalization matrices and one page that opens without a network. Several
 /// folders are set side by side, a model each.
@@ -42,4 +42,34 @@ pub fn run(args: Args) -> Result<()> {
     print!("{}", text::matrix(&Models::of(&runs)));
     println!("report: {}", page.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn several_runs_need_a_folder_for_their_report() {
+        let args = Line::parse_from(["report", "a", "b"]).args;
+        assert!(run(args).unwrap_err().to_string().contains("--out"));
+        assert!(Line::try_parse_from(["report"]).is_err());
+    }
+
+    #[test]
+    fn a_folder_without_a_run_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = Line::parse_from(["report", &dir.path().display().to_string()]).args;
+        let message = run(args).unwrap_err().to_string();
+        assert!(
+            message.contains(&dir.path().display().to_string()) && message.contains("infer/"),
+            "{message}"
+        );
+    }
 }

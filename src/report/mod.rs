@@ -43,7 +43,7 @@ pub fn write(run_dir: &Path) -> Result<PathBuf> {
     write_runs(&[tree::Run::read(run_dir)?], run_dir, None)
 }
 
-/// Like [`write`] for runs already read, side by side, into the folder `out`;
+/// Like [`write()`] for runs already read, side by side, into the folder `out`;
 /// `title` replaces the page's own title.
 pub fn write_runs(runs: &[tree::Run], out: &Path, title: Option<&str>) -> Result<PathBuf> {
     let models = models::Models::of(runs);

@@ -49,7 +49,7 @@ pub fn write(path: &Path, scores: &Scores) -> Result<()> {
     json::write(path, scores)
 }
 
-/// Reads a file that [`write`] or `improvelib` wrote. Other keys are passed
+/// Reads a file that [`write()`] or `improvelib` wrote. Other keys are passed
 /// over and metrics that are absent or null become NaN, but a file with none
 /// of the five is refused.
 pub fn read(path: &Path) -> Result<Scores> {

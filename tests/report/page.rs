@@ -16,7 +16,9 @@ fn the_page_says_what_was_lost_and_what_is_missing() {
         "endpoint = &quot;auc&quot; # &lt;resolved&gt;",
         "id=\"cell-best-A-B-2\"",
         "unseen samples",
-    ] {}
+    ] {
+        assert!(page.contains(said), "the page lacks {said:?}");
+    }
     assert!(!page.contains("http") && !page.contains("<script"), "the page asks for something");
     let best_of_own = page.split("id=\"cell-best-B-2-B-2\"").nth(1).unwrap();
     assert!(

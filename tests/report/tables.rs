@@ -15,7 +15,8 @@ fn every_table_equals_its_golden_file() {
     assert_eq!(files.len(), 23);
     for expected in files {
         let made = dir.path().join(expected.strip_prefix(&golden).unwrap());
-        let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let read =
+            |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert_eq!(read(&made), read(&expected), "{}", made.display());
     }
 }

@@ -14,13 +14,20 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
     };
     let used = |d: &&DatasetSummary| run.sources.contains(&d.name) || run.targets.contains(&d.name);
     let datasets: Vec<&DatasetSummary> = corpus.datasets.iter().filter(used).collect();
-    let mut out = sizes(corpus, &datasets, models, samples);
+    let read = || samples.of.values().next().map_or("", |(_, sample)| sample.endpoint.as_str());
+    let predicted = if run.info.endpoint.is_empty() { read() } else { &run.info.endpoint };
+    let mut out = sizes(corpus, &datasets, predicted, |dataset| histogram(dataset, models, samples));
     out.push_str(&overlaps(corpus, &datasets));
     out.push_str(&features(corpus));
     out
 }
 
-fn sizes(corpus: &StoreSummary, datasets: &[&DatasetSummary], models: &Models, samples: &Samples) -> String {
+fn sizes(
+    corpus: &StoreSummary,
+    datasets: &[&DatasetSummary],
+    predicted: &str,
+    plot: impl Fn(&str) -> Option<String>,
+) -> String {
     let mut out = format!(
         "<p>The store holds {} drugs and {} samples.</p><div class=\"scroll\"><table class=\"plain\"><thead><tr>\
          <th>Dataset</th><th class=\"n\">drugs</th><th class=\"n\">samples</th><th class=\"n\">pairs</th>\
@@ -29,9 +36,9 @@ fn sizes(corpus: &StoreSummary, datasets: &[&DatasetSummary], models: &Models, s
         number::count(corpus.drugs as u64),
         number::count(corpus.samples as u64)
     );
-    let predicted = samples.of.values().next().map_or("", |(_, sample)| sample.endpoint.as_str());
     for dataset in datasets {
-        for (i, endpoint) in dataset.endpoints.iter().enumerate() {
+        let of_interest = dataset.endpoints.iter().filter(|e| e.name == predicted || predicted.is_empty());
+        for (i, endpoint) in of_interest.enumerate() {
             let lead = if i == 0 {
                 format!(
                     "<th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
@@ -43,8 +50,7 @@ fn sizes(corpus: &StoreSummary, datasets: &[&DatasetSummary], models: &Models, s
             } else {
                 "<td colspan=\"4\"></td>".into()
             };
-            let plot =
-                if endpoint.name == predicted { histogram(&dataset.name, models, samples) } else { None };
+            let plot = if endpoint.name == predicted { plot(&dataset.name) } else { None };
             let units = if endpoint.units.is_empty() || endpoint.units == "1" {
                 String::new()
             } else {
@@ -55,8 +61,8 @@ fn sizes(corpus: &StoreSummary, datasets: &[&DatasetSummary], models: &Models, s
                  <td>{}</td></tr>",
                 Escaped(&endpoint.name),
                 number::count(endpoint.measured as u64),
-                number::fixed(endpoint.mean, 3),
-                number::fixed(endpoint.sd, 3),
+                number::fixed(if endpoint.measured > 0 { endpoint.mean } else { f64::NAN }, 3),
+                number::fixed(if endpoint.measured > 1 { endpoint.sd } else { f64::NAN }, 3),
                 plot.unwrap_or_default()
             ));
         }

@@ -43,6 +43,12 @@ fn answer(models: &Models, model: &Model) -> String {
     };
     let verdict = Verdict::of(model, naive);
     let ((within, of_within), (across, of_across)) = (verdict.tally(true), verdict.tally(false));
+    if verdict.duels.is_empty() {
+        return format!(
+            "<p class=\"lead\">{endpoint}<b>{label}</b> and the naive predictor ({}) have no score in common.{reach}</p>",
+            Escaped(&naive.label)
+        );
+    }
     let mut parts = Vec::new();
     if of_within > 0 {
         parts.push(format!("on <b>{within} of {of_within}</b> datasets when scored where it was trained"));

@@ -138,7 +138,7 @@ fn best(model: &Model) -> String {
     let Some(truth) = &model.run.truth else { return String::new() };
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
-        caption: "R² of the <b>best possible</b> predictor (made-up corpus)".into(),
+        caption: "R² of the <b>best possible</b> predictor".into(),
         prefix: "cell-best".into(),
         sources,
         targets,

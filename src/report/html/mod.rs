@@ -1,5 +1,5 @@
 //! `report.html`: one page that needs no network and runs no script. One file
-//! a section; every text that came from a file passes through [`escape`].
+//! a section; every text that came from a file passes through `escape`.
 
 mod colour;
 mod corpus;

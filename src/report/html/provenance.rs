@@ -41,10 +41,11 @@ fn facts(model: &Model) -> String {
     if info.wall_s > 0.0 {
         text("wall time", &number::duration(info.wall_s));
     }
-    let per = [(info.ranks, "ranks"), (info.threads, "threads a rank"), (info.groups, "groups")];
-    let per: Vec<String> =
-        per.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    text("processes", &per.join(", "));
+    let counts = [(info.ranks, "rank"), (info.threads, "thread"), (info.groups, "group")];
+    let counted = counts.iter().filter(|(n, _)| *n > 0);
+    let counted: Vec<String> =
+        counted.map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" })).collect();
+    text("ranks, threads of each, groups", &counted.join(", "));
     text("crossrx", &info.crossrx);
     let versions: Vec<String> =
         info.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();

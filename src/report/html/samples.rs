@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Rows kept of a table of predictions: enough for a smooth density.
-const ROWS: usize = 60_000;
+const ROWS: usize = 40_000;
 
 /// More panels than this are not drawn: only the pairs of a dataset with itself.
 const PANELS: usize = 144;

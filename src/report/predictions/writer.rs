@@ -44,7 +44,7 @@ pub fn write(
     write_blocks(path, &names, endpoint, |table| table.append(&values, truth, predicted))
 }
 
-/// Like [`write`] for a table that is never whole in memory: `fill` appends
+/// Like [`write()`] for a table that is never whole in memory: `fill` appends
 /// its blocks of rows in order. An error from `fill` leaves no file.
 pub fn write_blocks(
     path: &Path,
