@@ -41,11 +41,14 @@ fn facts(model: &Model) -> String {
     if info.wall_s > 0.0 {
         text("wall time", &number::duration(info.wall_s));
     }
-    let counts = [(info.ranks, "rank"), (info.threads, "thread"), (info.groups, "group")];
-    let counted = counts.iter().filter(|(n, _)| *n > 0);
-    let counted: Vec<String> =
-        counted.map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" })).collect();
-    text("ranks, threads of each, groups", &counted.join(", "));
+    let some =
+        |n: usize, one: &str, many: &str| (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many }));
+    let ran_on = [
+        some(info.ranks, "rank", "ranks"),
+        some(info.threads, "thread each", "threads each"),
+        some(info.groups, "group", "groups"),
+    ];
+    text("ran on", &ran_on.into_iter().flatten().collect::<Vec<_>>().join(", "));
     text("crossrx", &info.crossrx);
     let versions: Vec<String> =
         info.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
