@@ -1,1 +1,13 @@
-//! 
+//! Where kernels run. Today the CPU: [`matmul`] multiplies, [`sweep`] walks
+//! rows in parallel with the widest instructions there are, [`threads`] sizes
+//! the pool, [`philox`] gives random bits that depend on counters alone.
+
+mod element;
+mod matmul;
+pub mod philox;
+mod sweep;
+pub mod threads;
+
+pub use element::Element;
+pub use matmul::{MatRef, matmul};
+pub use sweep::{column_sums, sum, sweep_rows, vectorised};
