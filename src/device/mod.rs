@@ -4,8 +4,10 @@
 
 mod element;
 mod matmul;
+/// Random bits that depend on counters alone.
 pub mod philox;
 mod sweep;
+/// How many threads a rank gets.
 pub mod threads;
 
 pub use element::Element;

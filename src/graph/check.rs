@@ -53,7 +53,7 @@ pub fn check_derivative<O: Op + 'static>(check: Check<O>) {
                 space
             }
         };
-        let input = graph.input("input", space, 3);
+        let input = graph.input(space, 3);
         let linear = Linear { bias: false, ..Linear::new(3, columns, Activation::Identity) };
         operands.push(graph.add(&format!("before{i}"), linear, &[input]).unwrap());
         fed.push(input);

@@ -57,7 +57,7 @@ impl Graph {
     }
 
     /// Adds a tensor that is fed from outside.
-    pub fn input(&mut self, name: &str, space: SpaceId, columns: usize) -> NodeId {
+    pub fn input(&mut self, space: SpaceId, columns: usize) -> NodeId {
         self.push(Node {
             shape: Shape { space, columns },
             op: None,
