@@ -25,6 +25,17 @@ pub struct Ports {
     pub truth: NodeId,
 }
 
+impl Ports {
+    /// Capacities of the three spaces, by their numbers.
+    pub fn capacity(&self, pairs: usize, drugs: usize, samples: usize) -> [usize; 3] {
+        let mut capacity = [0; 3];
+        capacity[self.pairs.0] = pairs;
+        capacity[self.drugs.0] = drugs;
+        capacity[self.samples.0] = samples;
+        capacity
+    }
+}
+
 /// Pairs as a network sees them: doses and truths scaled.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Examples {

@@ -25,6 +25,11 @@ impl Lanes {
         Ok(Self { rows, lanes, steps: rows.div_ceil(lanes).div_ceil(batch / lanes) })
     }
 
+    /// Training pairs in all.
+    pub fn total(&self) -> usize {
+        self.rows
+    }
+
     /// Number of lanes.
     pub fn count(&self) -> usize {
         self.lanes

@@ -9,5 +9,5 @@ mod lanes;
 mod shuffle;
 
 pub use assemble::{Assembler, Examples, Ports};
-pub use lanes::Lanes;
+pub use lanes::{Lanes, part};
 pub use shuffle::shuffle;

@@ -27,8 +27,8 @@ pub struct Parameters<T> {
     values: Vec<T>,
 }
 
-/// Parameters start on a cache line.
-const ALIGNMENT: usize = 16;
+/// Parameters start at multiples of this many values, a cache line of `f32`.
+const CELL: usize = 16;
 
 fn layout(graph: &Graph) -> Arc<[Parameter]> {
     let mut offset = 0;
@@ -41,7 +41,7 @@ fn layout(graph: &Graph) -> Arc<[Parameter]> {
             range: offset..offset + length,
             decay: spec.decay,
         });
-        offset += length.next_multiple_of(ALIGNMENT);
+        offset += length.next_multiple_of(CELL);
     }
     places.reverse();
     places.into()
@@ -51,7 +51,7 @@ impl<T: Element> Parameters<T> {
     /// A buffer of zeros for the parameters of `graph`.
     pub fn zeros(graph: &Graph) -> Self {
         let layout = layout(graph);
-        let length = layout.iter().map(|p| p.range.end.next_multiple_of(ALIGNMENT)).max().unwrap_or(0);
+        let length = layout.iter().map(|p| p.range.end.next_multiple_of(CELL)).max().unwrap_or(0);
         Self { layout, values: vec![T::zero(); length] }
     }
 
@@ -86,6 +86,20 @@ impl<T: Element> Parameters<T> {
     pub fn layout(&self) -> &[Parameter] {
         &self.layout
     }
+
+    /// One number for every [`Self::CELL`] values: what `of` gives for the
+    /// parameter they belong to.
+    pub fn by_cell(&self, of: impl Fn(&Parameter) -> f32) -> Vec<f32> {
+        let mut cells = vec![0.0; self.values.len() / CELL];
+        for parameter in self.layout.iter() {
+            cells[parameter.range.start / CELL..parameter.range.end.div_ceil(CELL)].fill(of(parameter));
+        }
+        cells
+    }
+
+    /// Values that always belong to one parameter: every parameter starts at a
+    /// multiple of this many.
+    pub const CELL: usize = CELL;
 
     /// All values, with zeros between parameters.
     pub fn values(&self) -> &[T] {
