@@ -31,8 +31,7 @@ has_hdf5() {
     for include in $(pkg-config --cflags-only-I hdf5 2>/dev/null | sed 's/-I//g' || true); do
         any_file "$include/H5pubconf*.h" && return
     done
-    any_file "/usr/include/hdf5/serial/H5pubconf.h" && any_file "/usr/lib/x86_64-linux-gnu/hdf5/serial/libhdf5.so" ||
-        any_file "/usr/include/H5pubconf*.h"
+    any_file "/usr/include/H5pubconf*.h" || [ -e /usr/lib/x86_64-linux-gnu/hdf5/serial/libhdf5.so ]
 }
 has_libclang() {
     local directory library_path=${LD_LIBRARY_PATH:-}
@@ -66,33 +65,35 @@ find_missing() {
     fi
 }
 
-#                apt                          dnf                      Spack         module
-names_compiler=("gcc libc6-dev"              "gcc glibc-devel"        "gcc"         "gcc")
-names_hdf5=(    "libhdf5-dev pkg-config"     "hdf5-devel"             "hdf5~mpi"    "hdf5")
-names_mpi=(     "openmpi-bin libopenmpi-dev" "openmpi openmpi-devel"  "openmpi"     "openmpi")
-names_libclang=("libclang-dev"               "clang-devel"            "llvm+clang"  "llvm")
-names_python=(  "python3 python3-venv"       "python3"                "python"      "python")
-names_h5dump=(  "hdf5-tools"                 "hdf5"                   "hdf5~mpi"    "hdf5")
-names_chromium=("chromium"                   "chromium"               "-"           "-")
+# row THING: its names for apt | dnf | Spack | environment modules; - where there is none.
+row() {
+    case $1 in
+        compiler) echo "gcc libc6-dev              |gcc glibc-devel      |gcc       |gcc" ;;
+        hdf5)     echo "libhdf5-dev pkg-config     |hdf5-devel           |hdf5~mpi  |hdf5" ;;
+        mpi)      echo "openmpi-bin libopenmpi-dev |openmpi openmpi-devel|openmpi   |openmpi" ;;
+        libclang) echo "libclang-dev               |clang-devel          |llvm+clang|llvm" ;;
+        python)   echo "python3 python3-venv       |python3              |python    |python" ;;
+        h5dump)   echo "hdf5-tools                 |hdf5                 |hdf5~mpi  |hdf5" ;;
+        chromium) echo "$apt_chromium              |chromium             |-         |-" ;;
+    esac
+}
+apt_chromium=chromium
 
-# names COLUMN: what the missing things are called there.
+# names COLUMN: what the missing things are called there, on one line.
 names() {
-    local key column=$1 all=()
-    for key in "${missing[@]}"; do
-        local -n row="names_$key"
-        [ "${row[column]}" = - ] || all+=("${row[column]}")
-    done
-    echo "${all[*]}"
+    local thing
+    for thing in "${missing[@]}"; do row "$thing"; done | cut -d '|' -f "$1" | tr -s ' ' '\n' |
+        awk 'NF && $1 != "-" && !seen[$1]++ { printf "%s%s", gap, $1; gap = " " }'
 }
 
 explain() {
     {
         echo "missing: ${missing[*]}"
-        echo "  apt:     sudo apt-get install $(names 0)"
-        echo "  dnf:     sudo dnf install $(names 1)    # on RHEL and its kin with EPEL and CRB enabled"
+        echo "  apt:     sudo apt-get install $(names 1)"
+        echo "  dnf:     sudo dnf install $(names 2)    # on RHEL and its kin with EPEL and CRB enabled"
         [[ " ${missing[*]} " != *" mpi "* ]] || echo "           module load mpi/openmpi-x86_64"
-        [ -z "$(names 2)" ] || echo "  Spack:   spack install $(names 2) && spack load $(names 2)"
-        [ -z "$(names 3)" ] || echo "  modules: module load $(names 3)    # names differ between sites: module avail"
+        [ -z "$(names 3)" ] || echo "  Spack:   spack install $(names 3) && spack load $(names 3)"
+        [ -z "$(names 4)" ] || echo "  modules: module load $(names 4)    # names differ between sites: module avail"
         if [[ " ${missing[*]} " == *" hdf5 "* ]]; then
             echo "An HDF5 elsewhere: export HDF5_DIR=PREFIX, which holds include/H5pubconf.h and lib/libhdf5.so"
             if on_path h5cc && [[ "$(h5cc -showconfig 2>/dev/null)" =~ "Installation point: "([^$'\n']+) ]]; then
@@ -112,10 +113,10 @@ explain() {
 install_with_apt() {
     apt-get update -q
     # Ubuntu has Chromium as a snap only, which containers cannot run.
-    apt-cache show chromium >/dev/null 2>&1 || names_chromium[0]=-
-    echo "installing: $(names 0)"
+    apt-cache show chromium >/dev/null 2>&1 || apt_chromium=-
+    echo "installing: $(names 1)"
     # shellcheck disable=SC2046 # one word a package
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(names 0)
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(names 1)
 }
 
 find_missing
