@@ -57,7 +57,8 @@ impl FolderDraft {
             return Err(Error::run(&self.path, "already exists; choose another --out"));
         }
         sync_folder(&draft)?;
-        fs::rename(&draft, &self.path).map_err(|e| Error::io(&self.path, "cannot rename the finished folder", e))?;
+        fs::rename(&draft, &self.path)
+            .map_err(|e| Error::io(&self.path, "cannot rename the finished folder", e))?;
         sync_folder(parent(&self.path))
     }
 }
@@ -71,7 +72,24 @@ impl Drop for FolderDraft {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// Syncs a finished temporary file and renames it to `path`, which must lie in
+/// the same folder. A failure removes the temporary file.
+pub fn publish(draft: tempfile::TempPath, path: &Path) -> Result<()> {
+    let failed = |e| Error::io(path, "cannot write", e);
+    let file = File::open(&draft).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    // Temporary files are private to their owner; results are for the group too.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
+    }
+    draft.persist(path).map_err(|e| failed(e.error))?;
+    sync_folder(parent(path))
+}
+
+/// The folder that `path` lies in.
+pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

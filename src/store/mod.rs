@@ -19,20 +19,32 @@
 //!     best_r2                         f64 [datasets, datasets], source by target
 //! ```
 
+mod array;
+mod feature_writer;
+mod names;
+mod pair_writer;
+mod pairs;
 mod reader;
+mod split_rows;
+mod strings;
 mod summary;
 mod verify;
 mod writer;
 
+pub use feature_writer::FeatureWriter;
+pub use pair_writer::DatasetWriter;
 pub use reader::Store;
 pub use summary::{DatasetSummary, EndpointSummary, FeatureSummary, Overlap, StoreSummary};
 pub use verify::{VerifyReport, verify};
-pub use writer::{DatasetWriter, FeatureWriter, StoreWriter};
+pub use writer::StoreWriter;
 
 use serde::{Deserialize, Serialize};
 
 /// The layout written by this program and the only one it reads.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// Attribute `format` of the root: what makes an HDF5 file a store.
+const FORMAT: &str = "crossrx store";
 
 /// The two things that a pair joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

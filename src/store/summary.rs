@@ -1,0 +1,272 @@
+use super::{DatasetInfo, Encoding, Entity, Provenance, Store, array};
+use crate::Result;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a store holds, in numbers: the content of `crossrx inspect`, saved
+/// beside every study for its report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoreSummary {
+    /// Who wrote it, when, and how.
+    pub provenance: Provenance,
+    /// Number of drugs.
+    pub drugs: usize,
+    /// Number of samples.
+    pub samples: usize,
+    /// One entry a dataset.
+    pub datasets: Vec<DatasetSummary>,
+    /// One entry a feature table, drugs first.
+    pub features: Vec<FeatureSummary>,
+    /// One entry for each two datasets.
+    pub overlaps: Vec<Overlap>,
+}
+
+/// The size and endpoints of one dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetSummary {
+    /// Name.
+    pub name: String,
+    /// Drugs that occur in its pairs.
+    pub drugs: usize,
+    /// Samples that occur in its pairs.
+    pub samples: usize,
+    /// Pairs.
+    pub pairs: usize,
+    /// Lowest and highest dose, log10 molar.
+    pub dose: Option<(f64, f64)>,
+    /// One entry an endpoint.
+    pub endpoints: Vec<EndpointSummary>,
+    /// Numbers of the imported splits.
+    pub splits: Vec<u32>,
+}
+
+/// The distribution of one endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointSummary {
+    /// Name.
+    pub name: String,
+    /// Unit, "1" for none.
+    pub units: String,
+    /// Pairs that have a value.
+    pub measured: usize,
+    /// Mean of those; 0 where there are none.
+    pub mean: f64,
+    /// Their standard deviation (n - 1); 0 where there are fewer than two.
+    pub sd: f64,
+}
+
+/// The shape of one feature table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeatureSummary {
+    /// Drug or sample.
+    pub entity: Entity,
+    /// Name.
+    pub name: String,
+    /// How values are kept.
+    pub encoding: Encoding,
+    /// Entities that have a row.
+    pub rows: usize,
+    /// Values a row.
+    pub columns: usize,
+    /// Unit, "1" for none.
+    pub units: String,
+}
+
+/// What two datasets share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// First dataset.
+    pub a: String,
+    /// Second dataset.
+    pub b: String,
+    /// Drugs in pairs of both.
+    pub drugs: usize,
+    /// Samples in pairs of both.
+    pub samples: usize,
+}
+
+impl StoreSummary {
+    /// Streams every pair of `store` once an endpoint; memory is one block of
+    /// pairs and one bit an entity and dataset.
+    pub fn of(store: &Store) -> Result<StoreSummary> {
+        let mut datasets = Vec::new();
+        let mut present = Vec::new();
+        for info in store.datasets() {
+            let (summary, seen) = summarise(store, info)?;
+            datasets.push(summary);
+            present.push(seen);
+        }
+        let both = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|&(&a, &b)| a && b).count();
+        let mut overlaps = Vec::new();
+        for (i, a) in present.iter().enumerate() {
+            for (j, b) in present.iter().enumerate().skip(i + 1) {
+                overlaps.push(Overlap {
+                    a: datasets[i].name.clone(),
+                    b: datasets[j].name.clone(),
+                    drugs: both(&a[0], &b[0]),
+                    samples: both(&a[1], &b[1]),
+                });
+            }
+        }
+        let features = Entity::ALL.iter().flat_map(|&e| store.features(e)).map(|f| FeatureSummary {
+            entity: f.entity,
+            name: f.name.clone(),
+            encoding: f.encoding,
+            rows: f.rows,
+            columns: f.columns,
+            units: f.units.clone(),
+        });
+        Ok(StoreSummary {
+            provenance: store.provenance().clone(),
+            drugs: store.count(Entity::Drug),
+            samples: store.count(Entity::Sample),
+            datasets,
+            features: features.collect(),
+            overlaps,
+        })
+    }
+}
+
+fn summarise(store: &Store, info: &DatasetInfo) -> Result<(DatasetSummary, [Vec<bool>; 2])> {
+    let mut seen = Entity::ALL.map(|e| vec![false; store.count(e)]);
+    let mut dose: Option<(f64, f64)> = None;
+    let mut endpoints = Vec::new();
+    for (k, (name, units)) in info.endpoints.iter().enumerate() {
+        let mut moments = Moments::default();
+        for start in (0..info.pairs).step_by(array::BLOCK_PAIRS) {
+            let rows = start..info.pairs.min(start + array::BLOCK_PAIRS);
+            if k > 0 {
+                moments.add(&store.endpoint_values(&info.name, name, rows)?);
+                continue;
+            }
+            let pairs = store.pairs(&info.name, name, rows)?;
+            moments.add(&pairs.value);
+            pairs.drug.iter().for_each(|&d| seen[0][d as usize] = true);
+            pairs.sample.iter().for_each(|&s| seen[1][s as usize] = true);
+            for d in pairs.dose.iter().map(|&d| f64::from(d)) {
+                dose = Some(dose.map_or((d, d), |(low, high)| (low.min(d), high.max(d))));
+            }
+        }
+        let (name, units) = (name.clone(), units.clone());
+        endpoints.push(EndpointSummary {
+            name,
+            units,
+            measured: moments.n as usize,
+            mean: moments.mean,
+            sd: moments.sd(),
+        });
+    }
+    let distinct = |seen: &[bool]| seen.iter().filter(|&&s| s).count();
+    let summary = DatasetSummary {
+        name: info.name.clone(),
+        drugs: distinct(&seen[0]),
+        samples: distinct(&seen[1]),
+        pairs: info.pairs,
+        dose,
+        endpoints,
+        splits: info.splits.clone(),
+    };
+    Ok((summary, seen))
+}
+
+/// Mean and spread of a stream, by blocks (Chan, Golub and LeVeque 1979).
+#[derive(Default)]
+struct Moments {
+    n: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, values: &[f32]) {
+        let known = || values.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v));
+        let n = known().count() as f64;
+        if n == 0.0 {
+            return;
+        }
+        let mean = known().sum::<f64>() / n;
+        let squares: f64 = known().map(|v| (v - mean).powi(2)).sum();
+        let shift = mean - self.mean;
+        let total = self.n + n;
+        self.squares += squares + shift * shift * self.n * n / total;
+        self.mean += shift * n / total;
+        self.n = total;
+    }
+
+    fn sd(&self) -> f64 {
+        if self.n < 2.0 { 0.0 } else { (self.squares / (self.n - 1.0)).sqrt() }
+    }
+}
+
+impl fmt::Display for StoreSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let p = &self.provenance;
+        writeln!(f, "schema {} by {}, {}", p.schema_version, p.program, p.created)?;
+        for command in p.command.lines() {
+            writeln!(f, "  {command}")?;
+        }
+        writeln!(f, "\n{} drugs, {} samples\n", self.drugs, self.samples)?;
+        writeln!(
+            f,
+            "{:<20} {:>8} {:>8} {:>12}  splits  dose (log10 M)",
+            "dataset", "drugs", "samples", "pairs"
+        )?;
+        for d in &self.datasets {
+            let dose = d.dose.map_or("-".into(), |(low, high)| format!("{low:.2} to {high:.2}"));
+            writeln!(
+                f,
+                "{:<20} {:>8} {:>8} {:>12}  {:>6}  {dose}",
+                d.name,
+                d.drugs,
+                d.samples,
+                d.pairs,
+                d.splits.len()
+            )?;
+        }
+        let (endpoint, measured) = ("endpoint", "measured");
+        writeln!(f, "\n{:<20} {endpoint:<12} {measured:>12} {:>10} {:>10}  units", "dataset", "mean", "sd")?;
+        for d in &self.datasets {
+            for e in &d.endpoints {
+                writeln!(
+                    f,
+                    "{:<20} {:<12} {:>12} {:>10.4} {:>10.4}  {}",
+                    d.name, e.name, e.measured, e.mean, e.sd, e.units
+                )?;
+            }
+        }
+        let (rows, columns) = ("rows", "columns");
+        writeln!(f, "\n{:<20} {:<8} {rows:>8} {columns:>8}  kept  units", "feature", "of")?;
+        for t in &self.features {
+            let kept = match t.encoding {
+                Encoding::F32 => "f32",
+                Encoding::Bits => "bits",
+            };
+            let entity = t.entity.name();
+            writeln!(f, "{:<20} {entity:<8} {:>8} {:>8}  {kept:<4}  {}", t.name, t.rows, t.columns, t.units)?;
+        }
+        if !self.overlaps.is_empty() {
+            writeln!(f, "\n{:<41} {:>8} {:>8}", "shared by", "drugs", "samples")?;
+        }
+        for o in &self.overlaps {
+            writeln!(f, "{:<20} {:<20} {:>8} {:>8}", o.a, o.b, o.drugs, o.samples)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moments;
+
+    #[test]
+    fn moments_of_blocks_are_those_of_the_whole() {
+        let values: Vec<f32> = (0..1000).map(|i| 100.0 + ((i * 37) % 101) as f32).collect();
+        let mut blocks = Moments::default();
+        values.chunks(17).for_each(|b| blocks.add(b));
+        blocks.add(&[f32::NAN]);
+        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / 1000.0;
+        let sd = (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / 999.0).sqrt();
+        assert_eq!(blocks.n, 1000.0);
+        assert!((blocks.mean - mean).abs() < 1e-10 && (blocks.sd() - sd).abs() < 1e-10);
+    }
+}

@@ -1,0 +1,290 @@
+use super::reader::{feature_place, one_of, read_provenance};
+use super::{DatasetWriter, Entity, FORMAT, FeatureInfo, FeatureWriter, SCHEMA_VERSION, SplitRows, Store};
+use super::{array, names, strings};
+use crate::{Error, Result, atomic};
+use hdf5::File;
+use ndarray::ArrayView2;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Writes a store into a temporary file beside its final path; nothing stands
+/// under the final name until [`StoreWriter::finish`], and dropping the writer
+/// removes the temporary file.
+pub struct StoreWriter {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    draft: tempfile::TempPath,
+    ids: [Vec<String>; 2],
+    /// Pairs of the datasets written or found.
+    pub(super) pairs: Vec<(String, usize)>,
+    /// What was begun and not finished.
+    pub(super) open_part: Option<String>,
+}
+
+impl StoreWriter {
+    /// Begins a store for `path`, replacing one that is there when finished.
+    /// `command` is the command line, kept as provenance.
+    pub fn create(path: &Path, command: &str) -> Result<StoreWriter> {
+        hdf5::silence_errors(true);
+        let draft = draft_path(path)?;
+        let writer = StoreWriter::over(path, draft, |draft| writing_options().create(draft))?;
+        let root = || {
+            let file = &writer.file;
+            strings::write_attr(file, "format", FORMAT)?;
+            file.new_attr::<u32>().create("schema_version")?.write_scalar(&SCHEMA_VERSION)?;
+            strings::write_attr(file, "program", concat!("crossrx ", env!("CARGO_PKG_VERSION")))?;
+            strings::write_attr(file, "command", command)?;
+            strings::write_attr(file, "created", &utc_now())?;
+            for entity in Entity::ALL {
+                let group = file.create_group(entity.plural())?;
+                group.create_group("text")?;
+                strings::write(&group, "id", &[])?;
+            }
+            file.create_group("features")?;
+            for entity in Entity::ALL {
+                file.create_group(&format!("features/{}", entity.name()))?;
+            }
+            file.create_group("datasets").map(|_| ())
+        };
+        root().map_err(|e| writer.fault("/", e))?;
+        Ok(writer)
+    }
+
+    /// Copies the store at `path` aside to add to it; the old one stays as it
+    /// is until [`StoreWriter::finish`]. `command` is appended to the provenance.
+    pub fn amend(path: &Path, command: &str) -> Result<StoreWriter> {
+        let old = Store::open(path)?;
+        let ids = [old.ids(Entity::Drug)?, old.ids(Entity::Sample)?];
+        let pairs = old.datasets().iter().map(|d| (d.name.clone(), d.pairs)).collect();
+        drop(old);
+        let draft = draft_path(path)?;
+        std::fs::copy(path, &draft).map_err(|e| Error::io(path, "cannot copy the store", e))?;
+        let mut writer = StoreWriter::over(path, draft, |draft| writing_options().open_rw(draft))?;
+        let log = || {
+            let commands = read_provenance(&writer.file)?.command;
+            strings::write_attr(&writer.file, "command", &format!("{commands}\n{command}"))
+        };
+        log().map_err(|e| writer.fault("/", e))?;
+        writer.ids = ids;
+        writer.pairs = pairs;
+        Ok(writer)
+    }
+
+    fn over(
+        path: &Path,
+        draft: tempfile::TempPath,
+        open: impl FnOnce(&Path) -> hdf5::Result<File>,
+    ) -> Result<StoreWriter> {
+        let file =
+            open(&draft).map_err(|e| Error::store(path, "/", format!("cannot begin to write: {e}")))?;
+        let ids = [Vec::new(), Vec::new()];
+        Ok(StoreWriter { file, path: path.into(), draft, ids, pairs: Vec::new(), open_part: None })
+    }
+
+    /// The ids written or found so far, by index.
+    pub fn ids(&self, entity: Entity) -> &[String] {
+        &self.ids[entity as usize]
+    }
+
+    /// Appends drugs or samples; those there already keep their indices, and
+    /// their text columns are empty for the new ones. Refuses an id that is
+    /// empty or there already, naming it.
+    pub fn entities(&mut self, entity: Entity, ids: &[String]) -> Result<()> {
+        let place = format!("/{}/id", entity.plural());
+        let mut all = self.ids[entity as usize].clone();
+        all.extend_from_slice(ids);
+        let mut seen = HashSet::with_capacity(all.len());
+        if let Some(twice) = all.iter().find(|id| !seen.insert(id.as_str())) {
+            return Err(self.fault(place, format!("the {} {twice:?} is there twice", entity.name())));
+        }
+        if seen.contains("") || u32::try_from(all.len()).is_err() {
+            return Err(self.fault(place, "an id is empty, or there are too many"));
+        }
+        let write = || {
+            let group = self.file.group(entity.plural())?;
+            group.unlink("id")?;
+            strings::write(&group, "id", &all)?;
+            let text = group.group("text")?;
+            for column in text.member_names()? {
+                let mut values = strings::read(&text, &column)?;
+                values.resize(all.len(), String::new());
+                text.unlink(&column)?;
+                strings::write(&text, &column, &values)?;
+            }
+            Ok(())
+        };
+        write().map_err(|e: hdf5::Error| self.fault(place, e))?;
+        self.ids[entity as usize] = all;
+        Ok(())
+    }
+
+    /// Adds a text column of drugs or samples, one string an entity by index.
+    pub fn text(&mut self, entity: Entity, column: &str, values: &[String]) -> Result<()> {
+        let place = format!("/{}/text/{column}", entity.plural());
+        let count = self.ids(entity).len();
+        if values.len() != count {
+            return Err(
+                self.fault(place, format!("{} strings for {count} {}", values.len(), entity.plural()))
+            );
+        }
+        let group = format!("{}/text", entity.plural());
+        self.free_name(&group, column)?;
+        let write = || strings::write(&self.file.group(&group)?, column, values);
+        write().map_err(|e| self.fault(place, e))
+    }
+
+    /// Begins a feature table of `info.rows` rows. `names` are the distinct
+    /// names of its `info.columns` columns, `entity` the index of each row.
+    pub fn feature(
+        &mut self,
+        info: FeatureInfo,
+        names: &[String],
+        entity: &[u32],
+    ) -> Result<FeatureWriter<'_>> {
+        let place = feature_place(info.entity, &info.name);
+        if names.len() != info.columns || info.columns == 0 || entity.len() != info.rows {
+            let what = format!(
+                "{} names for {} columns, {} indices for {} rows",
+                names.len(),
+                info.columns,
+                entity.len(),
+                info.rows
+            );
+            return Err(self.fault(place, what));
+        }
+        let mut seen = HashSet::with_capacity(names.len());
+        if let Some(twice) = names.iter().find(|n| !seen.insert(n.as_str())) {
+            return Err(self.fault(place, format!("the column {twice:?} is there twice")));
+        }
+        let ids = self.ids(info.entity);
+        let mut taken = vec![false; ids.len()];
+        for &index in entity {
+            match taken.get_mut(index as usize) {
+                Some(free) if !*free => *free = true,
+                Some(_) => {
+                    let what = format!("the {} {:?} has two rows", info.entity.name(), ids[index as usize]);
+                    return Err(self.fault(place, what));
+                }
+                None => return Err(self.fault(place, format!("index {index} of {} ids", ids.len()))),
+            }
+        }
+        self.free_name(&format!("features/{}", info.entity.name()), &info.name)?;
+        FeatureWriter::begin(self, info, names, entity)
+    }
+
+    /// Begins a dataset. `endpoints` are names with units, `labels` the names
+    /// of its text columns, `columns` the header of the table it came from.
+    pub fn dataset(
+        &mut self,
+        name: &str,
+        endpoints: &[(String, String)],
+        dose: bool,
+        labels: &[String],
+        columns: &[String],
+    ) -> Result<DatasetWriter<'_>> {
+        self.free_name("datasets", name)?;
+        for part in endpoints.iter().map(|(name, _)| name).chain(labels) {
+            if let Some(fault) = names::fault(part) {
+                return Err(self.fault(format!("/datasets/{name}"), fault));
+            }
+        }
+        if endpoints.is_empty() {
+            return Err(self.fault(format!("/datasets/{name}"), "has no endpoint"));
+        }
+        DatasetWriter::begin(self, name, endpoints, dose, labels, columns)
+    }
+
+    /// Adds split `k` of a finished dataset, checked as [`SplitRows::check`] says.
+    pub fn split(&mut self, dataset: &str, k: u32, rows: &SplitRows) -> Result<()> {
+        let place = format!("/datasets/{dataset}/split/{k}");
+        let Some((_, pairs)) = self.pairs.iter().find(|(name, _)| name == dataset) else {
+            let there = one_of(self.pairs.iter().map(|(name, _)| name));
+            return Err(self.fault("/datasets", format!("has no dataset {dataset:?}; there is {there}")));
+        };
+        rows.check(*pairs).map_err(|e| self.fault(&place, e))?;
+        let write = || {
+            let group = self.file.group(&format!("datasets/{dataset}/split"))?;
+            let group = group.create_group(&k.to_string())?;
+            rows.parts().into_iter().try_for_each(|(part, rows)| array::write(&group, part, rows))
+        };
+        write().map_err(|e| self.fault(place, e))
+    }
+
+    /// Adds the best possible R2 of each source (row) and target (column),
+    /// known for made-up corpora; `order` names the datasets.
+    pub fn best_r2(&mut self, order: &[String], r2: ArrayView2<f64>) -> Result<()> {
+        let n = order.len();
+        if r2.dim() != (n, n) || n == 0 {
+            return Err(self.fault("/truth", format!("shape {:?} for {n} datasets", r2.dim())));
+        }
+        let write = || {
+            let group = self.file.create_group("truth")?;
+            strings::write_attr_list(&group, "order", order)?;
+            let file = array::create::<f64>(&group, "best_r2", &[n, n], &[n, n])?;
+            file.write(r2.as_standard_layout().view())
+        };
+        write().map_err(|e: hdf5::Error| self.fault("/truth", e))
+    }
+
+    /// Flushes and syncs the file and gives it its final name.
+    pub fn finish(self) -> Result<()> {
+        if let Some(part) = &self.open_part {
+            return Err(self.fault(part.clone(), "was begun and not finished"));
+        }
+        let StoreWriter { file, path, draft, .. } = self;
+        let closed = file.flush().and_then(|()| file.close());
+        closed.map_err(|e| Error::store(&path, "/", format!("cannot write: {e}")))?;
+        atomic::publish(draft, &path)
+    }
+
+    pub(super) fn fault(&self, place: impl Into<String>, what: impl ToString) -> Error {
+        Error::store(&self.path, place, what.to_string())
+    }
+
+    /// Checks that `name` can be and is not yet a member of `group`.
+    fn free_name(&self, group: &str, name: &str) -> Result<()> {
+        if let Some(part) = &self.open_part {
+            return Err(self.fault(part.clone(), "was begun and not finished"));
+        }
+        if let Some(fault) = names::fault(name) {
+            return Err(self.fault(format!("/{group}"), fault));
+        }
+        let found = self.file.group(group).map_err(|e| self.fault(format!("/{group}"), e))?.link_exists(name);
+        if found { Err(self.fault(format!("/{group}/{name}"), "is there already")) } else { Ok(()) }
+    }
+}
+
+fn draft_path(path: &Path) -> Result<tempfile::TempPath> {
+    let folder = atomic::parent(path);
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot create the folder", e))?;
+    let draft = tempfile::Builder::new().prefix(".partial-").suffix(".h5").tempfile_in(folder);
+    Ok(draft.map_err(|e| Error::io(path, "cannot write", e))?.into_temp_path())
+}
+
+/// Format 1.10 keeps a checksum over every piece of metadata, chunk indices
+/// included, which the older default does not.
+fn writing_options() -> hdf5::FileBuilder {
+    let mut options = File::with_options();
+    options.with_fapl(|p| p.libver_v110());
+    options
+}
+
+/// The present time as `2026-01-31T12:00:00Z`.
+fn utc_now() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    utc(seconds)
+}
+
+/// Howard Hinnant's days-to-civil, for years from 1970.
+fn utc(seconds: u64) -> String {
+    let (days, time) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
+}

@@ -1,0 +1,105 @@
+use super::reader::feature_place;
+use super::{Encoding, FeatureInfo, StoreWriter, array, strings};
+use crate::Result;
+use hdf5::{Dataset, Group};
+use ndarray::{Array2, ArrayView2, s};
+
+/// Writes the rows of one feature table in order. The values are kept as f32,
+/// or as packed bits where the table says so.
+pub struct FeatureWriter<'a> {
+    writer: &'a mut StoreWriter,
+    info: FeatureInfo,
+    group: Group,
+    values: Dataset,
+    filled: usize,
+}
+
+impl<'a> FeatureWriter<'a> {
+    pub(super) fn begin(
+        writer: &'a mut StoreWriter,
+        info: FeatureInfo,
+        names: &[String],
+        entity: &[u32],
+    ) -> Result<Self> {
+        let place = feature_place(info.entity, &info.name);
+        let begin = || {
+            let group = writer.file.create_group(&place)?;
+            let encoding = match info.encoding {
+                Encoding::F32 => "f32",
+                Encoding::Bits => "bits",
+            };
+            strings::write_attr(&group, "encoding", encoding)?;
+            strings::write_attr(&group, "units", &info.units)?;
+            group.new_attr::<u64>().create("columns")?.write_scalar(&(info.columns as u64))?;
+            array::write(&group, "entity", entity)?;
+            strings::write(&group, "names", names)?;
+            let (width, bytes) = match info.encoding {
+                Encoding::F32 => (info.columns, 4),
+                Encoding::Bits => (info.columns.div_ceil(8), 1),
+            };
+            let wide = width.min(array::CHUNK_BYTES / bytes);
+            let chunk = [(array::CHUNK_BYTES / bytes / wide).clamp(1, info.rows.max(1)), wide];
+            let shape = [info.rows, width];
+            let values = match info.encoding {
+                Encoding::F32 => array::create::<f32>(&group, "values", &shape, &chunk)?,
+                Encoding::Bits => array::create::<u8>(&group, "values", &shape, &chunk)?,
+            };
+            Ok((group, values))
+        };
+        let (group, values) = begin().map_err(|e: hdf5::Error| writer.fault(&place, e))?;
+        writer.open_part = Some(place);
+        Ok(Self { writer, info, group, values, filled: 0 })
+    }
+
+    /// Notes where the table came from, such as the name of the file it was read from.
+    pub fn origin(&mut self, origin: &str) -> Result<()> {
+        strings::write_attr(&self.group, "origin", origin).map_err(|e| self.writer.fault(self.place(), e))
+    }
+
+    /// Appends rows, `[any, columns]`. Refuses, naming row and column, a value
+    /// that is not finite, and in a table of bits one that is neither 0 nor 1.
+    pub fn append(&mut self, rows: ArrayView2<f32>) -> Result<()> {
+        let (n, columns) = rows.dim();
+        if columns != self.info.columns || self.filled + n > self.info.rows {
+            let what = format!(
+                "{n} rows of {columns} columns after {} rows of a table of {} by {}",
+                self.filled, self.info.rows, self.info.columns
+            );
+            return Err(self.writer.fault(self.place(), what));
+        }
+        let bits = self.info.encoding == Encoding::Bits;
+        let fits = |v: f32| if bits { v == 0.0 || v == 1.0 } else { v.is_finite() };
+        if let Some(((row, column), value)) = rows.indexed_iter().find(|&(_, &v)| !fits(v)) {
+            let wanted = if bits { "neither 0 nor 1" } else { "not finite" };
+            let what = format!("row {}, column {column}: {value} is {wanted}", self.filled + row);
+            return Err(self.writer.fault(self.place(), what));
+        }
+        let range = self.filled..self.filled + n;
+        let written = if bits {
+            let mut packed = Array2::<u8>::zeros((n, columns.div_ceil(8)));
+            for ((row, column), &value) in rows.indexed_iter() {
+                packed[(row, column / 8)] |= u8::from(value == 1.0) << (column % 8);
+            }
+            self.values.write_slice(&packed, s![range, ..])
+        } else {
+            self.values.write_slice(&rows.as_standard_layout(), s![range, ..])
+        };
+        written.map_err(|e| self.writer.fault(self.place(), e))?;
+        self.filled += n;
+        Ok(())
+    }
+
+    /// Closes the table; an error if rows are missing.
+    pub fn finish(self) -> Result<()> {
+        if self.filled != self.info.rows {
+            let what = format!("{} rows of {} were written", self.filled, self.info.rows);
+            return Err(self.writer.fault(self.place(), what));
+        }
+        self.writer.open_part = None;
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        feature_place(self.info.entity, &self.info.name)
+    }
+}

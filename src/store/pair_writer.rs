@@ -1,0 +1,167 @@
+use super::pairs::{check_finite, dataset_place};
+use super::{Entity, PairBlock, StoreWriter, array, strings};
+use crate::Result;
+use hdf5::{Dataset, Group, H5Type};
+use ndarray::{ArrayView1, s};
+
+/// Writes the pairs of one dataset, block after block; memory does not grow
+/// with the number of pairs.
+pub struct DatasetWriter<'a> {
+    writer: &'a mut StoreWriter,
+    name: String,
+    group: Group,
+    drug: Dataset,
+    sample: Dataset,
+    row: Dataset,
+    dose: Option<Dataset>,
+    endpoints: Vec<(String, Dataset)>,
+    labels: Vec<Label>,
+    pairs: usize,
+}
+
+struct Label {
+    name: String,
+    code: Dataset,
+    /// One more than the largest code written.
+    codes: usize,
+    values: Option<Vec<String>>,
+}
+
+impl<'a> DatasetWriter<'a> {
+    pub(super) fn begin(
+        writer: &'a mut StoreWriter,
+        name: &str,
+        endpoints: &[(String, String)],
+        dose: bool,
+        labels: &[String],
+        columns: &[String],
+    ) -> Result<Self> {
+        let begin = || {
+            let group = writer.file.group("datasets")?.create_group(name)?;
+            strings::write_attr_list(&group, "columns", columns)?;
+            let dose = if dose {
+                let dose = growing::<f32>(&group, "dose")?;
+                strings::write_attr(&dose, "units", "log10 M")?;
+                Some(dose)
+            } else {
+                None
+            };
+            let mut values = Vec::new();
+            let inner = group.create_group("endpoint")?;
+            for (endpoint, units) in endpoints {
+                let value = growing::<f32>(&inner, endpoint)?;
+                strings::write_attr(&value, "units", units)?;
+                values.push((endpoint.clone(), value));
+            }
+            let mut codes = Vec::new();
+            let inner = group.create_group("label")?;
+            for label in labels {
+                let code = growing::<u16>(&inner.create_group(label)?, "code")?;
+                codes.push(Label { name: label.clone(), code, codes: 0, values: None });
+            }
+            group.create_group("split")?;
+            let (drug, sample) = (growing::<u32>(&group, "drug")?, growing::<u32>(&group, "sample")?);
+            let row = growing::<u64>(&group, "row")?;
+            Ok((group, drug, sample, row, dose, values, codes))
+        };
+        let (group, drug, sample, row, dose, endpoints, labels) =
+            begin().map_err(|e: hdf5::Error| writer.fault(format!("/datasets/{name}"), e))?;
+        writer.open_part = Some(format!("/datasets/{name}"));
+        Ok(Self { writer, name: name.into(), group, drug, sample, row, dose, endpoints, labels, pairs: 0 })
+    }
+
+    /// Pairs written so far.
+    pub fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    /// Appends pairs. Refuses arrays of unequal lengths and, naming the row,
+    /// an index out of range, an infinite endpoint, a dose that is not finite.
+    pub fn append(&mut self, block: &PairBlock) -> Result<()> {
+        let n = block.drug.len();
+        let dose = if self.dose.is_some() { n } else { 0 };
+        let lengths = [block.sample.len() == n, block.row.len() == n, block.dose.len() == dose];
+        let fits = lengths.iter().all(|&l| l)
+            && block.endpoints.len() == self.endpoints.len()
+            && block.labels.len() == self.labels.len()
+            && block.endpoints.iter().all(|e| e.len() == n)
+            && block.labels.iter().all(|l| l.len() == n);
+        if !fits {
+            return Err(self.fault("", "a block's arrays do not fit the dataset"));
+        }
+        if self.pairs.checked_add(n).is_none_or(|total| u32::try_from(total).is_err()) {
+            return Err(self.fault("", format!("has more than {} pairs", u32::MAX)));
+        }
+        for (entity, indices) in [(Entity::Drug, &block.drug), (Entity::Sample, &block.sample)] {
+            let count = self.writer.ids(entity).len();
+            if let Some(bad) = indices.iter().position(|&i| i as usize >= count) {
+                let what = format!("row {}: index {} of {count}", self.pairs + bad, indices[bad]);
+                return Err(self.fault(entity.name(), what));
+            }
+        }
+        check_finite(&block.dose, self.pairs, false).map_err(|e| self.fault("dose", e))?;
+        for ((name, _), values) in self.endpoints.iter().zip(&block.endpoints) {
+            check_finite(values, self.pairs, true).map_err(|e| self.fault(&format!("endpoint/{name}"), e))?;
+        }
+        for (label, codes) in self.labels.iter_mut().zip(&block.labels) {
+            label.codes = codes.iter().fold(label.codes, |top, &c| top.max(usize::from(c) + 1));
+        }
+        let from = self.pairs;
+        let write = || {
+            extend(&self.drug, from, &block.drug)?;
+            extend(&self.sample, from, &block.sample)?;
+            extend(&self.row, from, &block.row)?;
+            self.dose.as_ref().map_or(Ok(()), |dose| extend(dose, from, &block.dose))?;
+            for ((_, file), values) in self.endpoints.iter().zip(&block.endpoints) {
+                extend(file, from, values)?;
+            }
+            self.labels.iter().zip(&block.labels).try_for_each(|(l, codes)| extend(&l.code, from, codes))
+        };
+        write().map_err(|e| self.fault("", e))?;
+        self.pairs += n;
+        Ok(())
+    }
+
+    /// The text of each code of the text column `label`.
+    pub fn label_values(&mut self, label: &str, values: &[String]) -> Result<()> {
+        match self.labels.iter_mut().find(|l| l.name == label) {
+            Some(found) => {
+                found.values = Some(values.to_vec());
+                Ok(())
+            }
+            None => Err(self.fault(&format!("label/{label}"), "was not declared")),
+        }
+    }
+
+    /// Closes the dataset; an error if it has no pairs, or a text column lacks values.
+    pub fn finish(self) -> Result<()> {
+        if self.pairs == 0 {
+            return Err(self.fault("", "has no pairs"));
+        }
+        for label in &self.labels {
+            let place = format!("label/{}", label.name);
+            let values = label.values.as_deref().unwrap_or_default();
+            if values.len() < label.codes {
+                return Err(self.fault(&place, format!("{} values for {} codes", values.len(), label.codes)));
+            }
+            let write = || strings::write(&self.group.group(&place)?, "value", values);
+            write().map_err(|e| self.fault(&place, e))?;
+        }
+        self.writer.pairs.push((self.name, self.pairs));
+        self.writer.open_part = None;
+        Ok(())
+    }
+
+    fn fault(&self, name: &str, what: impl ToString) -> crate::Error {
+        self.writer.fault(dataset_place(&self.name, name).trim_end_matches('/'), what)
+    }
+}
+
+fn growing<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<Dataset> {
+    array::create::<T>(group, name, &[0], &[array::CHUNK_PAIRS])
+}
+
+fn extend<T: H5Type>(file: &Dataset, from: usize, values: &[T]) -> hdf5::Result<()> {
+    file.resize(from + values.len())?;
+    file.write_slice(ArrayView1::from(values), s![from..from + values.len()])
+}
