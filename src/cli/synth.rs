@@ -29,7 +29,11 @@ pub fn run(args: Args) -> Result<()> {
     let width = names.iter().map(String::len).max().unwrap_or(0).max(6);
     println!("{}", args.out.display());
     println!("Best possible R2, source by target:");
-    println!("{:width$}  {}", "", names.iter().map(|n| format!("{n:>width$}")).collect::<Vec<_>>().join("  "));
+    println!(
+        "{:width$}  {}",
+        "",
+        names.iter().map(|n| format!("{n:>width$}")).collect::<Vec<_>>().join("  ")
+    );
     for (name, row) in names.iter().zip(best.rows()) {
         let cells = row.iter().map(|r2| format!("{r2:>width$.3}")).collect::<Vec<_>>();
         println!("{name:width$}  {}", cells.join("  "));

@@ -36,7 +36,9 @@ impl FeatureMap {
                 let [level, spread, ..] = draws.words(stream, 2, index as u32, 0);
                 let (name, level, spread) = match entity {
                     // Descriptors differ in level and spread by orders of magnitude.
-                    Entity::Drug => (descriptor(index), (level % 256) as f32, (1 << (spread % 8)) as f32 / 4.0),
+                    Entity::Drug => {
+                        (descriptor(index), (level % 256) as f32, (1 << (spread % 8)) as f32 / 4.0)
+                    }
                     // log2 expression.
                     Entity::Sample => (format!("GENE{:04}", index + 1), (4 + level % 8) as f32, 1.0),
                 };
