@@ -50,8 +50,8 @@ impl Corpus {
     }
 
     /// What study number `study` measures of `drug` on `sample` but for its noise, in the endpoint's
-    /// units; `dose` is log10 molar, none where a pair is a whole curve. No predictor learnt from that
-    /// study alone comes closer to any study.
+    /// units; `dose` is log10 molar, none where a pair is a whole curve. It is what a perfect predictor
+    /// learnt from that study alone would give for any pair.
     ///
     /// # Panics
     /// When the corpus has no such study, drug or sample.

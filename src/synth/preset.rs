@@ -50,8 +50,7 @@ pub(super) struct Study {
 
 impl Preset {
     pub(super) fn plan(self) -> Plan {
-        // Counts are those of the screens that Uno was trained on (Xia et al. 2022, "A cross-study
-        // analysis of drug response prediction in cancer cell lines"); ladders are close to theirs.
+        // Counts are those of the published screens; dose ladders are close to theirs.
         match self {
             Preset::Demo => demo(),
             Preset::Ccle => screen("CCLE", [24, 474, 84_098], ladder(-8.6, 0.5, 8)),
