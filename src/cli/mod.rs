@@ -1,1 +1,4 @@
 //! One file a subcommand: raw arguments, checked, become one call into the rooms below.
+
+/// `crossrx synth`: made-up corpora.
+pub mod synth;
