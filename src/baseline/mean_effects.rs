@@ -110,4 +110,60 @@ mod tests {
         let fitted = MeanEffects::fit(&pairs(&[(0, 0, f32::NAN)]));
         assert!(fitted.predict(&pairs(&[(0, 0, 0.0)]))[0].is_nan());
     }
+
+    /// The figures are those of a pandas group-by of the same rows, averaged over ten splits.
+    #[test]
+    fn reproduces_the_known_scores_of_four_real_screens() {
+        use crate::metric::Scores;
+        let shared = std::env::var_os("CROSSRX_SHARED_DATA").map_or_else(
+            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+            std::path::PathBuf::from,
+        );
+        let raw = shared.join("improve/raw_data");
+        let Ok(mut table) =
+            csv::ReaderBuilder::new().delimiter(b'\t').from_path(raw.join("y_data/response.tsv"))
+        else {
+            println!("skipped: {} is not there", raw.display());
+            return;
+        };
+        let mut all = Pairs::default();
+        let mut numbers = std::collections::HashMap::new();
+        let mut number = |id: &str| {
+            let next = numbers.len() as u32;
+            *numbers.entry(id.to_string()).or_insert(next)
+        };
+        for record in table.records() {
+            let record = record.unwrap();
+            all.sample.push(number(&record[1]));
+            all.drug.push(number(&record[2]));
+            all.value.push(record[4].parse().unwrap());
+        }
+        let rows = |file: String| -> Vec<u32> {
+            let text = std::fs::read_to_string(raw.join("splits").join(file)).unwrap();
+            text.lines().map(|l| l.parse().unwrap()).collect()
+        };
+        let screens = ["CCLE", "CTRPv2", "GDSCv1", "gCSI"];
+        // Sources by targets.
+        let known = [
+            [0.762, -0.020, -0.030, -0.039],
+            [0.405, 0.677, 0.028, -0.060],
+            [0.198, -0.123, 0.573, -0.047],
+            [0.092, -0.164, -0.141, 0.572],
+        ];
+        let whole = screens.map(|s| all.select(&rows(format!("{s}_all.txt"))));
+        for (source, known) in screens.iter().zip(known) {
+            let mut mean = [0.0; 4];
+            for k in 0..10 {
+                let fitted = MeanEffects::fit(&all.select(&rows(format!("{source}_split_{k}_train.txt"))));
+                let test = all.select(&rows(format!("{source}_split_{k}_test.txt")));
+                for (target, mean) in mean.iter_mut().enumerate() {
+                    let asked = if screens[target] == *source { &test } else { &whole[target] };
+                    *mean += Scores::of(&asked.value, &fitted.predict(asked)).r2 / 10.0;
+                }
+            }
+            for (got, want) in mean.iter().zip(known) {
+                assert!((got - want).abs() < 6e-4, "{source}: {mean:?} is not {known:?}");
+            }
+        }
+    }
 }

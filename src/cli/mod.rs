@@ -2,3 +2,6 @@
 
 /// `crossrx report`: tables and page of finished runs.
 pub mod report;
+
+/// `crossrx synth`: made-up corpora.
+pub mod synth;

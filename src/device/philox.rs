@@ -28,6 +28,26 @@ pub const fn key(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
+/// What random words are used for. Each use has counters of its own, so that one seed serves all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stream {
+    /// Starting values of parameters.
+    Init = 1,
+    /// Order of training pairs.
+    Shuffle = 2,
+    /// Which units drop.
+    Dropout = 3,
+}
+
+impl Stream {
+    /// The counter of three indices and a fourth below 2^24.
+    #[inline(always)]
+    pub const fn counter(self, a: u32, b: u32, c: u32, d: u32) -> [u32; 4] {
+        [a, b, c, (self as u32) << 24 | (d & 0x00FF_FFFF)]
+    }
+}
+
 /// Maps a word to one of the 2^24 evenly spaced values in [0, 1).
 #[inline(always)]
 pub const fn uniform(word: u32) -> f32 {
