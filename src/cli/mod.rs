@@ -2,3 +2,5 @@
 
 /// `crossrx synth`: made-up corpora.
 pub mod synth;
+/// `crossrx report`: tables and page of finished runs.
+pub mod report;

@@ -1,1 +1,55 @@
+//! What is made from a finished run: one file an output.
 //!
+//! A run tree (`models/`, `infer/<SRC>-<TGT>/split_<k>/`) is read by [`tree`];
+//! the tables of the IMPROVE cross-study analysis, `runtime.json` and
+//! `report.html` are written from it. The files of a single task
+//! (`scores_json`, `predictions`, `history`) are written here too, so that
+//! what is written and what is read stay side by side.
+
+/// `all_scores.csv`: every score, a row each.
+pub mod all_scores;
+/// The matrices G, Ga, Gn and Gna of the cross-study analysis.
+pub mod generalization;
+/// `history.csv`: a training, a row an epoch.
+pub mod history;
+pub mod html;
+mod json;
+/// `<model>_<met>_G_mean.csv` and its companions.
+pub mod matrices;
+/// The five scores by name.
+pub mod metric_kind;
+/// Runs and their rivals, set side by side.
+pub mod models;
+pub mod predictions;
+/// `run.json`: what was run.
+pub mod run_json;
+/// `runtime.json`: how long it took.
+pub mod runtime;
+/// `test_scores.json`, `val_scores.json` and `strict_scores.json`.
+pub mod scores_json;
+/// The R2 matrices as text for a terminal.
+pub mod text;
+pub mod tree;
+/// A model held against the naive predictor.
+pub mod verdict;
+
+use crate::Result;
+use std::path::{Path, PathBuf};
+
+/// Writes `all_scores.csv`, the generalization matrices and `report.html` of
+/// the run in `run_dir` beside its results, and returns the path of the page.
+/// Fails when the folder holds no scores, or a file in it is malformed.
+pub fn write(run_dir: &Path) -> Result<PathBuf> {
+    write_runs(&[tree::Run::read(run_dir)?], run_dir, None)
+}
+
+/// Like [`write`] for runs already read, side by side, into the folder `out`;
+/// `title` replaces the page's own title.
+pub fn write_runs(runs: &[tree::Run], out: &Path, title: Option<&str>) -> Result<PathBuf> {
+    let models = models::Models::of(runs);
+    all_scores::write(&out.join("all_scores.csv"), &models)?;
+    matrices::write(out, &models)?;
+    let page = out.join("report.html");
+    html::write(&page, &models, title)?;
+    Ok(page)
+}

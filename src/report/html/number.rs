@@ -1,0 +1,69 @@
+/// `value` with `decimals` decimals and a minus sign of full width; an en dash
+/// where it is not a number.
+pub(super) fn fixed(value: f64, decimals: usize) -> String {
+    if !value.is_finite() {
+        return "–".into();
+    }
+    let text = format!("{value:.decimals$}");
+    let zero = text.strip_prefix('-').filter(|rest| rest.chars().all(|c| matches!(c, '0' | '.')));
+    zero.map_or_else(|| text.replace('-', "−"), str::to_string)
+}
+
+/// Like [`fixed`] with a plus sign on positive values.
+pub(super) fn signed(value: f64, decimals: usize) -> String {
+    let text = fixed(value, decimals);
+    let positive =
+        text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().any(|c| matches!(c, '1'..='9'));
+    if positive { format!("+{text}") } else { text }
+}
+
+/// `value` with three significant digits or so, for an axis or a unit.
+pub(super) fn short(value: f64) -> String {
+    if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) {
+        return format!("{value:.1e}").replace('-', "−");
+    }
+    let text = format!("{value:.3}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".into() } else { text.replace('-', "−") }
+}
+
+/// A count with thin spaces between thousands.
+pub(super) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push('\u{2009}');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Seconds as a person would say them.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 10.0 => format!("{seconds:.1} s"),
+        0..120 => format!("{whole} s"),
+        120..7200 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_in_print() {
+        assert_eq!([fixed(-0.1234, 3), fixed(-0.0001, 3), fixed(f64::NAN, 3)], ["−0.123", "0.000", "–"]);
+        assert_eq!([signed(0.5, 2), signed(-0.5, 2), signed(0.0001, 2)], ["+0.50", "−0.50", "0.00"]);
+        assert_eq!([short(0.25), short(12.0), short(-0.0), short(1e-5)], ["0.25", "12", "0", "1.0e−5"]);
+        assert_eq!([count(7), count(174523)], ["7", "174\u{2009}523"]);
+        assert_eq!(
+            [duration(3.21), duration(75.0), duration(601.0), duration(7322.0)],
+            ["3.2 s", "75 s", "10 min 1 s", "2 h 2 min"]
+        );
+    }
+}

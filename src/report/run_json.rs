@@ -1,0 +1,48 @@
+use super::json;
+use crate::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// `run.json`: what was run, with what, and for how long. Every field has a
+/// default, so a tree that another program wrote may leave any of them out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunInfo {
+    /// The model's kind, such as `two-tower`.
+    pub model: String,
+    /// The endpoint predicted, such as `auc`.
+    pub endpoint: String,
+    /// Version of this program; empty for another one.
+    pub crossrx: String,
+    /// Versions of libraries by name.
+    pub versions: BTreeMap<String, String>,
+    /// The command line.
+    pub command: String,
+    /// MPI processes.
+    pub ranks: usize,
+    /// Threads a process.
+    pub threads: usize,
+    /// Groups of processes that trained at the same time.
+    pub groups: usize,
+    /// Start, UTC, ISO 8601.
+    pub started: String,
+    /// Wall time in seconds; 0 where not known.
+    pub wall_s: f64,
+    /// Datasets trained on, in the order of the tables.
+    pub sources: Vec<String>,
+    /// Datasets scored, in the order of the tables.
+    pub targets: Vec<String>,
+    /// Splits, in the order of the tables.
+    pub splits: Vec<u32>,
+}
+
+/// Reads a `run.json`.
+pub fn read(path: &Path) -> Result<RunInfo> {
+    json::read(path)
+}
+
+/// Writes a `run.json`.
+pub fn write(path: &Path, info: &RunInfo) -> Result<()> {
+    json::write(path, info)
+}
