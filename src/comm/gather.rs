@@ -1,16 +1,23 @@
 use super::{Communicator, Tag};
 
-/// Brings `values` of every rank to rank 0, in the order of ranks; the others
-/// get an empty list.
-pub fn gather(comm: &dyn Communicator, values: Vec<f32>) -> Vec<f32> {
-    if comm.rank() != 0 {
-        comm.send(0, Tag::Gather, bytemuck::cast_slice(&values));
+/// Brings `values` of every rank to rank `root`, in the order of ranks; the
+/// others get an empty list.
+pub fn gather(comm: &dyn Communicator, root: usize, values: Vec<f32>) -> Vec<f32> {
+    if comm.rank() != root {
+        comm.send(root, Tag::Gather, bytemuck::cast_slice(&values));
         return Vec::new();
     }
-    let mut all = values;
-    for rank in 1..comm.size() {
-        let (_, bytes) = comm.receive(Some(rank), Tag::Gather);
-        all.extend(bytes.chunks_exact(4).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]])));
+    if comm.size() == 1 {
+        return values;
+    }
+    let mut all = Vec::with_capacity(values.len() * comm.size());
+    for rank in 0..comm.size() {
+        if rank == root {
+            all.extend_from_slice(&values);
+        } else {
+            let (_, bytes) = comm.receive(Some(rank), Tag::Gather);
+            all.extend(bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned::<f32>));
+        }
     }
     all
 }

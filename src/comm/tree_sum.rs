@@ -21,13 +21,13 @@ impl TreeSum {
         if rank >= power {
             comm.send(rank - power, Tag::Sum, bytemuck::cast_slice(values));
             let (_, sum) = comm.receive(Some(rank - power), Tag::Sum);
-            bytemuck::cast_slice_mut(values).copy_from_slice(&sum);
+            bytemuck::cast_slice_mut::<f32, u8>(values).copy_from_slice(&sum);
             return;
         }
         let above = (rank + power < ranks).then_some(rank + power);
         if let Some(above) = above {
             let (_, bytes) = comm.receive(Some(above), Tag::Sum);
-            let theirs = bytes.chunks_exact(4).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+            let theirs = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned::<f32>);
             values.iter_mut().zip(theirs).for_each(|(v, t)| *v += t);
         }
         self.received.resize(values.len().div_ceil(2), 0.0);

@@ -22,11 +22,8 @@ pub struct EndpointScale {
 }
 
 impl EndpointScale {
-    /// Of `values`, in f64, first to last.
-    pub fn of(values: &[f32]) -> Self {
-        let n = values.len().max(1) as f64;
-        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
-        let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
+    /// Of this mean and variance.
+    pub fn new(mean: f64, variance: f64) -> Self {
         let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
         Self { mean: mean as f32, deviation: deviation as f32 }
     }

@@ -108,6 +108,15 @@ impl Graph {
         &self.spaces
     }
 
+    /// Space and forward multiply-adds a row of every op that has any.
+    pub fn multiply_adds(&self) -> impl Iterator<Item = (SpaceId, usize)> {
+        self.nodes.iter().filter_map(|node| {
+            let inputs: Vec<Shape> = node.inputs.iter().map(|&i| self.shape(i)).collect();
+            let count = node.op.as_ref()?.multiply_adds(&inputs);
+            (count > 0).then_some((node.shape.space, count))
+        })
+    }
+
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
     }

@@ -179,8 +179,7 @@ pub trait Op: CpuKernel<f32> + CpuKernel<f64> + std::fmt::Debug + Send + Sync {
     fn passes_through_when_scoring(&self) -> bool {
         false
     }
-    /// Multiply-adds of the forward pass for each row of the output's space,
-    /// and of the backward pass when every input learns.
+    /// Multiply-adds of the forward pass for each row of the output.
     fn multiply_adds(&self, _inputs: &[Shape]) -> usize {
         0
     }

@@ -1,7 +1,6 @@
 use crate::{Error, Result, atomic};
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const COLUMNS: &str = "epoch,step,learning_rate,train_loss,val_loss,val_r2,seconds";
 
@@ -22,28 +21,6 @@ pub struct Epoch {
     pub val_r2: f64,
     /// Wall time of the epoch.
     pub seconds: f64,
-}
-
-/// A `history.csv` that grows by a flushed row an epoch, for a training whose
-/// folder is still a draft.
-pub struct HistoryWriter {
-    file: File,
-    path: PathBuf,
-}
-
-impl HistoryWriter {
-    /// Creates the file with its header.
-    pub fn create(path: &Path) -> Result<Self> {
-        let failed = |e| Error::io(path, "cannot write", e);
-        let mut file = File::create(path).map_err(failed)?;
-        writeln!(file, "{COLUMNS}").map_err(failed)?;
-        Ok(Self { file, path: path.into() })
-    }
-
-    /// Appends a row.
-    pub fn push(&mut self, epoch: &Epoch) -> Result<()> {
-        write_row(&mut self.file, epoch).map_err(|e| Error::io(&self.path, "cannot write", e))
-    }
 }
 
 /// Writes a whole `history.csv`.
@@ -112,20 +89,17 @@ mod tests {
     }
 
     #[test]
-    fn rows_written_one_by_one_or_at_once_come_back() {
+    fn rows_come_back() {
         let dir = tempfile::tempdir().unwrap();
-        let (one, all) = (dir.path().join("one.csv"), dir.path().join("all.csv"));
+        let path = dir.path().join("history.csv");
         let epochs = [epoch(1, 0.125), epoch(2, f64::NAN)];
-        let mut writer = HistoryWriter::create(&one).unwrap();
-        epochs.iter().for_each(|e| writer.push(e).unwrap());
-        write(&all, &epochs).unwrap();
-        let text = std::fs::read_to_string(&one).unwrap();
-        assert_eq!(text, std::fs::read_to_string(&all).unwrap());
+        write(&path, &epochs).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
             format!("{COLUMNS}\n1,20,0.001,0.25,0.125,0.5,1.500\n2,20,0.001,0.25,NaN,0.5,1.500\n")
         );
-        let back = read(&one).unwrap();
+        let back = read(&path).unwrap();
         assert_eq!(back[0], epochs[0]);
         assert!(back[1].val_loss.is_nan());
     }

@@ -10,6 +10,7 @@ use crate::feature::Features;
 use crate::graph::{CpuPlan, Parameters, Purpose};
 use crate::model::PairNetwork;
 use crate::op::Step;
+use crate::report::history::Epoch;
 use crate::{Error, Result};
 use std::ops::Range;
 use std::time::Instant;
@@ -34,25 +35,6 @@ pub struct Problem<'a> {
     pub deviation: f64,
 }
 
-/// One row of the history.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EpochRecord {
-    /// From one.
-    pub epoch: usize,
-    /// Steps taken so far.
-    pub step: u64,
-    /// Of the last step.
-    pub learning_rate: f64,
-    /// Mean training loss over the epoch, of the scaled endpoint.
-    pub train_loss: f64,
-    /// Mean squared error of the validation pairs, in the endpoint's units.
-    pub val_loss: f64,
-    /// R2 of the validation pairs.
-    pub val_r2: f64,
-    /// Wall time of the epoch.
-    pub seconds: f64,
-}
-
 /// A finished training.
 pub struct Fitted {
     /// Parameters of the best epoch.
@@ -60,7 +42,7 @@ pub struct Fitted {
     /// From one.
     pub best_epoch: usize,
     /// Every epoch.
-    pub history: Vec<EpochRecord>,
+    pub history: Vec<Epoch>,
 }
 
 /// Is told how a training goes.
@@ -68,7 +50,7 @@ pub trait Observer {
     /// After every step.
     fn step(&mut self) {}
     /// After every epoch, with the best epoch so far.
-    fn epoch(&mut self, _record: &EpochRecord, _best: usize) {}
+    fn epoch(&mut self, _record: &Epoch, _best: usize) {}
 }
 
 /// Sums of one lane over an epoch.
@@ -100,7 +82,7 @@ pub fn fit(problem: &Problem<'_>, spec: &TrainSpec, seed: u64, comm: &dyn Commun
     let mut predicted = Vec::new();
     let mut stop = EarlyStop::new(spec.patience);
     let mut best = parameters.clone();
-    let mut history: Vec<EpochRecord> = Vec::new();
+    let mut history: Vec<Epoch> = Vec::new();
     let steps = problem.lanes.steps();
 
     for epoch in 0..spec.epochs {
@@ -139,8 +121,8 @@ pub fn fit(problem: &Problem<'_>, spec: &TrainSpec, seed: u64, comm: &dyn Commun
             }
         }
         let all = share(comm, &totals, &parameters)?;
-        let record = EpochRecord {
-            epoch: epoch + 1,
+        let record = Epoch {
+            epoch: epoch as u32 + 1,
             step: ((epoch + 1) * steps) as u64,
             learning_rate: rate,
             train_loss: all.train_loss / problem.lanes.total() as f64,

@@ -11,8 +11,8 @@ mod sgd;
 mod spec;
 mod weights;
 
-pub use fit::{EpochRecord, Fitted, Observer, Problem, fit};
+pub use fit::{Fitted, Observer, Problem, fit};
 pub use schedule::Decay;
-pub use score::Scorer;
+pub use score::{SCORING_CHUNK, Scorer};
 pub use spec::{OptimizerKind, TrainSpec};
 pub use weights::{load_weights, save_weights};

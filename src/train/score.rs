@@ -6,7 +6,7 @@ use crate::model::PairNetwork;
 use crate::op::Step;
 
 /// Pairs that stream through the head at a time.
-const CHUNK: usize = 4096;
+pub const SCORING_CHUNK: usize = 4096;
 
 /// Predicts pairs: each tower runs once an entity, then the head runs over
 /// the pairs in chunks, whose features are never laid out.
@@ -19,7 +19,7 @@ pub struct Scorer<'a> {
 impl<'a> Scorer<'a> {
     /// For pairs among these (scaled) features.
     pub fn new(network: &'a PairNetwork, drugs: &'a Features, samples: &'a Features) -> Result<Self> {
-        let capacity = network.ports.capacity(CHUNK, drugs.rows(), samples.rows());
+        let capacity = network.ports.capacity(SCORING_CHUNK, drugs.rows(), samples.rows());
         let plan = CpuPlan::new(network.graph.clone(), Purpose::Score, network.prediction, &capacity)?;
         Ok(Self { plan, assembler: Assembler::new(network.ports, drugs, samples), network })
     }
@@ -35,8 +35,8 @@ impl<'a> Scorer<'a> {
         self.assembler.feed_all_entities(&mut self.plan, examples);
         self.plan.forward_space(ports.drugs, parameters, step);
         self.plan.forward_space(ports.samples, parameters, step);
-        for first in (0..examples.len()).step_by(CHUNK) {
-            let rows = first..examples.len().min(first + CHUNK);
+        for first in (0..examples.len()).step_by(SCORING_CHUNK) {
+            let rows = first..examples.len().min(first + SCORING_CHUNK);
             self.assembler.feed_pairs(&mut self.plan, examples, rows);
             self.plan.forward_space(ports.pairs, parameters, step);
             into.extend_from_slice(self.plan.output());

@@ -1,0 +1,187 @@
+use super::Task;
+use crate::deck::{Deck, MissingFeatures, Splits};
+use crate::feature::Features;
+use crate::split;
+use crate::store::{Entity, Pairs, SplitRows, Store};
+use crate::{Error, Result};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A deck joined with the store that it names: everything it asks for is there.
+pub struct Corpus {
+    /// The deck.
+    pub deck: Deck,
+    /// Where it came from, for messages.
+    pub deck_path: PathBuf,
+    /// The store.
+    pub store: Store,
+    /// Features of the drugs, as stored.
+    pub drugs: Features,
+    /// Features of the samples, as stored.
+    pub samples: Features,
+    /// Whether the network takes the dose.
+    pub dose: bool,
+    usable: RefCell<HashMap<String, Rc<Usable>>>,
+}
+
+/// Which pairs of a dataset can be trained on and scored.
+#[derive(Debug, Clone, Default)]
+pub struct Usable {
+    /// One a pair.
+    pub mask: Vec<bool>,
+    /// Pairs whose endpoint is not measured.
+    pub unmeasured: usize,
+    /// Pairs left out because their drug or sample lacks a feature.
+    pub featureless: usize,
+}
+
+/// Pairs read at a time.
+const BLOCK: usize = 1 << 18;
+
+impl Corpus {
+    /// Opens the store of `deck` and checks every name in the deck against it.
+    pub fn open(deck: Deck, deck_path: &Path) -> Result<Self> {
+        let fault = |key: &str, what: String| Error::deck(deck_path, key, what);
+        let store = Store::open(&deck.store.path)?;
+        for (key, names) in [("data.sources", &deck.data.sources), ("data.targets", &deck.data.targets)] {
+            for name in names {
+                let dataset = store.dataset(name).map_err(|e| fault(key, e.to_string()))?;
+                if !dataset.endpoints.iter().any(|(name, _)| *name == deck.data.endpoint) {
+                    let there: Vec<&str> = dataset.endpoints.iter().map(|(name, _)| name.as_str()).collect();
+                    let what = format!("dataset {name} has no '{}'; it has {}", deck.data.endpoint, there.join(", "));
+                    return Err(fault("data.endpoint", what));
+                }
+            }
+        }
+        if let Splits::Imported(numbers) = &deck.data.splits {
+            for source in &deck.data.sources {
+                let there = &store.dataset(source)?.splits;
+                if let Some(absent) = numbers.iter().find(|k| !there.contains(k)) {
+                    let what = format!("dataset {source} has no split {absent}; it has {there:?}");
+                    return Err(fault("data.splits", what));
+                }
+            }
+        }
+        let features = |entity, key: &str, names: &[String]| {
+            Features::read(&store, entity, names).map_err(|e| fault(key, e.to_string()))
+        };
+        let drugs = features(Entity::Drug, "data.drug_features", &deck.data.drug_features)?;
+        let samples = features(Entity::Sample, "data.sample_features", &deck.data.sample_features)?;
+        let named = deck.data.sources.iter().chain(&deck.data.targets);
+        let mut without = named.filter(|name| store.dataset(name).is_ok_and(|d| !d.dose));
+        let dose = match (deck.data.dose, without.next()) {
+            (Some(true), Some(name)) => {
+                return Err(fault("data.dose", format!("dataset {name} has no dose")));
+            }
+            (Some(wish), _) => wish,
+            (None, absent) => absent.is_none(),
+        };
+        Ok(Self { deck, deck_path: deck_path.into(), store, drugs, samples, dose, usable: RefCell::default() })
+    }
+
+    /// Every training of the study, the longest first.
+    pub fn tasks(&self) -> Result<Vec<Task>> {
+        let mut tasks = Vec::new();
+        for source in &self.deck.data.sources {
+            let pairs = self.store.dataset(source)?.pairs;
+            let of = |split| Task { source: source.clone(), split, pairs };
+            tasks.extend(self.deck.data.splits.numbers().into_iter().map(of));
+        }
+        tasks.sort_by_key(|task| std::cmp::Reverse(task.pairs));
+        Ok(tasks)
+    }
+
+    /// Which pairs of `dataset` have an endpoint and features. A missing
+    /// feature is refused, naming the entity, unless the deck says to drop.
+    pub fn usable(&self, dataset: &str) -> Result<Rc<Usable>> {
+        if let Some(known) = self.usable.borrow().get(dataset) {
+            return Ok(known.clone());
+        }
+        let pairs = self.store.dataset(dataset)?.pairs;
+        let mut usable = Usable { mask: Vec::with_capacity(pairs), ..Usable::default() };
+        for first in (0..pairs).step_by(BLOCK) {
+            let block = self.store.pairs(dataset, &self.deck.data.endpoint, first..pairs.min(first + BLOCK))?;
+            for i in 0..block.len() {
+                let measured = !block.value[i].is_nan();
+                let featured = self.drugs.has(block.drug[i]) && self.samples.has(block.sample[i]);
+                if measured && !featured && self.deck.data.missing_features == MissingFeatures::Refuse {
+                    return Err(self.lacks_features(dataset, first + i, block.drug[i], block.sample[i])?);
+                }
+                usable.unmeasured += usize::from(!measured);
+                usable.featureless += usize::from(measured && !featured);
+                usable.mask.push(measured && featured);
+            }
+        }
+        let usable = Rc::new(usable);
+        self.usable.borrow_mut().insert(dataset.into(), usable.clone());
+        Ok(usable)
+    }
+
+    fn lacks_features(&self, dataset: &str, row: usize, drug: u32, sample: u32) -> Result<Error> {
+        let data = &self.deck.data;
+        let (entity, index, names) = if self.drugs.has(drug) {
+            (Entity::Sample, sample, &data.sample_features)
+        } else {
+            (Entity::Drug, drug, &data.drug_features)
+        };
+        let id = self.store.ids(entity)?.swap_remove(index as usize);
+        Ok(Error::store(
+            self.store.path(),
+            format!("/datasets/{dataset}"),
+            format!(
+                "pair {row}: {} '{id}' has no {}; add it, or set data.missing_features = \"drop\"",
+                entity.name(),
+                names.join(" or no ")
+            ),
+        ))
+    }
+
+    /// All usable pairs of `dataset`, ascending.
+    pub fn rows(&self, dataset: &str) -> Result<Vec<u32>> {
+        let usable = self.usable(dataset)?;
+        let rows: Vec<u32> = (0..).zip(&usable.mask).filter(|(_, usable)| **usable).map(|(row, _)| row).collect();
+        if rows.is_empty() {
+            let what = format!("no pair has '{}' and features", self.deck.data.endpoint);
+            return Err(Error::store(self.store.path(), format!("/datasets/{dataset}"), what));
+        }
+        Ok(rows)
+    }
+
+    /// The usable rows of a split of `dataset`. A part that is left empty is refused.
+    pub fn split(&self, dataset: &str, number: u32) -> Result<SplitRows> {
+        let mut rows = match &self.deck.data.splits {
+            Splits::Imported(_) => split::file::rows(&self.store, dataset, number)?,
+            Splits::Rule { rule, .. } => {
+                let pairs = self.store.dataset(dataset)?.pairs;
+                let (mut drug, mut sample) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));
+                for first in (0..pairs).step_by(BLOCK) {
+                    let block = self.store.pairs(dataset, &self.deck.data.endpoint, first..pairs.min(first + BLOCK))?;
+                    drug.extend_from_slice(&block.drug);
+                    sample.extend_from_slice(&block.sample);
+                }
+                rule.rows(dataset, &drug, &sample, number)?
+            }
+        };
+        let usable = self.usable(dataset)?;
+        let parts = [("train", &mut rows.train), ("val", &mut rows.val), ("test", &mut rows.test)];
+        for (part, rows) in parts {
+            rows.retain(|&row| usable.mask[row as usize]);
+            if rows.is_empty() {
+                let place = format!("/datasets/{dataset}/split/{number}/{part}");
+                return Err(Error::store(self.store.path(), place, "no row has an endpoint and features"));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The pairs at `rows` of `dataset`; their dose only where the network takes it.
+    pub fn pairs(&self, dataset: &str, rows: &[u32]) -> Result<Pairs> {
+        let mut pairs = self.store.pairs_at(dataset, &self.deck.data.endpoint, rows)?;
+        if !self.dose {
+            pairs.dose.clear();
+        }
+        Ok(pairs)
+    }
+}

@@ -1,0 +1,127 @@
+use crate::comm::{Communicator, Tag};
+
+/// Deals tasks to groups of ranks as they become free, first to last. Rank 0
+/// of the world keeps the list: the leaders of other groups ask it, and it
+/// answers between its own steps ([`Farm::serve`]) and at the end.
+pub struct Farm<'a> {
+    world: &'a dyn Communicator,
+    group: &'a dyn Communicator,
+    tasks: usize,
+    dealt: usize,
+    /// Other groups that will still ask.
+    asking: usize,
+}
+
+const NONE: u64 = u64::MAX;
+
+/// Cut of a world of ranks into groups of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grouping {
+    /// Ranks a group.
+    pub ranks: usize,
+    /// Number of groups that work.
+    pub groups: usize,
+}
+
+impl Grouping {
+    /// Groups of `wish` ranks, or of one while there are tasks for all, or of
+    /// an equal share of the ranks; with fixed lanes, of a size that divides them.
+    pub fn of(world: usize, tasks: usize, wish: Option<usize>, lanes: Option<usize>) -> Self {
+        let share = wish.unwrap_or(world / tasks.max(1)).clamp(1, world);
+        let ranks = match (wish, lanes) {
+            (None, Some(lanes)) => (1..=share).rev().find(|r| lanes.is_multiple_of(*r)).unwrap_or(1),
+            _ => share,
+        };
+        Self { ranks, groups: (world / ranks).min(tasks.max(1)) }
+    }
+
+    /// The group of a rank; ranks that are left over share the last number and do nothing.
+    pub fn group_of(&self, rank: usize) -> usize {
+        (rank / self.ranks).min(self.groups)
+    }
+}
+
+impl<'a> Farm<'a> {
+    /// A list of `tasks` for the groups of `grouping`. Every rank of every
+    /// working group makes one.
+    pub fn new(world: &'a dyn Communicator, group: &'a dyn Communicator, grouping: Grouping, tasks: usize) -> Self {
+        Self { world, group, tasks, dealt: 0, asking: grouping.groups - 1 }
+    }
+
+    /// The next task of this group, by number; `None` when there is none left.
+    /// Every rank of the group calls it.
+    pub fn next(&mut self) -> Option<usize> {
+        let mut grant = Vec::new();
+        if self.world.rank() == 0 {
+            self.serve();
+            grant = self.deal().to_ne_bytes().to_vec();
+        } else if self.group.rank() == 0 {
+            self.world.send(0, Tag::Request, &[]);
+            grant = self.world.receive(Some(0), Tag::Grant).1;
+        }
+        self.group.broadcast(0, &mut grant);
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&grant);
+        let task = u64::from_ne_bytes(bytes);
+        (task != NONE).then_some(task as usize)
+    }
+
+    /// Answers those who have asked. Does nothing but on rank 0 of the world.
+    pub fn serve(&mut self) {
+        while self.world.rank() == 0 && self.asking > 0 {
+            let Some((leader, _)) = self.world.try_receive(Tag::Request) else { break };
+            self.answer(leader);
+        }
+    }
+
+    /// Waits until every group knows that no task is left.
+    pub fn finish(mut self) {
+        while self.world.rank() == 0 && self.asking > 0 {
+            let (leader, _) = self.world.receive(None, Tag::Request);
+            self.answer(leader);
+        }
+    }
+
+    fn answer(&mut self, leader: usize) {
+        let task = self.deal();
+        self.asking -= usize::from(task == NONE);
+        self.world.send(leader, Tag::Grant, &task.to_ne_bytes());
+    }
+
+    fn deal(&mut self) -> u64 {
+        if self.dealt == self.tasks {
+            return NONE;
+        }
+        self.dealt += 1;
+        self.dealt as u64 - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::Serial;
+
+    #[test]
+    fn groups_have_one_size_and_no_more_than_there_are_tasks() {
+        let of = |world, tasks, wish, lanes| {
+            let g = Grouping::of(world, tasks, wish, lanes);
+            (g.ranks, g.groups)
+        };
+        assert_eq!(of(1, 12, None, None), (1, 1));
+        assert_eq!(of(8, 12, None, None), (1, 8));
+        assert_eq!(of(32, 12, None, None), (2, 12));
+        assert_eq!(of(40, 12, None, Some(4)), (2, 12));
+        assert_eq!(of(40, 12, Some(8), Some(8)), (8, 5));
+        assert_eq!(of(4, 1, None, None), (4, 1));
+        assert_eq!(Grouping::of(40, 12, Some(7), None).group_of(39), 5);
+    }
+
+    #[test]
+    fn one_group_gets_every_task_once() {
+        let mut farm = Farm::new(&Serial, &Serial, Grouping::of(1, 3, None, None), 3);
+        let dealt: Vec<usize> = std::iter::from_fn(|| farm.next()).collect();
+        assert_eq!(dealt, [0, 1, 2]);
+        farm.finish();
+    }
+}

@@ -1,0 +1,100 @@
+use super::predictor::Predictor;
+use super::training::Trained;
+use crate::atomic::FolderDraft;
+use crate::deck::Deck;
+use crate::feature::{Features, Scaling};
+use crate::graph::Parameters;
+use crate::metric::Scores;
+use crate::model::{InputWidths, PairNetwork};
+use crate::report::{history, scores_json};
+use crate::store::{Entity, Store};
+use crate::train::{load_weights, save_weights};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Writes `models/<SRC>/split_<k>/`: weights, resolved deck, scaling, the
+/// history, and predictions and scores of the validation rows. Called on rank
+/// 0 of the group; the folder appears when it is whole.
+pub fn save(folder: &Path, trained: &Trained<'_>) -> Result<()> {
+    let draft = FolderDraft::new(folder)?;
+    let file = |name: &str| draft.folder().join(name);
+    let corpus = trained.corpus;
+    save_weights(&file("model.safetensors"), &trained.predictor.parameters)?;
+    let deck = corpus.deck.to_toml()?;
+    crate::atomic::write_file(&file("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
+    trained.predictor.scaling.save(&file("scaling.csv"))?;
+    history::write(&file("history.csv"), &trained.history)?;
+    let rows = &trained.rows.val;
+    let truth = corpus.pairs(&trained.task.source, rows)?.value;
+    scores_json::write(&file("val_scores.json"), &Scores::of(&truth, &trained.validation))?;
+    let table = file("val_y_data_predicted.csv");
+    super::scoring::write_predictions(&table, corpus, &trained.task.source, rows, &trained.validation)?;
+    draft.publish()
+}
+
+/// A model as a study left it.
+pub struct SavedModel {
+    /// The deck that it was trained by.
+    pub deck: Deck,
+    scaling: Scaling,
+    network: PairNetwork,
+    parameters: Parameters<f32>,
+}
+
+/// A wanted column that a store lacks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MissingColumns {
+    /// Drugs or samples.
+    pub entity: Entity,
+    /// `feature:column` of each.
+    pub names: Vec<String>,
+    /// Columns that the model reads.
+    pub of: usize,
+}
+
+impl SavedModel {
+    /// Reads `models/<SRC>/split_<k>/`.
+    pub fn load(folder: &Path) -> Result<Self> {
+        if !folder.join("model.safetensors").is_file() {
+            return Err(Error::run(folder, "holds no model.safetensors: name a folder models/<SOURCE>/split_<k>"));
+        }
+        let deck = Deck::read(&folder.join("deck.toml"), &[])?;
+        let scaling = Scaling::load(&folder.join("scaling.csv"))?;
+        let width = |entity| scaling.columns(entity).len();
+        let (drug, sample) = (width(Entity::Drug), width(Entity::Sample));
+        let widths = InputWidths { drug, sample, dose: scaling.dose.is_some() };
+        let network = deck.model.build(widths, deck.train.loss)?;
+        let parameters = load_weights(&folder.join("model.safetensors"), &network.graph)?;
+        Ok(Self { deck, scaling, network, parameters })
+    }
+
+    /// Whether pairs need a dose.
+    pub fn takes_dose(&self) -> bool {
+        self.scaling.dose.is_some()
+    }
+
+    /// Makes ready to predict pairs of `store`: features are matched by name,
+    /// and a column that is not there is taken to have its mean in training.
+    pub fn on_store(self, store: &Store) -> Result<(Predictor, Vec<MissingColumns>)> {
+        let mut absent = Vec::new();
+        let mut arrange = |entity: Entity, names: &[String]| -> Result<Features> {
+            let there = store.features(entity);
+            let present: Vec<String> =
+                names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
+            let features = Features::read(store, entity, if present.is_empty() { names } else { &present })?;
+            let wanted = self.scaling.columns(entity);
+            let (mut features, missing) = features.arranged(&wanted, &self.scaling.means(entity));
+            if !missing.is_empty() {
+                let name = |&i: &usize| format!("{}:{}", wanted[i].feature, wanted[i].name);
+                let names = missing.iter().map(name).collect();
+                absent.push(MissingColumns { entity, names, of: wanted.len() });
+            }
+            self.scaling.apply(&mut features, self.deck.data.clip);
+            Ok(features)
+        };
+        let drugs = arrange(Entity::Drug, &self.deck.data.drug_features)?;
+        let samples = arrange(Entity::Sample, &self.deck.data.sample_features)?;
+        let Self { scaling, network, parameters, .. } = self;
+        Ok((Predictor { network, parameters, scaling, drugs, samples }, absent))
+    }
+}

@@ -1,0 +1,135 @@
+use super::predictor::{Predictor, examples};
+use super::{Corpus, Task};
+use crate::Result;
+use crate::baseline::MeanEffects;
+use crate::batch::{Examples, Lanes, part};
+use crate::comm::{Communicator, gather};
+use crate::feature::{EndpointScale, Features, Scaling};
+use crate::model::InputWidths;
+use crate::report::history::Epoch;
+use crate::store::{Pairs, SplitRows};
+use crate::train::{Observer, Problem, fit};
+use std::cell::OnceCell;
+
+/// A finished task: the predictor, and what it was trained on.
+pub struct Trained<'a> {
+    /// The deck and its store.
+    pub corpus: &'a Corpus,
+    /// Which task.
+    pub task: Task,
+    /// The best epoch's network.
+    pub predictor: Predictor,
+    /// The usable rows of the split.
+    pub rows: SplitRows,
+    /// Every epoch.
+    pub history: Vec<Epoch>,
+    /// The best epoch, from one.
+    pub best_epoch: usize,
+    /// On rank 0 of the group: predictions of the validation rows, in order.
+    pub validation: Vec<f32>,
+    training: OnceCell<(Pairs, MeanEffects)>,
+}
+
+impl Trained<'_> {
+    /// The training pairs and the mean-effects predictor fitted on them, read
+    /// when first asked for.
+    pub fn training(&self) -> Result<&(Pairs, MeanEffects)> {
+        if let Some(known) = self.training.get() {
+            return Ok(known);
+        }
+        let pairs = self.corpus.pairs(&self.task.source, &self.rows.train)?;
+        let naive = MeanEffects::fit(&pairs);
+        Ok(self.training.get_or_init(|| (pairs, naive)))
+    }
+}
+
+/// Trains `task` on the ranks of `group`: every rank reads its own lanes,
+/// scaling is fitted on the training rows of all of them, and all ranks end
+/// with the same predictor.
+pub fn train<'a>(
+    corpus: &'a Corpus,
+    task: &Task,
+    group: &dyn Communicator,
+    observer: &mut dyn Observer,
+) -> Result<Trained<'a>> {
+    let deck = &corpus.deck;
+    let rows = corpus.split(&task.source, task.split)?;
+    let lanes = Lanes::new(rows.train.len(), deck.train.lanes.unwrap_or(group.size()), deck.train.batch)?;
+    let own = lanes.of_rank(group.rank(), group.size())?;
+    let train_rows: Vec<&[u32]> = own.clone().map(|lane| &rows.train[lanes.rows(lane)]).collect();
+    let val_rows: Vec<&[u32]> =
+        own.clone().map(|lane| &rows.val[part(rows.val.len(), lanes.count(), lane)]).collect();
+    let read = |lane: &&[u32]| corpus.pairs(&task.source, lane);
+    let train: Vec<Pairs> = train_rows.iter().map(read).collect::<Result<_>>()?;
+    let validation: Vec<Pairs> = val_rows.iter().map(read).collect::<Result<_>>()?;
+
+    let (mut drugs, mut samples) = (corpus.drugs.clone(), corpus.samples.clone());
+    let distinct = |features: &Features, of: fn(&Pairs) -> &[u32]| {
+        distinct(group, features.entities(), train.iter().flat_map(|lane| of(lane).iter().copied()))
+    };
+    let trained_on = [distinct(&drugs, |p| &p.drug), distinct(&samples, |p| &p.sample)];
+    let scale = |of: fn(&Pairs) -> &[f32]| scale(group, train.iter().map(of).collect());
+    let dose = corpus.dose.then(|| scale(|p| &p.dose));
+    let endpoint = scale(|p| &p.value);
+    let entities = [trained_on[0].as_slice(), trained_on[1].as_slice()];
+    let scaling = Scaling::fit([&drugs, &samples], entities, dose, endpoint, &deck.data.endpoint);
+    scaling.apply(&mut drugs, deck.data.clip);
+    scaling.apply(&mut samples, deck.data.clip);
+
+    let widths = InputWidths { drug: drugs.width(), sample: samples.width(), dose: corpus.dose };
+    let network = deck.model.build(widths, deck.train.loss)?;
+    let scaled = |pairs: &[Pairs], rows: &[&[u32]]| -> Vec<Examples> {
+        pairs.iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows.to_vec(), &scaling)).collect()
+    };
+    let problem = Problem {
+        network: &network,
+        drugs: &drugs,
+        samples: &samples,
+        lanes,
+        own,
+        train: &scaled(&train, &train_rows),
+        validation: &scaled(&validation, &val_rows),
+        deviation: f64::from(scaling.endpoint.deviation),
+    };
+    let seed = deck.train.seed.wrapping_add(u64::from(task.split));
+    let fitted = fit(&problem, &deck.train, seed, group, observer)?;
+
+    let predictor = Predictor { network, parameters: fitted.parameters, scaling, drugs, samples };
+    let mut predicted = Vec::new();
+    for lane in &validation {
+        predicted.extend(predictor.predict(lane)?);
+    }
+    Ok(Trained {
+        corpus,
+        task: task.clone(),
+        predictor,
+        rows,
+        history: fitted.history,
+        best_epoch: fitted.best_epoch,
+        validation: gather(group, 0, predicted),
+        training: OnceCell::new(),
+    })
+}
+
+/// The distinct entities that any rank of the group names, ascending.
+fn distinct(group: &dyn Communicator, entities: usize, named: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut present = vec![0u8; entities.div_ceil(8)];
+    named.for_each(|entity| present[entity as usize / 8] |= 1 << (entity % 8));
+    for theirs in group.all_gather(&present) {
+        present.iter_mut().zip(theirs).for_each(|(p, t)| *p |= t);
+    }
+    (0..entities as u32).filter(|&e| present[e as usize / 8] & (1 << (e % 8)) != 0).collect()
+}
+
+/// Mean and deviation over the lanes of all ranks, summed lane by lane, so
+/// that they do not depend on how lanes are dealt to ranks.
+fn scale(group: &dyn Communicator, lanes: Vec<&[f32]>) -> EndpointScale {
+    let total = |of: &dyn Fn(f64) -> f64| {
+        let sums: Vec<f64> = lanes.iter().map(|lane| lane.iter().map(|&v| of(v.into())).sum()).collect();
+        let all = group.all_gather(bytemuck::cast_slice(&sums));
+        all.iter().flat_map(|sums| sums.chunks_exact(8)).map(bytemuck::pod_read_unaligned::<f64>).sum::<f64>()
+    };
+    let count = total(&|_| 1.0);
+    let mean = total(&|v| v) / count;
+    EndpointScale::new(mean, total(&|v| (v - mean).powi(2)) / count)
+}

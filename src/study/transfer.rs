@@ -1,0 +1,207 @@
+use super::farm::{Farm, Grouping};
+use super::scoring::{MEAN_EFFECTS, score};
+use super::training::train;
+use super::{Corpus, Task, model_folder};
+use crate::comm::Communicator;
+use crate::report::history::Epoch;
+use crate::report::run_json::{self, RunInfo};
+use crate::report::{runtime, tree};
+use crate::store::StoreSummary;
+use crate::train::Observer;
+use crate::{Error, Result, atomic, report};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// How the program was started, for the record.
+#[derive(Debug, Clone, Default)]
+pub struct Launch {
+    /// The command line.
+    pub command: String,
+    /// Start, UTC, ISO 8601.
+    pub started: String,
+    /// Threads of this rank.
+    pub threads: usize,
+    /// Libraries and their versions.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// Wall seconds of one task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct TaskTime {
+    task: String,
+    training: f64,
+    scoring: f64,
+}
+
+/// Trains every task of the deck, each on one group of ranks, and scores every
+/// target of it. All ranks of `world` call this; results appear under `out`,
+/// each under its final name when whole. On rank 0, returns the matrix as text
+/// and the path of the report.
+pub fn transfer(
+    corpus: &Corpus,
+    out: &Path,
+    world: &dyn Communicator,
+    launch: &Launch,
+) -> Result<Option<(String, PathBuf)>> {
+    let started = Instant::now();
+    let tasks = corpus.tasks()?;
+    let deck = &corpus.deck;
+    let grouping = Grouping::of(world.size(), tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
+    let own = grouping.group_of(world.rank());
+    let group = world.split(own);
+    if world.rank() == 0 {
+        claim(out)?;
+        let (ranks, idle) = (grouping.ranks, world.size() - grouping.ranks * grouping.groups);
+        log::info!("{} tasks on {} groups of {ranks} ranks", tasks.len(), grouping.groups);
+        if idle > 0 {
+            log::warn!("{idle} of {} ranks have nothing to do: there are no more tasks for groups of {ranks}", world.size());
+        }
+        report_usable(corpus)?;
+    }
+    world.barrier();
+
+    let mut times: Vec<TaskTime> = Vec::new();
+    if own < grouping.groups {
+        let mut farm = Farm::new(world, group.as_ref(), grouping, tasks.len());
+        while let Some(number) = farm.next() {
+            times.push(run_task(corpus, out, &tasks[number], group.as_ref(), &mut farm)?);
+        }
+        farm.finish();
+    }
+    let times = if group.rank() == 0 { times } else { Vec::new() };
+    let times = world.all_gather(&serde_json::to_vec(&times).map_err(std::io::Error::from).map_err(|e| Error::io(out, "cannot gather times", e))?);
+    if world.rank() != 0 {
+        return Ok(None);
+    }
+    let times: Vec<TaskTime> = times.iter().flat_map(|bytes| serde_json::from_slice::<Vec<TaskTime>>(bytes).unwrap_or_default()).collect();
+    let info = RunInfo {
+        model: deck.model.name().into(),
+        endpoint: deck.data.endpoint.clone(),
+        crossrx: env!("CARGO_PKG_VERSION").into(),
+        versions: launch.versions.clone(),
+        command: launch.command.clone(),
+        ranks: world.size(),
+        threads: launch.threads,
+        groups: grouping.groups,
+        started: launch.started.clone(),
+        wall_s: started.elapsed().as_secs_f64(),
+        sources: deck.data.sources.clone(),
+        targets: deck.data.targets.clone(),
+        splits: deck.data.splits.numbers(),
+    };
+    write_records(corpus, out, info, &times)?;
+    let run = tree::Run::read(out)?;
+    let page = report::write(out)?;
+    let runs = [run];
+    Ok(Some((report::text::matrix(&report::models::Models::of(&runs)), page)))
+}
+
+/// Takes `out` for this run: it must not be there, or be an empty folder.
+fn claim(out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
+    let mut held = std::fs::read_dir(out).map_err(|e| Error::io(out, "cannot read the folder", e))?;
+    match held.next() {
+        Some(_) => Err(Error::run(out, "holds another run or other files; choose another --out, or remove it")),
+        None => Ok(()),
+    }
+}
+
+fn report_usable(corpus: &Corpus) -> Result<()> {
+    let data = &corpus.deck.data;
+    let targets = data.targets.iter().filter(|t| !data.sources.contains(t));
+    for dataset in data.sources.iter().chain(targets) {
+        let usable = corpus.usable(dataset)?;
+        let (unmeasured, featureless) = (usable.unmeasured, usable.featureless);
+        if unmeasured + featureless > 0 {
+            log::warn!(
+                "{dataset}: of {} pairs, {unmeasured} without '{}' and {featureless} without features are left out",
+                usable.mask.len(),
+                data.endpoint
+            );
+        }
+    }
+    Ok(())
+}
+
+fn run_task(
+    corpus: &Corpus,
+    out: &Path,
+    task: &Task,
+    group: &dyn Communicator,
+    farm: &mut Farm<'_>,
+) -> Result<TaskTime> {
+    let started = Instant::now();
+    let mut narrator = Narrator { task, farm, speaks: group.rank() == 0, epochs: corpus.deck.train.epochs };
+    let trained = train(corpus, task, group, &mut narrator)?;
+    if group.rank() == 0 {
+        let folder = out.join("models").join(&task.source).join(format!("split_{}", task.split));
+        model_folder::save(&folder, &trained)?;
+    }
+    let training = started.elapsed().as_secs_f64();
+    let started = Instant::now();
+    for (number, target) in corpus.deck.data.targets.iter().enumerate() {
+        score(out, &trained, target, group, number % group.size())?;
+        farm.serve();
+    }
+    let scoring = started.elapsed().as_secs_f64();
+    if group.rank() == 0 {
+        log::info!(
+            "{task}: trained in {training:.1} s, best epoch {} of {}; {} targets scored in {scoring:.1} s",
+            trained.best_epoch,
+            trained.history.len(),
+            corpus.deck.data.targets.len()
+        );
+    }
+    Ok(TaskTime { task: task.to_string(), training, scoring })
+}
+
+/// Tells of a task's epochs, and lets the farm answer between steps.
+struct Narrator<'a, 'f> {
+    task: &'a Task,
+    farm: &'a mut Farm<'f>,
+    speaks: bool,
+    epochs: usize,
+}
+
+impl Observer for Narrator<'_, '_> {
+    fn step(&mut self) {
+        self.farm.serve();
+    }
+
+    fn epoch(&mut self, e: &Epoch, best: usize) {
+        if self.speaks {
+            log::info!(
+                "{}: epoch {}/{} loss {:.4} val mse {:.5} val r2 {:.4} best {best} ({:.2} s)",
+                self.task, e.epoch, self.epochs, e.train_loss, e.val_loss, e.val_r2, e.seconds
+            );
+        }
+    }
+}
+
+/// Writes what a run says of itself, and the same for the baseline beside it.
+fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime]) -> Result<()> {
+    let json = |name: &str, value: &dyn Fn(&mut dyn std::io::Write) -> serde_json::Result<()>| {
+        atomic::write_file(&out.join(name), |w| Ok(value(w)?))
+    };
+    let deck = corpus.deck.to_toml()?;
+    atomic::write_file(&out.join("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
+    let summary = StoreSummary::of(&corpus.store)?;
+    json("corpus.json", &|w| serde_json::to_writer_pretty(w, &summary))?;
+    if let Some((order, best)) = corpus.store.best_r2()? {
+        let rows: Vec<Vec<f64>> = best.rows().into_iter().map(|row| row.to_vec()).collect();
+        let truth = serde_json::json!({ "order": order, "best_r2": rows });
+        json("truth.json", &|w| serde_json::to_writer_pretty(w, &truth))?;
+    }
+    let mut parts: BTreeMap<String, f64> = BTreeMap::new();
+    for time in times {
+        *parts.entry("training".into()).or_default() += time.training;
+        *parts.entry("scoring".into()).or_default() += time.scoring;
+        parts.insert(time.task.clone(), time.training + time.scoring);
+    }
+    runtime::write(&out.join("runtime.json"), &runtime::Runtime::new(info.wall_s, parts))?;
+    let naive = RunInfo { model: "mean-effects".into(), ..info.clone() };
+    run_json::write(&out.join(MEAN_EFFECTS).join("run.json"), &naive)?;
+    run_json::write(&out.join("run.json"), &info)
+}
