@@ -65,6 +65,9 @@ pub enum Error {
     /// Ranks disagree, or there are too many or too few of them.
     #[error("ranks: {0}")]
     Ranks(String),
+    /// Another rank, or an earlier line, has already said what is wrong.
+    #[error("stopped by an error told above")]
+    Told,
     /// A request that cannot be met as given on the command line.
     #[error("{0}")]
     Request(String),

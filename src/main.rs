@@ -1,1 +1,69 @@
-fn main() {}
+//! crossrx: arguments, then ranks, then one command, then an exit code.
+
+use clap::Parser;
+use crossrx::cli::{Cli, is_extra_process, start_log, start_ranks};
+use crossrx::comm::{Communicator, Serial};
+use crossrx::{Error, Result};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    match cli.command.ranks() {
+        Some(threads) => on_ranks(cli, threads),
+        None if is_extra_process() => ExitCode::SUCCESS,
+        None => finish(cli.command.run(&Serial)),
+    }
+}
+
+fn finish(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !matches!(error, Error::Told) {
+                log::error!("{error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_threads(cli: Cli, world: &dyn Communicator, threads: Option<usize>) -> Result<()> {
+    start_ranks(world, threads)?;
+    cli.command.run(world)
+}
+
+#[cfg(not(feature = "mpi"))]
+fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
+    finish(with_threads(cli, &Serial, threads))
+}
+
+/// Nothing unwinds through MPI: a panic or an error on one rank is told and
+/// then ends the whole job.
+#[cfg(feature = "mpi")]
+fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
+    let world = match crossrx::comm::start() {
+        Ok(world) => world,
+        Err(error) => return finish(Err(error)),
+    };
+    let ranks = world.communicator();
+    let rank = ranks.rank();
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        log::error!("rank {rank} panicked; this is a fault of crossrx, please report it");
+        told(panic);
+        crossrx::comm::abort_job(1);
+    }));
+    match with_threads(cli, ranks.as_ref(), threads) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !matches!(error, Error::Told) {
+                log::error!("rank {rank}: {error}");
+            }
+            if ranks.size() == 1 {
+                return ExitCode::FAILURE;
+            }
+            ranks.abort(1)
+        }
+    }
+}

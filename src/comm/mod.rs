@@ -1,14 +1,16 @@
 //! The few collectives that crossrx needs, over MPI or within one process.
 
+mod agree;
 mod gather;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod serial;
 mod tree_sum;
 
+pub use agree::agree;
 pub use gather::gather;
 #[cfg(feature = "mpi")]
-pub use mpi::{MpiWorld, start};
+pub use mpi::{MpiWorld, abort_job, start};
 pub use serial::Serial;
 pub use tree_sum::TreeSum;
 

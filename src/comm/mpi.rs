@@ -36,6 +36,14 @@ impl MpiWorld {
     }
 }
 
+/// Ends the job of this process on every rank, if MPI is running; for where no
+/// communicator is at hand.
+pub fn abort_job(code: i32) {
+    if mpi::environment::is_initialized() && !mpi::environment::is_finalized() {
+        SimpleCommunicator::world().abort(code);
+    }
+}
+
 struct Mpi(SimpleCommunicator);
 
 impl Communicator for Mpi {

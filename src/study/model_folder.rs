@@ -52,6 +52,16 @@ pub struct MissingColumns {
     pub of: usize,
 }
 
+impl MissingColumns {
+    /// The first few names.
+    pub fn summary(&self) -> String {
+        const SHOWN: usize = 5;
+        let rest = self.names.len().saturating_sub(SHOWN);
+        let shown = self.names[..self.names.len().min(SHOWN)].join(", ");
+        if rest > 0 { format!("{shown} and {rest} more") } else { shown }
+    }
+}
+
 impl SavedModel {
     /// Reads `models/<SRC>/split_<k>/`.
     pub fn load(folder: &Path) -> Result<Self> {

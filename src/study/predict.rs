@@ -51,7 +51,7 @@ pub fn predict(folder: &Path, store: &Path, dataset: &str, out: &Path, max_missi
                     columns.names.len(),
                     columns.of,
                     100.0 * part,
-                    some(&columns.names)
+                    columns.summary()
                 ),
             ));
         }
@@ -101,12 +101,4 @@ pub fn predict(folder: &Path, store: &Path, dataset: &str, out: &Path, max_missi
         }
     })?;
     Ok(report)
-}
-
-/// The first few of a list of names.
-pub fn some(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let rest = names.len().saturating_sub(SHOWN);
-    let shown = names[..names.len().min(SHOWN)].join(", ");
-    if rest > 0 { format!("{shown} and {rest} more") } else { shown }
 }

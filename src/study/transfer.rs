@@ -2,7 +2,7 @@ use super::farm::{Farm, Grouping};
 use super::scoring::{MEAN_EFFECTS, score};
 use super::training::train;
 use super::{Corpus, Task, model_folder};
-use crate::comm::Communicator;
+use crate::comm::{Communicator, agree};
 use crate::report::history::Epoch;
 use crate::report::run_json::{self, RunInfo};
 use crate::report::{runtime, tree};
@@ -51,16 +51,15 @@ pub fn transfer(
     let grouping = Grouping::of(world.size(), tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
     let own = grouping.group_of(world.rank());
     let group = world.split(own);
+    let claimed = if world.rank() == 0 { claim(out).and_then(|()| report_usable(corpus)) } else { Ok(()) };
+    agree(world, claimed)?;
     if world.rank() == 0 {
-        claim(out)?;
         let (ranks, idle) = (grouping.ranks, world.size() - grouping.ranks * grouping.groups);
         log::info!("{} tasks on {} groups of {ranks} ranks", tasks.len(), grouping.groups);
         if idle > 0 {
             log::warn!("{idle} of {} ranks have nothing to do: there are no more tasks for groups of {ranks}", world.size());
         }
-        report_usable(corpus)?;
     }
-    world.barrier();
 
     let mut times: Vec<TaskTime> = Vec::new();
     if own < grouping.groups {

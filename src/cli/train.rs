@@ -1,0 +1,53 @@
+use super::transfer::run_study;
+use crate::comm::{Communicator, agree};
+use crate::deck::{Deck, Override, Splits};
+use crate::study::Corpus;
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Train one source and split of a deck on all ranks, and score its targets
+///
+/// One task of what `transfer` does, laid out the same way.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The experiment (TOML).
+    deck: PathBuf,
+    /// Dataset to train on.
+    #[arg(long, value_name = "NAME")]
+    source: String,
+    /// Number of the split.
+    #[arg(long, value_name = "K")]
+    split: u32,
+    /// Folder for the results; it must not hold another run.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Overrides a key of the deck with any TOML value; may be repeated.
+    #[arg(long, value_name = "section.key=value")]
+    set: Vec<Override>,
+    /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
+    pub threads: Option<usize>,
+}
+
+/// Runs the task on all ranks.
+pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
+    let opened = Deck::read(&args.deck, &args.set).and_then(|deck| {
+        let deck = only(deck, &args.source, args.split, world.size(), &args.deck)?;
+        Corpus::open(deck, &args.deck)
+    });
+    run_study(&agree(world, opened)?, &args.out, world)
+}
+
+/// The deck cut down to one task for all ranks.
+fn only(mut deck: Deck, source: &str, split: u32, ranks: usize, path: &Path) -> Result<Deck> {
+    deck.data.sources = vec![source.into()];
+    match &mut deck.data.splits {
+        Splits::Imported(numbers) => *numbers = vec![split],
+        Splits::Rule { only, .. } => *only = Some(vec![split]),
+    }
+    if let Some(what) = deck.data.splits.fault() {
+        return Err(Error::deck(path, "data.splits", what));
+    }
+    deck.study.ranks_per_task = Some(ranks);
+    Ok(deck)
+}

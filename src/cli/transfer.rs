@@ -1,0 +1,70 @@
+use super::command_line;
+use crate::comm::{Communicator, agree};
+use crate::deck::{Deck, Override};
+use crate::study::{Corpus, Launch, estimate, transfer};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Train on every source of a deck and score every target, in parallel over ranks
+///
+/// Every (source, split) is trained once; each target of it is scored as soon
+/// as it is ready. Results are laid out as the IMPROVE tools lay them out, with
+/// the mean-effects predictor beside them and a report to look at. Run it
+/// under mpirun or srun for more than one rank.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The experiment (TOML).
+    deck: PathBuf,
+    /// Folder for the results; it must not hold another run.
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Overrides a key of the deck with any TOML value; may be repeated.
+    #[arg(long, value_name = "section.key=value")]
+    set: Vec<Override>,
+    /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
+    pub threads: Option<usize>,
+    /// Print tasks, groups of ranks, memory and an estimate of time, and stop.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the study on all ranks.
+pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
+    let corpus = agree(world, Deck::read(&args.deck, &args.set).and_then(|deck| Corpus::open(deck, &args.deck)))?;
+    if args.dry_run {
+        let text = agree(world, if world.rank() == 0 { estimate(&corpus, world.size()) } else { Ok(String::new()) })?;
+        print!("{text}");
+        return Ok(());
+    }
+    let out = args.out.ok_or_else(|| Error::Request("name a folder with --out".into()))?;
+    run_study(&corpus, &out, world)
+}
+
+/// Runs the study of `corpus` and prints, on rank 0, the matrix and where the report is.
+pub fn run_study(corpus: &Corpus, out: &Path, world: &dyn Communicator) -> Result<()> {
+    let launch = Launch {
+        command: command_line(),
+        started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        threads: rayon::current_num_threads(),
+        versions: versions(),
+    };
+    if let Some((matrix, page)) = transfer(corpus, out, world, &launch)? {
+        print!("{matrix}");
+        println!("report: {}", page.display());
+    }
+    Ok(())
+}
+
+fn versions() -> std::collections::BTreeMap<String, String> {
+    let (major, minor, micro) = hdf5::library_version();
+    let mut versions = std::collections::BTreeMap::from([
+        ("crossrx".to_string(), env!("CARGO_PKG_VERSION").to_string()),
+        ("HDF5".to_string(), format!("{major}.{minor}.{micro}")),
+    ]);
+    #[cfg(feature = "mpi")]
+    versions.insert("MPI".into(), crate::comm::MpiWorld::library());
+    #[cfg(not(feature = "mpi"))]
+    versions.insert("MPI".into(), "none".into());
+    versions
+}

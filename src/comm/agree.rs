@@ -1,0 +1,26 @@
+use super::Communicator;
+use crate::{Error, Result};
+
+/// Holds ranks together over a step that may fail: if it failed anywhere, the
+/// lowest rank on which it did says why, once, and every rank gets an error.
+pub fn agree<T>(comm: &dyn Communicator, result: Result<T>) -> Result<T> {
+    let failed = comm.all_gather(&[u8::from(result.is_err())]);
+    let Some(first) = failed.iter().position(|flag| flag[0] != 0) else { return result };
+    if let (true, Err(error)) = (first == comm.rank(), &result) {
+        log::error!("{error}");
+    }
+    comm.barrier();
+    Err(Error::Told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::Serial;
+
+    #[test]
+    fn a_failure_is_told_once() {
+        assert_eq!(agree(&Serial, Ok(3)).unwrap(), 3);
+        assert!(matches!(agree::<()>(&Serial, Err(Error::Request("no".into()))), Err(Error::Told)));
+    }
+}
