@@ -1,1 +1,7 @@
 //! One file a subcommand: raw arguments, checked, become one call into the rooms below.
+
+mod command_line;
+pub mod import;
+pub mod inspect;
+
+pub use command_line::command_line;
