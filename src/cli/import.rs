@@ -17,6 +17,21 @@ enum Format {
     /// A complete IMPROVE raw_data tree: x_data, y_data, splits
     Improve(Improve),
     /// One table more for a store: responses, or features of drugs or samples
+    ///
+    /// The table may be CSV or TSV, gzipped or not. KEY is a column of the table, or
+    /// a template such as COSMIC-{cosmic_id}. It is looked up among the ids of the
+    /// store; with @COLUMN, among a text column of the store, where case and
+    /// punctuation do not matter. Rows that join nothing are counted and left out.
+    ///
+    /// Responses, one measurement a row:
+    ///   crossrx import table --store csa.h5 --response dose.tsv.gz --dataset CCLE-dose
+    ///     --drug drug_name@drug_name --sample 'COSMIC-{cosmic_id}'
+    ///     --dose conc_uM:uM --endpoint viability
+    ///
+    /// Features, one drug or sample a row:
+    ///   crossrx import table --store csa.h5 --features segments.csv --entity sample
+    ///     --name segments --id 'COSMIC-{COSMIC_ID}' --ignore TISSUE_FACTOR
+    #[command(verbatim_doc_comment)]
     Table(Table),
 }
 
@@ -33,21 +48,7 @@ struct Improve {
     dose: Option<String>,
 }
 
-/// The table may be CSV or TSV, gzipped or not. KEY is a column of the table, or
-/// a template such as COSMIC-{cosmic_id}. It is looked up among the ids of the
-/// store; with @COLUMN, among a text column of the store, where case and
-/// punctuation do not matter. Rows that join nothing are counted and left out.
-///
-/// Responses, one measurement a row:
-///   crossrx import table --store csa.h5 --response dose.tsv.gz --dataset CCLE-dose
-///     --drug drug_name@drug_name --sample 'COSMIC-{cosmic_id}'
-///     --dose conc_uM:uM --endpoint viability
-///
-/// Features, one drug or sample a row:
-///   crossrx import table --store csa.h5 --features segments.csv --entity sample
-///     --name segments --id 'COSMIC-{COSMIC_ID}' --ignore TISSUE_FACTOR
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
 struct Table {
     /// The store to add to
     #[arg(long, value_name = "STORE")]

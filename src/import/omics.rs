@@ -106,7 +106,7 @@ mod tests {
         let mut table = Table::open(&path).unwrap();
         let names = column_names(&mut table, levels(stem), "improve_sample_id").unwrap();
         table.advance().unwrap();
-        (names[1..].to_vec(), table.mark().line + 1)
+        (names[1..].to_vec(), table.line())
     }
 
     #[test]

@@ -326,7 +326,8 @@ mod tests {
             let mut table = table.unwrap();
             for (text, x) in &rows {
                 prop_assert!(table.advance().unwrap());
-                prop_assert_eq!(table.text(0).unwrap(), format!("x{text}").trim_end());
+                let written = format!("x{text}");
+                prop_assert_eq!(table.text(0).unwrap(), written.trim_end());
                 match table.number(1) {
                     Ok(y) => prop_assert!(y == *x || y.is_nan() && x.is_nan()),
                     Err(_) => prop_assert!(x.is_infinite()),

@@ -195,7 +195,7 @@ impl Store {
         Ok(PairArrays {
             store: self,
             info,
-            place: dataset_place(dataset, endpoint),
+            place: dataset_place(dataset, &format!("endpoint/{endpoint}")),
             drug: open("drug")?,
             sample: open("sample")?,
             dose: if info.dose { Some(open("dose")?) } else { None },
