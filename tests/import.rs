@@ -24,8 +24,14 @@ impl Tree {
             "\t7157\t3845\n\tTP53\tKRAS\n\tENSG1\tENSG2\nimprove_sample_id\t\t\nS4\t0\t1\nS1\t2\t0\n",
         );
         tree.write("x_data/drug_SMILES.tsv", "improve_chem_id\tcanSMILES\nD1\tCC\nD2\tC\"C\n");
-        tree.write("x_data/drug_ecfp4_nbits512.tsv", "improve_chem_id\te.0\te.1\te.2\nD1\t1\t0\t1\nD3\t0\t0\t1\n");
-        tree.write("x_data/drug_mordred.tsv", "improve_chem_id\tABC\tgone\tok\nD1\t1.25\t\tTrue\nD2\t-3\t\tFalse\n");
+        tree.write(
+            "x_data/drug_ecfp4_nbits512.tsv",
+            "improve_chem_id\te.0\te.1\te.2\nD1\t1\t0\t1\nD3\t0\t0\t1\n",
+        );
+        tree.write(
+            "x_data/drug_mordred.tsv",
+            "improve_chem_id\tABC\tgone\tok\nD1\t1.25\t\tTrue\nD2\t-3\t\tFalse\n",
+        );
         tree.write("x_data/cancer_mutation_long_format.tsv", "whatever\n");
         tree.write(
             "y_data/response.tsv",
@@ -135,23 +141,51 @@ fn faults_in_a_tree_name_file_and_line() {
     let cases: &[(&str, String, &[&str])] = &[
         ("y_data/response.tsv", format!("{header}A\tS1\tD1\tinf\n"), &["response.tsv:2", "auc", "infinite"]),
         ("y_data/response.tsv", format!("{header}A\tS1\tD1\t1\nA\tS1\n"), &["response.tsv:3", "2 cells"]),
-        ("y_data/response.tsv", format!("{header}A\tS1\tD1\t1\nA\tS1\tD1\tlow\n"), &["response.tsv:3", "\"low\""]),
+        (
+            "y_data/response.tsv",
+            format!("{header}A\tS1\tD1\t1\nA\tS1\tD1\tlow\n"),
+            &["response.tsv:3", "\"low\""],
+        ),
         ("y_data/response.tsv", format!("{header}\tS1\tD1\t1\n"), &["response.tsv:2", "no dataset"]),
-        ("y_data/response.tsv", format!("{header}A\tS9\tD1\t1\n"), &["response.tsv", "none of 1 rows joined", "S9"]),
+        (
+            "y_data/response.tsv",
+            format!("{header}A\tS9\tD1\t1\n"),
+            &["response.tsv", "none of 1 rows joined", "S9"],
+        ),
         ("y_data/response.tsv", header.into(), &["response.tsv"]),
         ("y_data/response.tsv", String::new(), &["response.tsv:1", "empty"]),
-        ("y_data/response.tsv", "source\timprove_sample_id\tauc\n".into(), &["no column \"improve_chem_id\""]),
+        (
+            "y_data/response.tsv",
+            "source\timprove_sample_id\tauc\n".into(),
+            &["no column \"improve_chem_id\""],
+        ),
         (
             "y_data/response.tsv",
             "source\timprove_sample_id\timprove_chem_id\tdose\tauc\nA\tS1\tD1\t1\t1\n".into(),
             &["--dose dose:uM"],
         ),
-        ("x_data/drug_mordred.tsv", "improve_chem_id\tABC\nD1\t1\nD1\t2\n".into(), &["drug_mordred.tsv:3", "\"D1\"", "line 2"]),
-        ("x_data/drug_mordred.tsv", "improve_chem_id\tABC\tB\tC\nD1\t1\t2\toops\n".into(), &["drug_mordred.tsv:2", "oops"]),
-        ("x_data/drug_mordred.tsv", "improve_chem_id\tABC\nD1\t1e60\n".into(), &["drug_mordred.tsv:2", "too large"]),
+        (
+            "x_data/drug_mordred.tsv",
+            "improve_chem_id\tABC\nD1\t1\nD1\t2\n".into(),
+            &["drug_mordred.tsv:3", "\"D1\"", "line 2"],
+        ),
+        (
+            "x_data/drug_mordred.tsv",
+            "improve_chem_id\tABC\tB\tC\nD1\t1\t2\toops\n".into(),
+            &["drug_mordred.tsv:2", "oops"],
+        ),
+        (
+            "x_data/drug_mordred.tsv",
+            "improve_chem_id\tABC\nD1\t1e60\n".into(),
+            &["drug_mordred.tsv:2", "too large"],
+        ),
         ("x_data/drug_mordred.tsv", "improve_chem_id\tABC\n\t1\n".into(), &["drug_mordred.tsv:2", "no id"]),
         ("x_data/drug_mordred.tsv", "improve_chem_id\tABC\n".into(), &["no rows"]),
-        ("splits/A_split_0_test.txt", "1\n9\n".into(), &["A_split_0_test.txt:2", "row 9 is out of range", "9 rows"]),
+        (
+            "splits/A_split_0_test.txt",
+            "1\n9\n".into(),
+            &["A_split_0_test.txt:2", "row 9 is out of range", "9 rows"],
+        ),
         ("splits/A_split_0_test.txt", "2\n".into(), &["A_split_0_test.txt:1", "row 2", "belongs to B"]),
         ("splits/A_split_0_test.txt", "one\n".into(), &["A_split_0_test.txt:1", "\"one\""]),
         ("splits/A_split_0_test.txt", "1\n0\n".into(), &["part test, position 1", "already in part train"]),
@@ -180,7 +214,10 @@ fn gzip(text: &str) -> Vec<u8> {
 #[test]
 fn long_tables_join_by_template_and_by_name() {
     let tree = Tree::new();
-    tree.write("x_data/drug_info.tsv", "improve_chem_id\tdrug_name\nD1\tPD-0332991\nD2\tLapatinib\nD3\tlapatinib!\n");
+    tree.write(
+        "x_data/drug_info.tsv",
+        "improve_chem_id\tdrug_name\nD1\tPD-0332991\nD2\tLapatinib\nD3\tlapatinib!\n",
+    );
     tree.import().unwrap();
     let rows = "name,number,um,alive,lab,set\n\
                 pd 0332991,1,10,0.5,x,one\n\
@@ -214,7 +251,8 @@ fn long_tables_join_by_template_and_by_name() {
     assert_eq!(store.pairs("two-dose", "growth", 0..1).unwrap().dose, [-4.0]);
     assert_eq!(store.dataset("A").unwrap().pairs, 4);
     let found = &report.responses[0];
-    let counts = (found.rows, found.joined, found.unknown_drug, found.unknown_sample, found.ambiguous, found.no_dose);
+    let counts =
+        (found.rows, found.joined, found.unknown_drug, found.unknown_sample, found.ambiguous, found.no_dose);
     assert_eq!(counts, (7, 3, 1, 1, 1, 1));
     assert_eq!(found.missing, [("growth".to_string(), 1)]);
     assert_eq!(found.examples, ["Lapatinib", "Erlotinib"]);
@@ -225,7 +263,10 @@ fn long_tables_join_by_template_and_by_name() {
     assert!(again.contains("/datasets/one-dose: is there already"), "{again}");
     for (change, words) in [
         (ResponseMap { dose: Some("um:ug".into()), ..map.clone() }, "use M, mM, uM"),
-        (ResponseMap { dose: Some("conc:uM".into()), ..map.clone() }, "there is name, number, um, alive, lab, set"),
+        (
+            ResponseMap { dose: Some("conc:uM".into()), ..map.clone() },
+            "there is name, number, um, alive, lab, set",
+        ),
         (ResponseMap { drug: "name@title".into(), ..map.clone() }, "there is canSMILES, drug_name"),
         (ResponseMap { sample: "S{number".into(), ..map.clone() }, "not closed"),
     ] {
@@ -234,7 +275,8 @@ fn long_tables_join_by_template_and_by_name() {
     }
     let cut = gzip(rows);
     tree.write("cut.csv.gz", &cut[..cut.len() / 2]);
-    let error = long::add_response(&tree.store(), &tree.dir.path().join("cut.csv.gz"), &map, "x").unwrap_err();
+    let error =
+        long::add_response(&tree.store(), &tree.dir.path().join("cut.csv.gz"), &map, "x").unwrap_err();
     assert!(error.to_string().contains("cut.csv.gz"), "{error}");
     assert_eq!(fs::read(tree.store()).unwrap(), before, "a refused table changed the store");
 }

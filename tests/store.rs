@@ -5,6 +5,19 @@ use crossrx::store::{
 };
 use ndarray::{Array2, array};
 use std::path::Path;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// A child process inherits HDF5's descriptors and with them its file locks,
+/// so no test may have a store open while another starts a child.
+static CHILDREN: RwLock<()> = RwLock::new(());
+
+fn no_children() -> RwLockReadGuard<'static, ()> {
+    CHILDREN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn only_children() -> RwLockWriteGuard<'static, ()> {
+    CHILDREN.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn strings(values: &[&str]) -> Vec<String> {
     values.iter().map(|v| v.to_string()).collect()
@@ -63,6 +76,7 @@ fn names(n: usize) -> Vec<String> {
 
 #[test]
 fn what_is_written_is_read() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sub/small.h5");
     write_small(&path).unwrap();
@@ -111,6 +125,7 @@ fn what_is_written_is_read() {
 
 #[test]
 fn what_is_not_there_is_answered_with_what_is() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("small.h5");
     write_small(&path).unwrap();
@@ -171,6 +186,7 @@ fn content(path: &Path) -> Vec<String> {
 
 #[test]
 fn damaged_stores_are_refused_or_harmless() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("small.h5");
     write_small(&path).unwrap();
@@ -205,7 +221,9 @@ fn damaged_stores_are_refused_or_harmless() {
 fn tamper<T: hdf5::H5Type>(path: &Path, place: &str, values: &[T]) {
     let file = hdf5::File::open_rw(path).unwrap();
     let there = file.dataset(place).unwrap();
-    if there.shape() == [values.len()] && there.dtype().unwrap().to_descriptor().unwrap() == T::type_descriptor() {
+    if there.shape() == [values.len()]
+        && there.dtype().unwrap().to_descriptor().unwrap() == T::type_descriptor()
+    {
         there.write(values).unwrap();
         return;
     }
@@ -223,6 +241,7 @@ fn tamper<T: hdf5::H5Type>(path: &Path, place: &str, values: &[T]) {
 
 #[test]
 fn sound_files_with_wrong_content_are_refused_by_place_and_row() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("small.h5");
     let check = |tampering: &dyn Fn(), words: [&str; 2]| {
@@ -231,18 +250,33 @@ fn sound_files_with_wrong_content_are_refused_by_place_and_row() {
         let error = use_all(&path).unwrap_err().to_string();
         assert!(words.iter().all(|w| error.contains(w)), "{error}");
     };
-    check(&|| tamper(&path, "datasets/A/drug", &[0u32, 1, 2, 0, 3, 2]), ["/datasets/A/drug", "row 4: index 3"]);
+    check(
+        &|| tamper(&path, "datasets/A/drug", &[0u32, 1, 2, 0, 3, 2]),
+        ["/datasets/A/drug", "row 4: index 3"],
+    );
     check(&|| tamper(&path, "datasets/A/sample", &[0u32; 5]), ["/datasets/A/sample", "5 values for 6 pairs"]);
     check(&|| tamper(&path, "datasets/A/drug", &[0i64; 6]), ["/datasets/A", "not"]);
     check(
         &|| tamper(&path, "datasets/A/endpoint/auc", &[0f32, 1.0, f32::INFINITY, 0.0, 0.0, 0.0]),
         ["/datasets/A/endpoint/auc", "row 2 is inf"],
     );
-    check(&|| tamper(&path, "datasets/A/dose", &[0f32, 0.0, 0.0, 0.0, 0.0, f32::NAN]), ["A/dose", "row 5 is NaN"]);
-    check(&|| tamper(&path, "datasets/A/split/0/test", &[4u32, 6]), ["split/0", "part test, position 1: row 6"]);
-    check(&|| tamper(&path, "datasets/A/split/0/val", &[1u32]), ["split/0", "row 1 is already in part train"]);
+    check(
+        &|| tamper(&path, "datasets/A/dose", &[0f32, 0.0, 0.0, 0.0, 0.0, f32::NAN]),
+        ["A/dose", "row 5 is NaN"],
+    );
+    check(
+        &|| tamper(&path, "datasets/A/split/0/test", &[4u32, 6]),
+        ["split/0", "part test, position 1: row 6"],
+    );
+    check(
+        &|| tamper(&path, "datasets/A/split/0/val", &[1u32]),
+        ["split/0", "row 1 is already in part train"],
+    );
     check(&|| tamper(&path, "features/drug/ecfp4/entity", &[2u32, 2]), ["ecfp4/entity", "row 1: drug 2"]);
-    check(&|| tamper(&path, "datasets/A/label/site/code", &[0u16, 1, 2, 0, 0, 0]), ["label/site", "row 2 has code 2"]);
+    check(
+        &|| tamper(&path, "datasets/A/label/site/code", &[0u16, 1, 2, 0, 0, 0]),
+        ["label/site", "row 2 has code 2"],
+    );
     let huge = || {
         let file = hdf5::File::open_rw(&path).unwrap();
         file.unlink("datasets/B/drug").unwrap();
@@ -254,6 +288,7 @@ fn sound_files_with_wrong_content_are_refused_by_place_and_row() {
 
 #[test]
 fn writers_refuse_what_readers_would() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("w.h5");
     let mut w = StoreWriter::create(&path, "test").unwrap();
@@ -302,6 +337,7 @@ fn writers_refuse_what_readers_would() {
 
 #[test]
 fn a_killed_writer_leaves_nothing_under_the_final_name() {
+    let _guard = only_children();
     const FOLDER: &str = "CROSSRX_TEST_KILLED_WRITER";
     if let Ok(folder) = std::env::var(FOLDER) {
         // The child: begins a store, says so, and waits to be killed.
@@ -333,6 +369,7 @@ fn a_killed_writer_leaves_nothing_under_the_final_name() {
 
 #[test]
 fn amending_keeps_indices_and_a_failed_amendment_keeps_the_store() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("small.h5");
     write_small(&path).unwrap();
@@ -349,7 +386,10 @@ fn amending_keeps_indices_and_a_failed_amendment_keeps_the_store() {
     w.finish().unwrap();
     let store = Store::open(&path).unwrap();
     assert_eq!(store.provenance().command, "test\nsecond");
-    assert_eq!(store.ids(Entity::Drug).unwrap()[1..], ["d1", "Prüfstoff", "a drug with a longer id than before"]);
+    assert_eq!(
+        store.ids(Entity::Drug).unwrap()[1..],
+        ["d1", "Prüfstoff", "a drug with a longer id than before"]
+    );
     assert_eq!(store.text(Entity::Drug, "smiles").unwrap(), ["CC", "C1CC1", "", ""]);
     assert_eq!(store.dataset("A").unwrap().splits, [0, 7]);
     verify(&store).unwrap();
@@ -358,6 +398,7 @@ fn amending_keeps_indices_and_a_failed_amendment_keeps_the_store() {
 // The interpreter that has h5py, if any: `$CROSSRX_PYTHON`, else `python3`.
 #[test]
 fn h5py_and_h5dump_read_a_store() {
+    let _guard = only_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("small.h5");
     write_small(&path).unwrap();

@@ -1,6 +1,6 @@
 use crate::Result;
 use crate::import::long::{FeatureMap, ResponseMap};
-use crate::import::{improve, long};
+use crate::import::{MatchReport, improve, long};
 use crate::store::Entity;
 use crate::{Error, cli};
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ enum Format {
     ///   crossrx import table --store csa.h5 --features segments.csv --entity sample
     ///     --name segments --id 'COSMIC-{COSMIC_ID}' --ignore TISSUE_FACTOR
     #[command(verbatim_doc_comment)]
-    Table(Table),
+    Table(Box<Table>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,44 +99,30 @@ pub fn run(args: Args) -> Result<()> {
     let command = cli::command_line();
     let report = match args.format {
         Format::Improve(a) => improve::import(&a.raw_data, &a.out, a.dose.as_deref(), &command)?,
-        Format::Table(Table {
-            store,
-            response: Some(table),
-            dataset,
-            drug,
-            sample,
-            dose,
-            endpoint,
-            label,
-            ..
-        }) => {
-            let map = ResponseMap {
-                dataset: dataset.unwrap_or_default(),
-                drug: drug.unwrap_or_default(),
-                sample: sample.unwrap_or_default(),
-                dose,
-                endpoints: endpoint,
-                labels: label,
-            };
-            long::add_response(&store, &table, &map, &command)?
-        }
-        Format::Table(Table {
-            store,
-            features: Some(table),
-            entity: Some(entity),
-            name,
-            units,
-            id,
-            ignore,
-            ..
-        }) => {
-            let map = FeatureMap { entity, name: name.unwrap_or_default(), units, id, ignore };
-            long::add_features(&store, &table, &map, &command)?
-        }
-        Format::Table(_) => return Err(Error::Request("give --response FILE or --features FILE".into())),
+        Format::Table(a) => add(*a, &command)?,
     };
     print!("{report}");
     Ok(())
+}
+
+fn add(a: Table, command: &str) -> Result<MatchReport> {
+    if let Some(table) = a.response {
+        let map = ResponseMap {
+            dataset: a.dataset.unwrap_or_default(),
+            drug: a.drug.unwrap_or_default(),
+            sample: a.sample.unwrap_or_default(),
+            dose: a.dose,
+            endpoints: a.endpoint,
+            labels: a.label,
+        };
+        return long::add_response(&a.store, &table, &map, command);
+    }
+    let (Some(table), Some(entity)) = (a.features, a.entity) else {
+        return Err(Error::Request("give --response FILE or --features FILE".into()));
+    };
+    let map =
+        FeatureMap { entity, name: a.name.unwrap_or_default(), units: a.units, id: a.id, ignore: a.ignore };
+    long::add_features(&a.store, &table, &map, command)
 }
 
 fn entity(text: &str) -> Result<Entity, String> {

@@ -249,11 +249,7 @@ fn load_part(
             block.endpoints[k].push(value);
         }
         for (k, (column, label)) in columns.labels.iter().enumerate() {
-            let Some(code) = texts[k].code(table.cell(*column)) else {
-                return Err(
-                    table.fault(format!("column {label:?} has more than {} different texts", u16::MAX))
-                );
-            };
+            let code = texts[k].code(&table, *column, label)?;
             block.labels[k].push(code);
         }
         block.drug.push(drug);
@@ -328,14 +324,17 @@ struct Texts {
 }
 
 impl Texts {
-    fn code(&mut self, text: &[u8]) -> Option<u16> {
+    fn code(&mut self, table: &Table, column: usize, label: &str) -> Result<u16> {
+        let text = table.cell(column);
         if let Some(&code) = self.codes.get(text) {
-            return Some(code);
+            return Ok(code);
         }
-        let code = u16::try_from(self.values.len()).ok()?;
+        let Ok(code) = u16::try_from(self.values.len()) else {
+            return Err(table.fault(format!("column {label:?} has more than {} different texts", u16::MAX)));
+        };
+        self.values.push(table.text(column)?);
         self.codes.insert(text.to_vec(), code);
-        self.values.push(String::from_utf8_lossy(text).into_owned());
-        Some(code)
+        Ok(code)
     }
 }
 
