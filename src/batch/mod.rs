@@ -1,1 +1,13 @@
+//! Lanes, shuffles, and batches of pairs with their distinct drugs and samples.
 //!
+//! Training pairs are cut into lanes by a fixed rule. Each lane shuffles
+//! itself and a step takes an equal part of every lane, so what a step trains
+//! on depends on the number of lanes, not on the number of ranks.
+
+mod assemble;
+mod lanes;
+mod shuffle;
+
+pub use assemble::{Assembler, Examples, Ports};
+pub use lanes::{Lanes, part};
+pub use shuffle::shuffle;

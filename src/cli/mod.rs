@@ -5,5 +5,7 @@ mod command_line;
 pub mod import;
 /// `crossrx inspect`.
 pub mod inspect;
+/// `crossrx synth`: made-up corpora.
+pub mod synth;
 
 pub use command_line::command_line;

@@ -1,1 +1,55 @@
-//!
+//! The few collectives that crossrx needs, over MPI or within one process.
+
+mod gather;
+#[cfg(feature = "mpi")]
+mod mpi;
+mod serial;
+mod tree_sum;
+
+pub use gather::gather;
+#[cfg(feature = "mpi")]
+pub use mpi::{MpiWorld, start};
+pub use serial::Serial;
+pub use tree_sum::TreeSum;
+
+/// What a message between two ranks is about; messages of different tags do
+/// not overtake one another's receivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Tag {
+    /// A rank asks for work.
+    Request = 1,
+    /// The work it gets.
+    Grant = 2,
+    /// Results on their way to one rank.
+    Gather = 3,
+    /// Parts of a sum.
+    Sum = 4,
+}
+
+/// A group of ranks, and this rank's place in it. A failure in the library
+/// below ends the whole job, so nothing here returns an error.
+pub trait Communicator {
+    /// This rank, from zero.
+    fn rank(&self) -> usize;
+    /// Number of ranks.
+    fn size(&self) -> usize;
+    /// Returns when every rank has called it.
+    fn barrier(&self);
+    /// Replaces `bytes` by those of rank `root`, on every rank.
+    fn broadcast(&self, root: usize, bytes: &mut Vec<u8>);
+    /// The bytes of every rank, by rank, on every rank.
+    fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
+    /// Sends to and receives from one other rank at once.
+    fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]);
+    /// Sends to another rank; may wait for it to receive.
+    fn send(&self, to: usize, tag: Tag, bytes: &[u8]);
+    /// Waits for a message from a given rank, or from any. Returns its sender.
+    fn receive(&self, from: Option<usize>, tag: Tag) -> (usize, Vec<u8>);
+    /// A message that has already come, if there is one.
+    fn try_receive(&self, tag: Tag) -> Option<(usize, Vec<u8>)>;
+    /// The group of the ranks that give the same colour, in the order of their ranks here.
+    fn split(&self, colour: usize) -> Box<dyn Communicator>;
+    /// Ends the job, on every rank, with this exit code.
+    fn abort(&self, code: i32) -> !;
+}

@@ -1,1 +1,150 @@
+//! The TOML file of an experiment: as written, and as checked and resolved.
 //!
+//! Unknown keys are refused, `--set section.key=value` overrides any key, and
+//! the resolved deck, defaults included, is written beside every result.
+
+mod overrides;
+mod read;
+mod splits;
+
+pub use overrides::Override;
+pub use splits::Splits;
+
+use crate::model::ModelSpec;
+use crate::train::TrainSpec;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// An experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deck {
+    /// Where the corpus is.
+    pub store: StoreSpec,
+    /// What is trained on and scored.
+    pub data: DataSpec,
+    /// Which network.
+    pub model: ModelSpec,
+    /// How it is trained.
+    #[serde(default)]
+    pub train: TrainSpec,
+    /// How tasks are dealt to ranks.
+    #[serde(default)]
+    pub study: StudySpec,
+}
+
+/// The `[store]` section.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSpec {
+    /// The HDF5 file, relative to the working folder.
+    pub path: PathBuf,
+}
+
+/// The `[data]` section.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// The number predicted, such as `auc`.
+    pub endpoint: String,
+    /// Datasets trained on.
+    pub sources: Vec<String>,
+    /// Datasets scored; the sources if absent.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Imported splits by number, or a rule.
+    pub splits: Splits,
+    /// Feature tables of the drugs, side by side.
+    pub drug_features: Vec<String>,
+    /// Feature tables of the samples, side by side.
+    pub sample_features: Vec<String>,
+    /// Whether the network takes the dose; if absent, it does where every
+    /// dataset named has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dose: Option<bool>,
+    /// What to do with pairs whose drug or sample lacks a feature.
+    #[serde(default)]
+    pub missing_features: MissingFeatures,
+    /// Scaled features are kept within this many standard deviations.
+    #[serde(default = "default_clip")]
+    pub clip: f32,
+}
+
+/// What to do with pairs whose drug or sample lacks a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissingFeatures {
+    /// Stop, naming one of them.
+    #[default]
+    Refuse,
+    /// Leave them out of training and scoring, and say how many.
+    Drop,
+}
+
+/// The `[study]` section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StudySpec {
+    /// Ranks that train one task together; if absent, one while there are as
+    /// many tasks as ranks, and an equal share of the ranks beyond that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks_per_task: Option<usize>,
+}
+
+fn default_clip() -> f32 {
+    4.0
+}
+
+impl Deck {
+    /// Reads `path`, applies `overrides` and checks every value on its own.
+    pub fn read(path: &Path, overrides: &[Override]) -> Result<Deck> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot read the deck", e))?;
+        Deck::parse(path, &text, overrides)
+    }
+
+    /// Like [`Self::read`], of text that came from `path`.
+    pub fn parse(path: &Path, text: &str, overrides: &[Override]) -> Result<Deck> {
+        let mut deck = read::deserialize(path, text, overrides)?;
+        if deck.data.targets.is_empty() {
+            deck.data.targets = deck.data.sources.clone();
+        }
+        match deck.fault() {
+            Some((key, what)) => Err(Error::deck(path, key, what)),
+            None => Ok(deck),
+        }
+    }
+
+    /// The deck as TOML, defaults included.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Request(format!("cannot write the deck as TOML: {e}")))
+    }
+
+    fn fault(&self) -> Option<(String, String)> {
+        let named = |key: &str, what: &str| Some((key.to_string(), what.to_string()));
+        let lists = [
+            ("data.sources", &self.data.sources),
+            ("data.targets", &self.data.targets),
+            ("data.drug_features", &self.data.drug_features),
+            ("data.sample_features", &self.data.sample_features),
+        ];
+        for (key, list) in lists {
+            if list.is_empty() {
+                return named(key, "must name at least one");
+            }
+            if let Some(twice) = (1..list.len()).find(|&i| list[..i].contains(&list[i])) {
+                return Some((key.into(), format!("names '{}' twice", list[twice])));
+            }
+        }
+        if !(self.data.clip > 0.0) {
+            return named("data.clip", "must be above zero");
+        }
+        if self.study.ranks_per_task == Some(0) {
+            return named("study.ranks_per_task", "must be at least 1");
+        }
+        if let Some(what) = self.data.splits.fault() {
+            return Some(("data.splits".into(), what));
+        }
+        self.train.fault().map(|(key, what)| (format!("train.{key}"), what))
+    }
+}

@@ -1,1 +1,15 @@
-//!
+//! Where kernels run. Today the CPU: [`matmul`] multiplies, [`sweep`] walks
+//! rows in parallel with the widest instructions there are, [`threads`] sizes
+//! the pool, [`philox`] gives random bits that depend on counters alone.
+
+mod element;
+mod matmul;
+/// Random bits that depend on counters alone.
+pub mod philox;
+mod sweep;
+/// How many threads a rank gets.
+pub mod threads;
+
+pub use element::Element;
+pub use matmul::{MatRef, matmul};
+pub use sweep::{column_sums, sum, sweep_rows, vectorised};

@@ -1,1 +1,122 @@
-//!
+//! A network as a graph of ops. A model file adds nodes; the graph infers
+//! shapes and owns the layout of the parameters; [`Schedule`] derives the way
+//! back and lays every buffer out once; [`CpuPlan`] runs it without allocating.
+
+#[cfg(test)]
+pub(crate) mod check;
+mod parameters;
+mod plan;
+mod schedule;
+
+pub use parameters::{Parameter, Parameters};
+pub use plan::CpuPlan;
+pub use schedule::{Purpose, Schedule};
+
+use crate::op::{MAX_OPERANDS, MapEnds, MapId, Op, ParameterSpec, Shape, SpaceId};
+use crate::{Error, Result};
+
+/// One tensor of a network, and the op or input that makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) usize);
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub shape: Shape,
+    /// `None` for a tensor that is fed from outside.
+    pub op: Option<Box<dyn Op>>,
+    pub inputs: Vec<NodeId>,
+    /// Positions in [`Graph::parameters`].
+    pub parameters: std::ops::Range<usize>,
+}
+
+/// Spaces, maps, and nodes in an order in which they can be computed.
+#[derive(Debug, Default)]
+pub struct Graph {
+    spaces: Vec<String>,
+    maps: Vec<MapEnds>,
+    nodes: Vec<Node>,
+    specs: Vec<(String, ParameterSpec)>,
+}
+
+impl Graph {
+    /// A graph without nodes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a set of rows, such as `pairs`.
+    pub fn space(&mut self, name: &str) -> SpaceId {
+        self.spaces.push(name.into());
+        SpaceId(self.spaces.len() - 1)
+    }
+
+    /// Adds a map by which each row of `from` names a row of `to`.
+    pub fn map(&mut self, from: SpaceId, to: SpaceId) -> MapId {
+        self.maps.push(MapEnds { from, to });
+        MapId(self.maps.len() - 1)
+    }
+
+    /// Adds a tensor that is fed from outside.
+    pub fn input(&mut self, space: SpaceId, columns: usize) -> NodeId {
+        self.push(Node {
+            shape: Shape { space, columns },
+            op: None,
+            inputs: Vec::new(),
+            parameters: self.specs.len()..self.specs.len(),
+        })
+    }
+
+    /// Adds an op on tensors that are there. Its parameters are called
+    /// `<name>.<their own name>`. Fails if the shapes do not fit.
+    pub fn add(&mut self, name: &str, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
+        let at = |what: String| Error::Network(format!("node '{name}': {what}"));
+        if inputs.len() > MAX_OPERANDS {
+            return Err(at(format!("{} inputs, of at most {MAX_OPERANDS}", inputs.len())));
+        }
+        if (1..inputs.len()).any(|i| inputs[..i].contains(&inputs[i])) {
+            return Err(at("the same tensor is two of its inputs".into()));
+        }
+        let shapes: Vec<Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
+        let shape = op.shape(&shapes, &self.maps).map_err(|e| at(e.to_string()))?;
+        let first = self.specs.len();
+        self.specs.extend(op.parameters(&shapes).into_iter().map(|p| (format!("{name}.{}", p.name), p)));
+        Ok(self.push(Node {
+            shape,
+            op: Some(Box::new(op)),
+            inputs: inputs.to_vec(),
+            parameters: first..self.specs.len(),
+        }))
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
+    }
+
+    /// Shape of a tensor.
+    pub fn shape(&self, node: NodeId) -> Shape {
+        self.nodes[node.0].shape
+    }
+
+    /// The maps, by number.
+    pub fn maps(&self) -> &[MapEnds] {
+        &self.maps
+    }
+
+    /// Names of the spaces, by number.
+    pub fn spaces(&self) -> &[String] {
+        &self.spaces
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn specs(&self) -> &[(String, ParameterSpec)] {
+        &self.specs
+    }
+}

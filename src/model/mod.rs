@@ -1,1 +1,81 @@
-//!
+//! Networks in the words of [`crate::graph`], one a file.
+
+#[cfg(test)]
+mod concatenated;
+mod layers;
+mod two_tower;
+
+pub use two_tower::TwoTower;
+
+use crate::Result;
+use crate::batch::Ports;
+use crate::graph::{Graph, NodeId};
+use crate::op::{Huber, SquaredError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The `[model]` section of a deck: which network, with its own keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ModelSpec {
+    /// Drug tower, sample tower, optional dose, head.
+    TwoTower(TwoTower),
+}
+
+/// What a network learns to make small.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Mean squared error.
+    #[default]
+    Mse,
+    /// Huber's loss, a line beyond one standard deviation of the endpoint.
+    Huber,
+}
+
+/// What the data offer a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputWidths {
+    /// Columns of the drug features.
+    pub drug: usize,
+    /// Columns of the sample features.
+    pub sample: usize,
+    /// Whether pairs have a dose.
+    pub dose: bool,
+}
+
+/// A network that predicts one number a pair.
+#[derive(Debug, Clone)]
+pub struct PairNetwork {
+    /// Its graph.
+    pub graph: Arc<Graph>,
+    /// Where pairs enter.
+    pub ports: Ports,
+    /// `[pairs, 1]`, scaled.
+    pub prediction: NodeId,
+    /// `[pairs, 1]`, the loss of each pair.
+    pub loss: NodeId,
+}
+
+impl ModelSpec {
+    /// Name in tables, such as `two-tower`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ModelSpec::TwoTower(_) => "two-tower",
+        }
+    }
+
+    /// Builds the network for these inputs.
+    pub fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
+        match self {
+            ModelSpec::TwoTower(spec) => spec.build(widths, loss),
+        }
+    }
+}
+
+fn add_loss(graph: &mut Graph, loss: Loss, prediction: NodeId, truth: NodeId) -> Result<NodeId> {
+    match loss {
+        Loss::Mse => graph.add("loss", SquaredError, &[prediction, truth]),
+        Loss::Huber => graph.add("loss", Huber { delta: 1.0 }, &[prediction, truth]),
+    }
+}

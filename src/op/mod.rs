@@ -1,1 +1,237 @@
+//! Ops, one a file: the rule for its shape, its derivative, its CPU kernel.
 //!
+//! Every tensor is the rows of one *space* (pairs, drugs, samples) by its
+//! columns, row-major. Spaces are joined by *maps*: each row of one space
+//! names a row of another. An op reads tensors and its own parameters and
+//! writes one tensor; going backward it receives the gradient of that tensor,
+//! which it may overwrite, and writes those of its inputs and parameters.
+//! Kernels are generic over [`Element`], so every derivative is checked in f64.
+
+mod activation;
+mod add;
+mod concat;
+mod dropout;
+mod fuse;
+mod gather;
+mod huber;
+mod layer_norm;
+mod linear;
+mod rows;
+mod segment;
+mod squared_error;
+
+pub use activation::Activation;
+pub use add::Add;
+pub use concat::Concat;
+pub use dropout::Dropout;
+pub use fuse::Fuse;
+pub use gather::Gather;
+pub use huber::Huber;
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use rows::{RowMap, Rows};
+pub use squared_error::SquaredError;
+
+use crate::device::Element;
+use crate::{Error, Result};
+
+/// A set of rows whose number is known only when a batch is at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpaceId(pub usize);
+
+/// A map from the rows of one space to the rows of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MapId(pub usize);
+
+/// The two spaces that a map joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapEnds {
+    /// Where every row names one row of `to`.
+    pub from: SpaceId,
+    /// Where a row may be named by many rows, or none.
+    pub to: SpaceId,
+}
+
+/// The rows of `space` by `columns`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Which rows.
+    pub space: SpaceId,
+    /// Values a row.
+    pub columns: usize,
+}
+
+/// How a parameter starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All the same value.
+    Constant(f64),
+    /// Normal with mean zero and this standard deviation.
+    Normal(f64),
+}
+
+/// A matrix that training changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterSpec {
+    /// Last part of its name, such as `weight`.
+    pub name: &'static str,
+    /// `[rows, columns]`.
+    pub shape: [usize; 2],
+    /// Starting values.
+    pub init: Init,
+    /// Whether weight decay applies: to matrices, not to biases and gains.
+    pub decay: bool,
+}
+
+/// Which tensors the derivative of an op reads again, and so must be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeps {
+    /// Its inputs.
+    pub inputs: bool,
+    /// Its output.
+    pub output: bool,
+}
+
+/// What identifies one pass through a network: random bits depend on this and
+/// on the row's number in the dataset, never on rank or thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The training's seed.
+    pub seed: u64,
+    /// Steps taken before this one.
+    pub number: u64,
+    /// Whether units are dropped.
+    pub training: bool,
+}
+
+/// What a forward kernel reads and writes.
+pub struct Forward<'a, T> {
+    /// One slice an input, the rows of its space by its columns.
+    pub inputs: &'a [&'a [T]],
+    /// One slice a parameter, as [`Op::parameters`] lists them.
+    pub parameters: &'a [&'a [T]],
+    /// `[rows, columns]`, to be written whole.
+    pub output: &'a mut [T],
+    /// Columns of the output.
+    pub columns: usize,
+    /// Row counts, maps and row numbers of this batch.
+    pub rows: &'a Rows,
+    /// This pass.
+    pub step: Step,
+    /// Number of this op in its network.
+    pub node: usize,
+}
+
+/// Where a backward kernel puts the gradient of one input.
+pub struct InputGradient<'a, T> {
+    /// The rows of the input's space by its columns.
+    pub data: &'a mut [T],
+    /// Whether another op has already written here, so that this one adds.
+    pub accumulate: bool,
+}
+
+/// What a backward kernel reads and writes.
+pub struct Backward<'a, 'd, T> {
+    /// As in [`Forward`]; empty slices where [`Op::keeps`] says they are not read.
+    pub inputs: &'a [&'a [T]],
+    /// As in [`Forward`].
+    pub parameters: &'a [&'a [T]],
+    /// The tensor that forward wrote; empty where [`Op::keeps`] says it is not read.
+    pub output: &'a [T],
+    /// Gradient of the output; nothing reads it after this kernel.
+    pub output_gradient: &'a mut [T],
+    /// One an input, `None` where nothing before it learns.
+    pub input_gradients: &'a mut [Option<InputGradient<'d, T>>],
+    /// One a parameter, to be written whole.
+    pub parameter_gradients: &'a mut [&'d mut [T]],
+    /// Columns of the output.
+    pub columns: usize,
+    /// As in [`Forward`].
+    pub rows: &'a Rows,
+    /// As in [`Forward`].
+    pub step: Step,
+    /// As in [`Forward`].
+    pub node: usize,
+}
+
+/// The kernels of an op on the CPU.
+pub trait CpuKernel<T: Element> {
+    /// Computes the output.
+    fn forward(&self, pass: Forward<'_, T>);
+    /// Computes the gradients of inputs and parameters.
+    fn backward(&self, pass: Backward<'_, '_, T>);
+}
+
+/// One operation of a network.
+pub trait Op: CpuKernel<f32> + CpuKernel<f64> + std::fmt::Debug + Send + Sync {
+    /// Its name in messages and timings.
+    fn name(&self) -> &'static str;
+    /// The shape of the output, or why these inputs do not fit.
+    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape>;
+    /// The parameters it owns, given its inputs.
+    fn parameters(&self, _inputs: &[Shape]) -> Vec<ParameterSpec> {
+        Vec::new()
+    }
+    /// What its derivative reads again.
+    fn keeps(&self) -> Keeps;
+    /// Whether the output is the first input when nothing learns, so that a
+    /// scoring plan leaves the op out.
+    fn passes_through_when_scoring(&self) -> bool {
+        false
+    }
+    /// Multiply-adds of the forward pass for each row of the output's space,
+    /// and of the backward pass when every input learns.
+    fn multiply_adds(&self, _inputs: &[Shape]) -> usize {
+        0
+    }
+}
+
+/// A number in which every op has kernels.
+pub trait Number: Element {
+    /// The kernels of `op` in this number.
+    fn kernel(op: &dyn Op) -> &dyn CpuKernel<Self>;
+}
+
+impl Number for f32 {
+    fn kernel(op: &dyn Op) -> &dyn CpuKernel<f32> {
+        op
+    }
+}
+
+impl Number for f64 {
+    fn kernel(op: &dyn Op) -> &dyn CpuKernel<f64> {
+        op
+    }
+}
+
+/// The most inputs, or parameters, that one op may have.
+pub const MAX_OPERANDS: usize = 8;
+
+fn one_space(op: &str, inputs: &[Shape]) -> Result<SpaceId> {
+    let first = inputs.first().ok_or_else(|| Error::Network(format!("{op} has no input")))?;
+    match inputs.iter().find(|i| i.space != first.space) {
+        Some(_) => Err(Error::Network(format!("{op}: its inputs are rows of different spaces"))),
+        None => Ok(first.space),
+    }
+}
+
+fn same_columns(op: &str, inputs: &[Shape]) -> Result<usize> {
+    let columns = inputs.first().map_or(0, |i| i.columns);
+    match inputs.iter().find(|i| i.columns != columns) {
+        Some(other) => Err(Error::Network(format!("{op}: {columns} columns against {}", other.columns))),
+        None => Ok(columns),
+    }
+}
+
+/// The way back through a loss of (prediction, truth), given its derivative by the error.
+fn loss_backward<T: Element>(pass: Backward<'_, '_, T>, slope: impl Fn(T) -> T) {
+    let (prediction, truth) = (pass.inputs[0], pass.inputs[1]);
+    let signs = [T::one(), -T::one()];
+    for (input, sign) in pass.input_gradients.iter_mut().zip(signs) {
+        let Some(InputGradient { data, accumulate }) = input else { continue };
+        for (((d, &g), &p), &t) in data.iter_mut().zip(&*pass.output_gradient).zip(prediction).zip(truth) {
+            let value = sign * g * slope(p - t);
+            *d = if *accumulate { *d + value } else { value };
+        }
+    }
+}

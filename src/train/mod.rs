@@ -1,1 +1,18 @@
-//!
+//! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
+
+mod adam;
+mod early_stop;
+mod fit;
+mod lane_sum;
+mod optimizer;
+mod schedule;
+mod score;
+mod sgd;
+mod spec;
+mod weights;
+
+pub use fit::{EpochRecord, Fitted, Observer, Problem, fit};
+pub use schedule::Decay;
+pub use score::Scorer;
+pub use spec::{OptimizerKind, TrainSpec};
+pub use weights::{load_weights, save_weights};

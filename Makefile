@@ -1,0 +1,66 @@
+# crossrx: `make demo` shows it, `make test` checks it; `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# MPI=no builds for one process, without MPI.
+MPI ?= yes
+RANKS ?= 2
+PREFIX ?= /usr/local
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CROSSRX := $(TARGET)/release/crossrx
+DEMO := $(TARGET)/demo
+FEATURES := $(if $(filter no,$(MPI)),--no-default-features)
+LAUNCH := $(if $(filter no,$(MPI)),,scripts/mpirun.sh -n $(RANKS))
+
+export MPI
+export PATH := $(PATH):$(TARGET)/tools/bin
+
+# A build that is thrown away has no use for incremental state, which costs time and disk.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
+
+.NOTPARALLEL:
+.PHONY: help deps test-deps build demo test lint deny doc install clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  Settings: MPI=no (no MPI, one process)  RANKS=$(RANKS) (of the demo)  PREFIX=$(PREFIX)  TEST_MINUTES=45"
+
+deps: ## Install what a build needs (as root with apt), or say how to
+	@scripts/deps.sh build
+
+test-deps:
+	@scripts/deps.sh test
+
+build: deps ## Build target/release/crossrx
+	cargo build --release --locked $(FEATURES)
+
+demo: build ## Make a synthetic corpus, run the transfer study on it, print matrix and report
+	rm -rf $(DEMO)
+	mkdir -p $(DEMO)
+	$(CROSSRX) synth --preset demo --seed 1 --out $(DEMO)/demo.h5
+	$(LAUNCH) $(CROSSRX) transfer configs/demo.toml --set store.path='"$(DEMO)/demo.h5"' --out $(DEMO)/run
+
+test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
+	scripts/cargo-test.sh $(FEATURES)
+
+lint: deps ## Format check, and clippy with and without MPI
+	cargo fmt --check
+	cargo clippy --locked --all-targets $(FEATURES) -- -D warnings
+	cargo clippy --locked --all-targets --no-default-features -- -D warnings
+
+deny: test-deps ## Check licences and sources of all dependencies
+	cargo deny --locked check licenses bans sources
+
+doc: deps ## Build the API documentation, with broken links as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps $(FEATURES)
+
+install: build ## Copy the program to PREFIX/bin
+	install -D -m 755 $(CROSSRX) $(DESTDIR)$(PREFIX)/bin/crossrx
+
+clean: ## Remove target/
+	cargo clean

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|test
+#
+#   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
+#   test    the same, and what the tests look with: Python with h5py, cargo-deny, Chromium
+#
+# As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
+# modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+purpose=${1:-build}
+case $purpose in build | test) ;; *) echo "usage: scripts/deps.sh build|test" >&2 && exit 2 ;; esac
+target=${CARGO_TARGET_DIR:-target}
+cargo_deny_version=0.20.2
+
+on_path() { command -v "$1" >/dev/null; }
+any_file() { compgen -G "$1" >/dev/null; }
+
+has_compiler() { on_path cc; }
+has_mpi() {
+    on_path "${MPICC:-mpicc}" && { [ -n "${CROSSRX_MPIRUN:-}" ] || on_path mpirun || on_path mpiexec; }
+}
+# These two look where the build scripts of hdf5-metno-sys and clang-sys look.
+has_hdf5() {
+    local include
+    if [ -n "${HDF5_DIR:-}" ]; then
+        any_file "$HDF5_DIR/include/H5pubconf*.h"
+        return
+    fi
+    for include in $(pkg-config --cflags-only-I hdf5 2>/dev/null | sed 's/-I//g' || true); do
+        any_file "$include/H5pubconf*.h" && return
+    done
+    any_file "/usr/include/H5pubconf*.h" || [ -e /usr/lib/x86_64-linux-gnu/hdf5/serial/libhdf5.so ]
+}
+has_libclang() {
+    local directory library_path=${LD_LIBRARY_PATH:-}
+    [ -n "${LIBCLANG_PATH:-}" ] && return
+    for directory in $(llvm-config --libdir 2>/dev/null || true) ${library_path//:/ } /usr/lib /usr/lib64 \
+        /usr/lib/*-linux-gnu /usr/lib/llvm*/lib /usr/lib64/llvm*/lib* /usr/local/lib /usr/local/llvm*/lib; do
+        any_file "$directory/libclang[-.][0-9s]*" || continue
+        # The library alone, as a runtime dependency of some program, lacks the headers that it parses with.
+        on_path clang || any_file "$directory/clang/*/include/stddef.h" ||
+            any_file "/usr/lib*/clang/*/include/stddef.h" && return
+    done
+    return 1
+}
+has_chromium() {
+    [ -n "${CHROMIUM:-}" ] || on_path chromium || on_path chromium-browser || on_path google-chrome
+}
+has_python() { [ -n "${CROSSRX_PYTHON:-}" ] || python3 -c 'import venv, ensurepip' 2>/dev/null; }
+
+find_missing() {
+    missing=()
+    has_compiler || missing+=(compiler)
+    has_hdf5 || missing+=(hdf5)
+    if [ "${MPI:-yes}" != no ]; then
+        has_mpi || missing+=(mpi)
+        has_libclang || missing+=(libclang)
+    fi
+    if [ "$purpose" = test ]; then
+        has_python || missing+=(python)
+        on_path h5dump || missing+=(h5dump)
+        has_chromium || missing+=(chromium)
+    fi
+}
+
+# row THING: its names for apt | dnf | Spack | environment modules; - where there is none.
+row() {
+    case $1 in
+        compiler) echo "gcc libc6-dev              |gcc glibc-devel      |gcc       |gcc" ;;
+        hdf5)     echo "libhdf5-dev pkg-config     |hdf5-devel           |hdf5~mpi  |hdf5" ;;
+        mpi)      echo "openmpi-bin libopenmpi-dev |openmpi openmpi-devel|openmpi   |openmpi" ;;
+        libclang) echo "libclang-dev               |clang-devel          |llvm+clang|llvm" ;;
+        python)   echo "python3 python3-venv       |python3              |python    |python" ;;
+        h5dump)   echo "hdf5-tools                 |hdf5                 |hdf5~mpi  |hdf5" ;;
+        chromium) echo "$apt_chromium              |chromium             |-         |-" ;;
+    esac
+}
+apt_chromium=chromium
+
+# names COLUMN: what the missing things are called there, on one line.
+names() {
+    local thing
+    for thing in "${missing[@]}"; do row "$thing"; done | cut -d '|' -f "$1" | tr -s ' ' '\n' |
+        awk 'NF && $1 != "-" && !seen[$1]++ { printf "%s%s", gap, $1; gap = " " }'
+}
+
+explain() {
+    {
+        echo "missing: ${missing[*]}"
+        echo "  apt:     sudo apt-get install $(names 1)"
+        echo "  dnf:     sudo dnf install $(names 2)    # on RHEL and its kin with EPEL and CRB enabled"
+        [[ " ${missing[*]} " != *" mpi "* ]] || echo "           module load mpi/openmpi-x86_64"
+        [ -z "$(names 3)" ] || echo "  Spack:   spack install $(names 3) && spack load $(names 3)"
+        [ -z "$(names 4)" ] || echo "  modules: module load $(names 4)    # names differ between sites: module avail"
+        if [[ " ${missing[*]} " == *" hdf5 "* ]]; then
+            echo "An HDF5 elsewhere: export HDF5_DIR=PREFIX, which holds include/H5pubconf.h and lib/libhdf5.so"
+            if on_path h5cc && [[ "$(h5cc -showconfig 2>/dev/null)" =~ "Installation point: "([^$'\n']+) ]]; then
+                echo "  (h5cc on PATH belongs to: export HDF5_DIR=${BASH_REMATCH[1]})"
+            fi
+        fi
+        if [[ " ${missing[*]} " == *" libclang "* ]]; then
+            echo "A libclang elsewhere: export LIBCLANG_PATH=DIRECTORY, which holds libclang.so"
+        fi
+        if [[ " ${missing[*]} " == *" mpi "* ]]; then
+            echo "For one process without MPI: make build MPI=no"
+        fi
+        echo "Then run make again."
+    } >&2
+}
+
+install_with_apt() {
+    apt-get update -q
+    # Ubuntu has Chromium as a snap only, which containers cannot run.
+    apt-cache show chromium >/dev/null 2>&1 || apt_chromium=-
+    echo "installing: $(names 1)"
+    # shellcheck disable=SC2046 # one word a package
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(names 1)
+}
+
+find_missing
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && on_path apt-get; then
+        install_with_apt
+        hash -r
+        find_missing
+    fi
+    # Without a browser its one test says that it was skipped; everything else can still be tested.
+    if [ "${missing[*]:-}" = chromium ] && [ -z "${CI:-}" ]; then
+        echo "note: no Chromium on PATH (or in CHROMIUM): the browser test of the report will be skipped" >&2
+    elif [ ${#missing[@]} -gt 0 ]; then
+        explain
+        exit 1
+    fi
+fi
+
+if ! on_path cargo; then
+    echo "missing: Rust 1.88 or later; install it with rustup (https://rustup.rs), then run make again" >&2
+    exit 1
+fi
+[ "$purpose" = test ] || exit 0
+
+for component in fmt clippy; do
+    on_path "cargo-$component" && continue
+    echo "missing: cargo $component; run: rustup component add rustfmt clippy" >&2
+    exit 1
+done
+
+wanted=scripts/test-requirements.txt
+if [ -z "${CROSSRX_PYTHON:-}" ] && ! cmp -s "$wanted" "$target/venv/installed.txt"; then
+    echo "installing into $target/venv: $(tr '\n' ' ' <"$wanted")"
+    rm -rf "$target/venv"
+    python3 -m venv "$target/venv"
+    "$target/venv/bin/python" -m pip install -q --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$target/venv/installed.txt"
+fi
+
+# Unoptimised, as it then builds in a third of the time and still checks in a second.
+if ! on_path cargo-deny && [ ! -x "$target/tools/bin/cargo-deny" ]; then
+    echo "installing into $target/tools: cargo-deny $cargo_deny_version"
+    cargo install -q --locked --debug --config profile.dev.debug=0 --root "$target/tools" \
+        --target-dir "$target/tools/build" "cargo-deny@$cargo_deny_version"
+    rm -rf "$target/tools/build"
+fi

@@ -1,0 +1,169 @@
+use crate::store::Pairs;
+use rayon::slice::ParallelSliceMut;
+
+/// The naive predictor of a response: drug mean + sample mean - mean, all over the training rows. A
+/// drug or sample that those lack has no effect of its own. Where pairs carry a dose, the drug's mean
+/// is taken at that dose; a dose at which the drug was not measured takes the drug's nearest measured
+/// dose in log10 molar, the lower of two equally near. Drug-response networks often fail to beat this
+/// predictor on random splits; it is the "naive mean effects" model of DrEval (Bernett et al. 2024).
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeanEffects {
+    mean: f64,
+    /// A drug's mean less `mean` at each of its doses, doses ascending; one entry without dose.
+    drug: Vec<Vec<(f32, f64)>>,
+    /// A sample's mean less `mean`, or 0.
+    sample: Vec<f64>,
+}
+
+impl MeanEffects {
+    /// Takes the means over `pairs`, leaving out those whose value is NaN. Sums are f64 and in row
+    /// order, so the same rows give the same bits. Without a measured pair every prediction is NaN.
+    pub fn fit(pairs: &Pairs) -> MeanEffects {
+        let measured: Vec<usize> = (0..pairs.len()).filter(|&i| !pairs.value[i].is_nan()).collect();
+        let mean = mean_at(pairs, &measured);
+        let effects = |key: &(dyn Fn(usize) -> (u32, f32) + Sync)| {
+            let mut order = measured.clone();
+            // The row settles ties, so that each group is summed in row order.
+            order.par_sort_unstable_by(|&i, &j| {
+                let ((a, x), (b, y)) = (key(i), key(j));
+                a.cmp(&b).then(x.total_cmp(&y)).then(i.cmp(&j))
+            });
+            let mut of: Vec<Vec<(f32, f64)>> = Vec::new();
+            for group in order.chunk_by(|&i, &j| key(i) == key(j)) {
+                let (entity, dose) = key(group[0]);
+                let entity = entity as usize;
+                if of.len() <= entity {
+                    of.resize(entity + 1, Vec::new());
+                }
+                of[entity].push((dose, mean_at(pairs, group) - mean));
+            }
+            of
+        };
+        let drug = effects(&|i| (pairs.drug[i], pairs.dose.get(i).copied().unwrap_or(0.0)));
+        let sample = effects(&|i| (pairs.sample[i], 0.0));
+        let sample = sample.iter().map(|at| at.first().map_or(0.0, |&(_, effect)| effect)).collect();
+        MeanEffects { mean, drug, sample }
+    }
+
+    /// Predicts the value of each of `pairs`, `[n]`, in the units of the values fitted.
+    pub fn predict(&self, pairs: &Pairs) -> Vec<f32> {
+        (0..pairs.len())
+            .map(|i| {
+                let doses = self.drug.get(pairs.drug[i] as usize).map_or(&[][..], Vec::as_slice);
+                let drug = at_nearest_dose(doses, pairs.dose.get(i).copied().unwrap_or(0.0));
+                let sample = self.sample.get(pairs.sample[i] as usize).copied().unwrap_or(0.0);
+                (self.mean + drug + sample) as f32
+            })
+            .collect()
+    }
+}
+
+fn mean_at(pairs: &Pairs, rows: &[usize]) -> f64 {
+    rows.iter().map(|&i| f64::from(pairs.value[i])).sum::<f64>() / rows.len() as f64
+}
+
+fn at_nearest_dose(doses: &[(f32, f64)], dose: f32) -> f64 {
+    let above = doses.partition_point(|&(d, _)| d < dose);
+    match (above.checked_sub(1).map(|below| doses[below]), doses.get(above)) {
+        (Some((low, effect)), Some(&(high, _))) if dose - low <= high - dose => effect,
+        (_, Some(&(_, effect))) | (Some((_, effect)), None) => effect,
+        (None, None) => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(rows: &[(u32, u32, f32)]) -> Pairs {
+        Pairs {
+            drug: rows.iter().map(|r| r.0).collect(),
+            sample: rows.iter().map(|r| r.1).collect(),
+            dose: Vec::new(),
+            value: rows.iter().map(|r| r.2).collect(),
+        }
+    }
+
+    #[test]
+    fn adds_effects_and_leaves_the_unknown_at_the_mean() {
+        let fitted =
+            MeanEffects::fit(&pairs(&[(0, 0, 1.0), (0, 2, 3.0), (3, 0, 5.0), (3, 2, 7.0), (3, 1, f32::NAN)]));
+        // Mean 4, drug effects -2 and +2, sample effects -1 and +1; drug 9 and sample 1 are unknown.
+        let asked = pairs(&[(0, 0, 0.0), (3, 2, 0.0), (9, 2, 0.0), (0, 1, 0.0), (1, 9, 0.0)]);
+        assert_eq!(fitted.predict(&asked), [1.0, 7.0, 5.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    fn a_dose_not_measured_takes_the_nearest_of_its_drug() {
+        let mut rows = pairs(&[(0, 0, 0.0), (0, 0, 2.0), (1, 0, 4.0)]);
+        rows.dose = vec![-8.0, -6.0, -7.0];
+        let fitted = MeanEffects::fit(&rows);
+        let mut asked = pairs(&[(0, 0, 0.0); 6]);
+        asked.drug = vec![0, 0, 0, 0, 1, 2];
+        asked.dose = vec![-9.0, -7.0, -6.9, 0.0, -3.0, -7.0];
+        // Mean 2, the sample's effect 0.
+        assert_eq!(fitted.predict(&asked), [0.0, 0.0, 2.0, 2.0, 4.0, 2.0]);
+    }
+
+    #[test]
+    fn nothing_measured_predicts_nan() {
+        let fitted = MeanEffects::fit(&pairs(&[(0, 0, f32::NAN)]));
+        assert!(fitted.predict(&pairs(&[(0, 0, 0.0)]))[0].is_nan());
+    }
+
+    /// The figures are those of a pandas group-by of the same rows, averaged over ten splits.
+    #[test]
+    fn reproduces_the_known_scores_of_four_real_screens() {
+        use crate::metric::Scores;
+        let shared = std::env::var_os("CROSSRX_SHARED_DATA").map_or_else(
+            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+            std::path::PathBuf::from,
+        );
+        let raw = shared.join("improve/raw_data");
+        let Ok(mut table) =
+            csv::ReaderBuilder::new().delimiter(b'\t').from_path(raw.join("y_data/response.tsv"))
+        else {
+            println!("skipped: {} is not there", raw.display());
+            return;
+        };
+        let mut all = Pairs::default();
+        let mut numbers = std::collections::HashMap::new();
+        let mut number = |id: &str| {
+            let next = numbers.len() as u32;
+            *numbers.entry(id.to_string()).or_insert(next)
+        };
+        for record in table.records() {
+            let record = record.unwrap();
+            all.sample.push(number(&record[1]));
+            all.drug.push(number(&record[2]));
+            all.value.push(record[4].parse().unwrap());
+        }
+        let rows = |file: String| -> Vec<u32> {
+            let text = std::fs::read_to_string(raw.join("splits").join(file)).unwrap();
+            text.lines().map(|l| l.parse().unwrap()).collect()
+        };
+        let screens = ["CCLE", "CTRPv2", "GDSCv1", "gCSI"];
+        // Sources by targets.
+        let known = [
+            [0.762, -0.020, -0.030, -0.039],
+            [0.405, 0.677, 0.028, -0.060],
+            [0.198, -0.123, 0.573, -0.047],
+            [0.092, -0.164, -0.141, 0.572],
+        ];
+        let whole = screens.map(|s| all.select(&rows(format!("{s}_all.txt"))));
+        for (source, known) in screens.iter().zip(known) {
+            let mut mean = [0.0; 4];
+            for k in 0..10 {
+                let fitted = MeanEffects::fit(&all.select(&rows(format!("{source}_split_{k}_train.txt"))));
+                let test = all.select(&rows(format!("{source}_split_{k}_test.txt")));
+                for (target, mean) in mean.iter_mut().enumerate() {
+                    let asked = if screens[target] == *source { &test } else { &whole[target] };
+                    *mean += Scores::of(&asked.value, &fitted.predict(asked)).r2 / 10.0;
+                }
+            }
+            for (got, want) in mean.iter().zip(known) {
+                assert!((got - want).abs() < 6e-4, "{source}: {mean:?} is not {known:?}");
+            }
+        }
+    }
+}

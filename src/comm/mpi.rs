@@ -1,0 +1,121 @@
+use super::{Communicator, Tag};
+use crate::{Error, Result};
+use mpi::Threading;
+use mpi::environment::Universe;
+use mpi::point_to_point::send_receive_into_with_tags;
+use mpi::topology::{Color, SimpleCommunicator};
+use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, Root, Source};
+
+/// Most bytes in one message: counts are 32-bit.
+const MESSAGE: usize = 1 << 30;
+
+/// The MPI library, initialised; dropping it finalises.
+pub struct MpiWorld {
+    universe: Universe,
+}
+
+/// Initialises MPI. Fails if the library will not have it, as when called twice.
+pub fn start() -> Result<MpiWorld> {
+    match mpi::initialize_with_threading(Threading::Serialized) {
+        Some((universe, _)) => Ok(MpiWorld { universe }),
+        None => Err(Error::Ranks("MPI is already initialised".into())),
+    }
+}
+
+impl MpiWorld {
+    /// All ranks of the job.
+    pub fn communicator(&self) -> Box<dyn Communicator> {
+        Box::new(Mpi(self.universe.world()))
+    }
+
+    /// Name and version of the library, on one line.
+    pub fn library() -> String {
+        let text = mpi::environment::library_version().unwrap_or_default();
+        let text = text.trim_end_matches('\0');
+        text.split([',', '\n']).next().unwrap_or_default().trim().to_string()
+    }
+}
+
+struct Mpi(SimpleCommunicator);
+
+impl Communicator for Mpi {
+    fn rank(&self) -> usize {
+        self.0.rank() as usize
+    }
+
+    fn size(&self) -> usize {
+        self.0.size() as usize
+    }
+
+    fn barrier(&self) {
+        self.0.barrier();
+    }
+
+    fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
+        let root = self.0.process_at_rank(root as i32);
+        let mut length = bytes.len() as u64;
+        root.broadcast_into(&mut length);
+        bytes.resize(length as usize, 0);
+        bytes.chunks_mut(MESSAGE).for_each(|part| root.broadcast_into(part));
+    }
+
+    fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        (0..self.size())
+            .map(|root| {
+                let mut copy = if root == self.rank() { bytes.to_vec() } else { Vec::new() };
+                self.broadcast(root, &mut copy);
+                copy
+            })
+            .collect()
+    }
+
+    fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]) {
+        let partner = self.0.process_at_rank(partner as i32);
+        let parts = send.len().max(receive.len()).div_ceil(MESSAGE / 4).max(1);
+        let (mut send, mut receive) = (send, receive);
+        for _ in 0..parts {
+            let (out, rest) = send.split_at(send.len().min(MESSAGE / 4));
+            let length = receive.len().min(MESSAGE / 4);
+            let (into, rest_of_receive) = receive.split_at_mut(length);
+            let tag = Tag::Sum as i32;
+            send_receive_into_with_tags(out, &partner, tag, into, &partner, tag);
+            (send, receive) = (rest, rest_of_receive);
+        }
+    }
+
+    fn send(&self, to: usize, tag: Tag, bytes: &[u8]) {
+        let to = self.0.process_at_rank(to as i32);
+        to.send_with_tag(&(bytes.len() as u64), tag as i32);
+        bytes.chunks(MESSAGE).for_each(|part| to.send_with_tag(part, tag as i32));
+    }
+
+    fn receive(&self, from: Option<usize>, tag: Tag) -> (usize, Vec<u8>) {
+        let (length, status) = match from {
+            Some(rank) => self.0.process_at_rank(rank as i32).receive_with_tag::<u64>(tag as i32),
+            None => self.0.any_process().receive_with_tag::<u64>(tag as i32),
+        };
+        // The parts follow on the same channel, in order.
+        let sender = self.0.process_at_rank(status.source_rank());
+        let mut bytes = vec![0; length as usize];
+        for part in bytes.chunks_mut(MESSAGE) {
+            sender.receive_into_with_tag(part, tag as i32);
+        }
+        (status.source_rank() as usize, bytes)
+    }
+
+    fn try_receive(&self, tag: Tag) -> Option<(usize, Vec<u8>)> {
+        let status = self.0.any_process().immediate_probe_with_tag(tag as i32)?;
+        Some(self.receive(Some(status.source_rank() as usize), tag))
+    }
+
+    fn split(&self, colour: usize) -> Box<dyn Communicator> {
+        match self.0.split_by_color(Color::with_value(colour as i32)) {
+            Some(group) => Box::new(Mpi(group)),
+            None => unreachable!("a colour was given"),
+        }
+    }
+
+    fn abort(&self, code: i32) -> ! {
+        self.0.abort(code)
+    }
+}

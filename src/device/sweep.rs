@@ -1,0 +1,94 @@
+use super::Element;
+use rayon::prelude::*;
+
+/// Values below which a loop stays on one thread: waking another costs more.
+const SEQUENTIAL: usize = 1 << 14;
+
+/// Runs `work` compiled for the widest vector instructions of this machine.
+/// What it calls must be `#[inline(always)]` to profit.
+#[inline(always)]
+pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// Calls `work(first_row, block)` on blocks of whole rows that together cover
+/// `data`, `[rows, columns]`, in parallel. Blocks are disjoint, so the result
+/// cannot depend on the number of threads.
+pub fn sweep_rows<T: Element>(data: &mut [T], columns: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    if columns == 0 || data.is_empty() {
+        return;
+    }
+    if data.len() <= SEQUENTIAL || rayon::current_num_threads() == 1 {
+        vectorised(|| work(0, data));
+        return;
+    }
+    let rows = (SEQUENTIAL / columns).max(1);
+    data.par_chunks_mut(rows * columns)
+        .enumerate()
+        .for_each(|(block, data)| vectorised(|| work(block * rows, data)));
+}
+
+/// `sums[c] = ` sum over rows of `data[r, c]`, each column from the first row
+/// to the last, whatever the number of threads.
+pub fn column_sums<T: Element>(sums: &mut [T], data: &[T]) {
+    const BLOCK: usize = 64;
+    let columns = sums.len();
+    let block = |(index, sums): (usize, &mut [T])| {
+        vectorised(|| {
+            sums.fill(T::zero());
+            for row in data.chunks_exact(columns) {
+                for (sum, &value) in sums.iter_mut().zip(&row[index * BLOCK..]) {
+                    *sum += value;
+                }
+            }
+        })
+    };
+    if data.len() <= SEQUENTIAL || rayon::current_num_threads() == 1 {
+        sums.chunks_mut(BLOCK).enumerate().for_each(block);
+    } else {
+        sums.par_chunks_mut(BLOCK).enumerate().for_each(block);
+    }
+}
+
+/// Sum in f64, in order.
+pub fn sum<T: Element>(values: &[T]) -> f64 {
+    values.iter().map(|v| v.wide()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_swept_once_for_any_pool() {
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let columns = 33;
+            let mut data = vec![0.0f32; 5000 * columns];
+            pool.install(|| {
+                sweep_rows(&mut data, columns, |first, block| {
+                    for (r, row) in block.chunks_mut(columns).enumerate() {
+                        row.iter_mut().for_each(|v| *v += (first + r) as f32);
+                    }
+                })
+            });
+            assert!(data.chunks(columns).enumerate().all(|(r, row)| row.iter().all(|&v| v == r as f32)));
+        }
+    }
+
+    #[test]
+    fn column_sums_have_the_same_bits_for_any_pool() {
+        let columns = 200;
+        let data: Vec<f32> = (0..1000 * columns).map(|i| ((i % 977) as f32).sin()).collect();
+        let sums = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut sums = vec![f32::NAN; columns];
+            pool.install(|| column_sums(&mut sums, &data));
+            sums
+        };
+        let one = sums(1);
+        assert_eq!(one, sums(3));
+        let expected: f32 = data.chunks(columns).map(|row| row[150]).sum();
+        assert_eq!(one[150], expected);
+    }
+}

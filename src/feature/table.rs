@@ -1,0 +1,120 @@
+use crate::store::{Entity, Store};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// A feature's column: the table's name and the column's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Column {
+    /// Name of the feature table, such as `mordred`.
+    pub feature: String,
+    /// Name of the column in it.
+    pub name: String,
+}
+
+/// One row of values an entity: the columns of one or more feature tables side
+/// by side, for the entities that have a row in all of them.
+#[derive(Debug, Clone)]
+pub struct Features {
+    entity: Entity,
+    columns: Vec<Column>,
+    /// For each entity of the store: its row, or `NONE`.
+    row_of: Vec<u32>,
+    values: Vec<f32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Features {
+    /// Reads the tables `names` of `store` and joins them by entity.
+    pub fn read(store: &Store, entity: Entity, names: &[String]) -> Result<Self> {
+        let tables = names.iter().map(|name| store.feature(entity, name)).collect::<Result<Vec<_>>>()?;
+        let columns: Vec<Column> = tables
+            .iter()
+            .flat_map(|t| {
+                t.names.iter().map(|name| Column { feature: t.info.name.clone(), name: name.clone() })
+            })
+            .collect();
+        if columns.is_empty() {
+            return Err(Error::Request(format!("no {} features: name at least one", entity.name())));
+        }
+        let mut found = vec![0usize; store.count(entity)];
+        for table in &tables {
+            table.entity.iter().for_each(|&e| found[e as usize] += 1);
+        }
+        let mut row_of = vec![NONE; found.len()];
+        let complete = found.iter().enumerate().filter(|(_, n)| **n == tables.len());
+        let rows = complete.zip(0..).map(|((e, _), row)| row_of[e] = row).count();
+        let mut values = vec![0.0; rows * columns.len()];
+        let mut offset = 0;
+        for table in &tables {
+            for (&entity, from) in table.entity.iter().zip(table.values.rows()) {
+                let row = row_of[entity as usize];
+                if row != NONE {
+                    let to = &mut values[row as usize * columns.len() + offset..];
+                    to.iter_mut().zip(from).for_each(|(t, &f)| *t = f);
+                }
+            }
+            offset += table.info.columns;
+        }
+        Ok(Self { entity, columns, row_of, values })
+    }
+
+    /// The same entities with exactly `wanted` columns, matched by name. Columns
+    /// that are not here are filled with `fill` (one value a wanted column) and
+    /// listed by their position.
+    pub fn arranged(&self, wanted: &[Column], fill: &[f32]) -> (Self, Vec<usize>) {
+        let here: HashMap<&Column, usize> = self.columns.iter().zip(0..).collect();
+        let from: Vec<Option<usize>> = wanted.iter().map(|column| here.get(column).copied()).collect();
+        let missing = from.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(i, _)| i).collect();
+        let values = self.values.chunks_exact(self.width());
+        let values =
+            values.flat_map(|row| from.iter().zip(fill).map(|(f, &fill)| f.map_or(fill, |f| row[f])));
+        (
+            Self { columns: wanted.to_vec(), values: values.collect(), row_of: self.row_of.clone(), ..*self },
+            missing,
+        )
+    }
+
+    /// Drugs or samples.
+    pub fn entity(&self) -> Entity {
+        self.entity
+    }
+
+    /// What the columns are.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Number of columns.
+    pub fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Number of entities in the store, with a row or without.
+    pub fn entities(&self) -> usize {
+        self.row_of.len()
+    }
+
+    /// Number of entities that have a row.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.width()
+    }
+
+    /// Whether entity `index` of the store has a row.
+    pub fn has(&self, index: u32) -> bool {
+        self.row_of.get(index as usize).is_some_and(|&row| row != NONE)
+    }
+
+    /// The values of entity `index` of the store. Panics if it has none.
+    #[inline]
+    pub fn row(&self, index: u32) -> &[f32] {
+        let width = self.columns.len();
+        &self.values[self.row_of[index as usize] as usize * width..][..width]
+    }
+
+    /// All rows, to be changed in place.
+    pub fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        self.values.chunks_exact_mut(self.columns.len())
+    }
+}

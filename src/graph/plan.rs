@@ -1,0 +1,180 @@
+use super::schedule::Task;
+use super::{Graph, NodeId, Parameters, Purpose, Schedule};
+use crate::Result;
+use crate::op::{Backward, Forward, InputGradient, MAX_OPERANDS, Number, Rows, SpaceId, Step};
+use arrayvec::ArrayVec;
+use std::sync::Arc;
+
+/// A network compiled for the CPU: a schedule with its buffers. Running it
+/// allocates nothing. It holds no parameters, so several plans can serve one
+/// set of them.
+#[derive(Debug)]
+pub struct CpuPlan<T> {
+    graph: Arc<Graph>,
+    schedule: Schedule,
+    buffers: Vec<Vec<T>>,
+    rows: Rows,
+}
+
+impl<T: Number> CpuPlan<T> {
+    /// Compiles what `output` needs for at most `capacity` rows a space.
+    /// For training, `output` is the loss of each row.
+    pub fn new(graph: Arc<Graph>, purpose: Purpose, output: NodeId, capacity: &[usize]) -> Result<Self> {
+        let schedule = Schedule::new(&graph, purpose, output, capacity)?;
+        let buffers = schedule.buffers.iter().map(|&n| vec![T::zero(); n]).collect();
+        let rows = Rows::with_capacity(capacity, graph.maps());
+        Ok(Self { graph, schedule, buffers, rows })
+    }
+
+    /// Rows, row numbers and maps of the batch at hand, to be filled within capacity.
+    pub fn rows_mut(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+
+    /// Rows of the batch at hand.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// Most rows that `space` may have.
+    pub fn capacity(&self, space: SpaceId) -> usize {
+        self.schedule.capacity[space.0]
+    }
+
+    /// The rows in use of a tensor that is fed from outside, to be filled; with
+    /// the batch's rows, which are already there. `None` if nothing reads it.
+    pub fn input_mut(&mut self, input: NodeId) -> Option<(&mut [T], &Rows)> {
+        let length = self.length(input);
+        let buffer = self.schedule.value[input.0]?;
+        Some((&mut self.buffers[buffer][..length], &self.rows))
+    }
+
+    /// The rows in use of the output that the plan was compiled for.
+    pub fn output(&self) -> &[T] {
+        self.value(self.schedule.output)
+    }
+
+    fn value(&self, node: NodeId) -> &[T] {
+        match self.schedule.value[node.0] {
+            Some(buffer) => &self.buffers[buffer][..self.length(node)],
+            None => &[],
+        }
+    }
+
+    fn length(&self, node: NodeId) -> usize {
+        let shape = self.graph.shape(node);
+        self.rows.of(shape.space) * shape.columns
+    }
+
+    /// Computes the output from what was fed.
+    pub fn forward(&mut self, parameters: &Parameters<T>, step: Step) {
+        for at in 0..self.schedule.forward.len() {
+            self.forward_task(at, parameters, step);
+        }
+    }
+
+    /// Computes the tensors of one space alone; scoring plans keep those that
+    /// other spaces read until they are computed again.
+    pub fn forward_space(&mut self, space: SpaceId, parameters: &Parameters<T>, step: Step) {
+        for at in 0..self.schedule.forward.len() {
+            if self.graph.shape(self.schedule.forward[at].node).space == space {
+                self.forward_task(at, parameters, step);
+            }
+        }
+    }
+
+    fn forward_task(&mut self, at: usize, parameters: &Parameters<T>, step: Step) {
+        let Task { node: id, ref inputs, .. } = self.schedule.forward[at];
+        let node = self.graph.node(id);
+        let (Some(op), Some(buffer)) = (&node.op, self.schedule.value[id.0]) else { return };
+        let mut output = std::mem::take(&mut self.buffers[buffer]);
+        {
+            let inputs: ArrayVec<&[T], MAX_OPERANDS> = inputs.iter().map(|&i| self.value(i)).collect();
+            let parameters: ArrayVec<&[T], MAX_OPERANDS> =
+                node.parameters.clone().map(|p| parameters.slice(p)).collect();
+            T::kernel(op.as_ref()).forward(Forward {
+                inputs: &inputs,
+                parameters: &parameters,
+                output: &mut output[..self.length(id)],
+                columns: node.shape.columns,
+                rows: &self.rows,
+                step,
+                node: id.0,
+            });
+        }
+        self.buffers[buffer] = output;
+    }
+
+    /// Computes the gradient of `scale` times the sum of the losses that
+    /// forward left, for every parameter; what `gradients` held is lost.
+    pub fn backward(
+        &mut self,
+        parameters: &Parameters<T>,
+        gradients: &mut Parameters<T>,
+        scale: T,
+        step: Step,
+    ) {
+        let length = self.length(self.schedule.output);
+        if let Some(seed) = self.schedule.gradient[self.schedule.output.0] {
+            self.buffers[seed][..length].fill(scale);
+        }
+        for at in 0..self.schedule.backward.len() {
+            self.backward_task(at, parameters, gradients, step);
+        }
+    }
+
+    fn backward_task(
+        &mut self,
+        at: usize,
+        parameters: &Parameters<T>,
+        gradients: &mut Parameters<T>,
+        step: Step,
+    ) {
+        let Task { node: id, ref inputs, gradients: ref targets } = self.schedule.backward[at];
+        let node = self.graph.node(id);
+        let (Some(op), Some(buffer)) = (&node.op, self.schedule.gradient[id.0]) else { return };
+        let keeps = op.keeps();
+        let mut output_gradient = std::mem::take(&mut self.buffers[buffer]);
+        let mut taken: ArrayVec<Option<Vec<T>>, MAX_OPERANDS> = ArrayVec::new();
+        for (input, target) in inputs.iter().zip(targets) {
+            let buffer = target.and(self.schedule.gradient[input.0]);
+            taken.push(buffer.map(|b| std::mem::take(&mut self.buffers[b])));
+        }
+        {
+            let read = |node: NodeId, kept: bool| if kept { self.value(node) } else { &[] };
+            let values: ArrayVec<&[T], MAX_OPERANDS> =
+                inputs.iter().map(|&i| read(i, keeps.inputs)).collect();
+            let parameters: ArrayVec<&[T], MAX_OPERANDS> =
+                node.parameters.clone().map(|p| parameters.slice(p)).collect();
+            let mut parameter_gradients = gradients.slices_mut::<MAX_OPERANDS>(node.parameters.clone());
+            let mut input_gradients: ArrayVec<Option<InputGradient<'_, T>>, MAX_OPERANDS> = ArrayVec::new();
+            for ((input, target), taken) in inputs.iter().zip(targets).zip(&mut taken) {
+                let length = self.length(*input);
+                input_gradients.push(match (taken, target) {
+                    (Some(data), Some(accumulate)) => {
+                        Some(InputGradient { data: &mut data[..length], accumulate: *accumulate })
+                    }
+                    _ => None,
+                });
+            }
+            T::kernel(op.as_ref()).backward(Backward {
+                inputs: &values,
+                parameters: &parameters,
+                output: read(id, keeps.output),
+                output_gradient: &mut output_gradient[..self.length(id)],
+                input_gradients: &mut input_gradients,
+                parameter_gradients: &mut parameter_gradients,
+                columns: node.shape.columns,
+                rows: &self.rows,
+                step,
+                node: id.0,
+            });
+        }
+        for (input, data) in inputs.iter().zip(taken) {
+            if let (Some(data), Some(buffer)) = (data, self.schedule.gradient[input.0]) {
+                self.buffers[buffer] = data;
+            }
+        }
+        self.buffers[buffer] = output_gradient;
+    }
+}

@@ -1,0 +1,200 @@
+use super::layers::LayerStyle;
+use super::{InputWidths, Loss, PairNetwork, add_loss};
+use crate::batch::Ports;
+use crate::graph::Graph;
+use crate::op::{Activation, Fuse, Linear};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Two-tower regression: layers over the drug's features, layers over the
+/// sample's, then a head over both and the dose, as UNO (Xia et al. 2022) has
+/// it. The head's first layer is split, W [d; s; dose] = Wd d + Ws s + w dose,
+/// so that all but the last term is computed once an entity. A tower without
+/// layers passes its features on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TwoTower {
+    /// Widths of the layers of the drug tower.
+    pub drug_tower: Vec<usize>,
+    /// Widths of the layers of the sample tower.
+    pub sample_tower: Vec<usize>,
+    /// Widths of the hidden layers of the head, at least one.
+    pub head: Vec<usize>,
+    /// After every hidden layer.
+    pub activation: Activation,
+    /// Probability that a hidden unit is dropped, in the towers and the head.
+    pub dropout: f64,
+    /// Whether rows are normalised after every hidden layer.
+    pub layer_norm: bool,
+    /// Whether a layer as wide as its input adds to it.
+    pub residual: bool,
+}
+
+impl Default for TwoTower {
+    fn default() -> Self {
+        Self {
+            drug_tower: vec![256, 256],
+            sample_tower: vec![256, 256],
+            head: vec![256, 256],
+            activation: Activation::Relu,
+            dropout: 0.1,
+            layer_norm: false,
+            residual: false,
+        }
+    }
+}
+
+impl TwoTower {
+    pub(super) fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
+        let (Some(&first), 0.0..1.0) = (self.head.first(), self.dropout) else {
+            let what =
+                format!("head {:?}, dropout {}: at least one layer, a rate below 1", self.head, self.dropout);
+            return Err(Error::Network(format!("two-tower: {what}")));
+        };
+        let style = self.style();
+        let mut graph = Graph::new();
+        let (pairs, drugs, samples) = (graph.space("pairs"), graph.space("drugs"), graph.space("samples"));
+        let (drug_of, sample_of) = (graph.map(pairs, drugs), graph.map(pairs, samples));
+        let drug_features = graph.input(drugs, widths.drug);
+        let sample_features = graph.input(samples, widths.sample);
+        let drug = style.stack(&mut graph, "drug_tower", 0, drug_features, &self.drug_tower)?;
+        let sample = style.stack(&mut graph, "sample_tower", 0, sample_features, &self.sample_tower)?;
+
+        let fan_in = graph.shape(drug).columns + graph.shape(sample).columns + usize::from(widths.dose);
+        let variance = self.activation.weight_variance(fan_in);
+        let part = Linear { columns: first, bias: false, activation: Activation::Identity, variance };
+        let drug = graph.add("head.0.drug", part.clone(), &[drug])?;
+        let sample = graph.add("head.0.sample", part, &[sample])?;
+        let dose = widths.dose.then(|| graph.input(pairs, 1));
+        let maps = vec![drug_of, sample_of];
+        let fuse = Fuse { maps, dense: widths.dose, activation: self.activation, variance };
+        let joined: Vec<_> = [drug, sample].into_iter().chain(dose).collect();
+        let fused = graph.add("head.0", fuse, &joined)?;
+        let hidden = style.finish(&mut graph, "head.0", fused)?;
+        let hidden = style.stack(&mut graph, "head", 1, hidden, &self.head[1..])?;
+
+        let fan_in = graph.shape(hidden).columns;
+        let prediction = graph.add("head.out", Linear::new(fan_in, 1, Activation::Identity), &[hidden])?;
+        let truth = graph.input(pairs, 1);
+        let loss = add_loss(&mut graph, loss, prediction, truth)?;
+        let ports =
+            Ports { pairs, drugs, samples, drug_of, sample_of, drug_features, sample_features, dose, truth };
+        Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })
+    }
+
+    pub(super) fn style(&self) -> LayerStyle {
+        LayerStyle {
+            activation: self.activation,
+            dropout: self.dropout,
+            layer_norm: self.layer_norm,
+            residual: self.residual,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::check::{check_network, fill};
+    use crate::graph::{CpuPlan, Parameters, Purpose};
+    use crate::model::concatenated;
+    use crate::op::Step;
+
+    const CAPACITY: [usize; 3] = [9, 4, 3];
+    const STEP: Step = Step { seed: 2, number: 5, training: true };
+
+    fn small(dose: bool, dropout: f64) -> (TwoTower, InputWidths) {
+        let spec = TwoTower {
+            drug_tower: vec![4, 4],
+            sample_tower: vec![3],
+            head: vec![5, 5],
+            activation: Activation::Tanh,
+            dropout,
+            layer_norm: true,
+            residual: true,
+        };
+        (spec, InputWidths { drug: 3, sample: 2, dose })
+    }
+
+    fn fed(ports: Ports) -> Vec<crate::graph::NodeId> {
+        [ports.drug_features, ports.sample_features, ports.truth].into_iter().chain(ports.dose).collect()
+    }
+
+    #[test]
+    fn derivative_of_the_whole_network() {
+        for (dose, loss) in [(false, Loss::Mse), (true, Loss::Huber)] {
+            let (spec, widths) = small(dose, 0.3);
+            let network = spec.build(widths, loss).unwrap();
+            let graph = Arc::into_inner(network.graph).unwrap();
+            check_network(graph, network.loss, &fed(network.ports), &CAPACITY);
+        }
+    }
+
+    /// Loss of each pair, and gradients by name, of one step in f64.
+    fn one_step(network: &PairNetwork, parameters: &Parameters<f64>) -> (Vec<f64>, Vec<(String, Vec<f64>)>) {
+        let mut plan =
+            CpuPlan::<f64>::new(network.graph.clone(), Purpose::Train, network.loss, &CAPACITY).unwrap();
+        fill(&mut plan, &network.graph, &fed(network.ports), &CAPACITY);
+        let mut gradients = parameters.zeros_like();
+        plan.forward(parameters, STEP);
+        let loss = plan.output().to_vec();
+        plan.backward(parameters, &mut gradients, 1.0, STEP);
+        let by_name =
+            gradients.layout().iter().map(|p| (p.name.clone(), gradients.values()[p.range.clone()].to_vec()));
+        (loss, by_name.collect())
+    }
+
+    #[test]
+    fn factorised_and_concatenating_networks_are_the_same_function() {
+        for dose in [false, true] {
+            // Dropout in a tower is drawn an entity when factorised and a pair when concatenated.
+            let (spec, widths) = small(dose, 0.0);
+            let factorised = spec.build(widths, Loss::Mse).unwrap();
+            let parameters = Parameters::<f64>::start(&factorised.graph, 8);
+            let (loss, gradients) = one_step(&factorised, &parameters);
+            let reference = concatenated::build(&spec, widths).unwrap();
+            let joined = concatenated::parameters(&reference, &parameters);
+            let (expected_loss, expected) = one_step(&reference, &joined);
+            let expected = concatenated::split_gradients(&expected, &parameters);
+            let close = |a: &[f64], b: &[f64]| {
+                assert_eq!(a.len(), b.len());
+                a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-12 * (1.0 + a.abs()))
+            };
+            assert!(close(&loss, &expected_loss));
+            for (name, gradient) in &gradients {
+                assert!(close(gradient, &expected[name]), "{name}: {gradient:?} {:?}", expected[name]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scoring_plan_computes_entities_once_and_predicts_as_training_does() {
+        let (spec, widths) = small(true, 0.0);
+        let network = spec.build(widths, Loss::Mse).unwrap();
+        let parameters = Parameters::<f64>::start(&network.graph, 8);
+        let step = Step { training: false, ..STEP };
+        let run = |purpose, by_space: bool| {
+            let mut plan =
+                CpuPlan::<f64>::new(network.graph.clone(), purpose, network.prediction, &CAPACITY).unwrap();
+            fill(&mut plan, &network.graph, &fed(network.ports), &CAPACITY);
+            if by_space {
+                plan.forward_space(network.ports.drugs, &parameters, step);
+                plan.forward_space(network.ports.samples, &parameters, step);
+                // Twice, as for two batches of pairs over the same entities.
+                plan.forward_space(network.ports.pairs, &parameters, step);
+                plan.forward_space(network.ports.pairs, &parameters, step);
+            } else {
+                plan.forward(&parameters, step);
+            }
+            plan.output().to_vec()
+        };
+        assert_eq!(run(Purpose::Train, false), run(Purpose::Score, true));
+    }
+
+    #[test]
+    fn a_head_without_layers_is_refused() {
+        let spec = TwoTower { head: vec![], ..TwoTower::default() };
+        assert!(spec.build(InputWidths { drug: 1, sample: 1, dose: false }, Loss::Mse).is_err());
+    }
+}

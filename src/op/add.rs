@@ -1,0 +1,69 @@
+use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space, same_columns};
+use crate::Result;
+use crate::device::{Element, sweep_rows};
+
+/// `y = x_1 + x_2 + ...`: a residual connection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Add;
+
+impl Op for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+        Ok(Shape { space: one_space("add", inputs)?, columns: same_columns("add", inputs)? })
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: false, output: false }
+    }
+}
+
+impl<T: Element> CpuKernel<T> for Add {
+    fn forward(&self, pass: Forward<'_, T>) {
+        sweep_rows(
+            pass.output,
+            pass.columns,
+            #[inline(always)]
+            |first, block| {
+                let from = first * pass.columns;
+                block.copy_from_slice(&pass.inputs[0][from..from + block.len()]);
+                for input in &pass.inputs[1..] {
+                    block.iter_mut().zip(&input[from..]).for_each(|(y, &x)| *y += x);
+                }
+            },
+        );
+    }
+
+    fn backward(&self, pass: Backward<'_, '_, T>) {
+        let gradient = &*pass.output_gradient;
+        for input in pass.input_gradients.iter_mut().flatten() {
+            let accumulate = input.accumulate;
+            sweep_rows(
+                input.data,
+                pass.columns,
+                #[inline(always)]
+                |first, block| {
+                    let from = &gradient[first * pass.columns..][..block.len()];
+                    if accumulate {
+                        block.iter_mut().zip(from).for_each(|(x, &g)| *x += g);
+                    } else {
+                        block.copy_from_slice(from);
+                    }
+                },
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::check::{Check, check_derivative};
+
+    #[test]
+    fn derivative() {
+        check_derivative(Check::new(Add).input(4).input(4).input(4));
+    }
+}

@@ -1,0 +1,73 @@
+use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space};
+use crate::Result;
+use crate::device::{Element, sweep_rows};
+
+/// `y = [x_1, x_2, ...]`, side by side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Concat;
+
+impl Op for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+        let space = one_space("concat", inputs)?;
+        Ok(Shape { space, columns: inputs.iter().map(|i| i.columns).sum() })
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: true, output: false }
+    }
+}
+
+impl<T: Element> CpuKernel<T> for Concat {
+    fn forward(&self, pass: Forward<'_, T>) {
+        let rows = pass.output.len() / pass.columns;
+        sweep_rows(pass.output, pass.columns, |first, block| {
+            for (r, mut row) in block.chunks_exact_mut(pass.columns).enumerate() {
+                for input in pass.inputs {
+                    let width = input.len() / rows;
+                    let (part, rest) = row.split_at_mut(width);
+                    part.copy_from_slice(&input[(first + r) * width..][..width]);
+                    row = rest;
+                }
+            }
+        });
+    }
+
+    fn backward(&self, pass: Backward<'_, '_, T>) {
+        let columns = pass.columns;
+        let rows = pass.output_gradient.len() / columns;
+        let gradient = &*pass.output_gradient;
+        let mut offset = 0;
+        for (input, target) in pass.inputs.iter().zip(pass.input_gradients.iter_mut()) {
+            let width = input.len() / rows.max(1);
+            if let Some(target) = target {
+                let accumulate = target.accumulate;
+                sweep_rows(target.data, width, |first, block| {
+                    for (r, row) in block.chunks_exact_mut(width).enumerate() {
+                        let from = &gradient[(first + r) * columns + offset..][..width];
+                        if accumulate {
+                            row.iter_mut().zip(from).for_each(|(x, &g)| *x += g);
+                        } else {
+                            row.copy_from_slice(from);
+                        }
+                    }
+                });
+            }
+            offset += width;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::check::{Check, check_derivative};
+
+    #[test]
+    fn derivative() {
+        check_derivative(Check::new(Concat).input(4).input(1).input(3));
+    }
+}

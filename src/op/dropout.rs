@@ -1,0 +1,133 @@
+use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Rows, Shape, SpaceId, Step};
+use crate::device::philox::{Stream, key, philox4x32_10};
+use crate::device::{Element, sweep_rows};
+use crate::{Error, Result};
+
+/// Sets each value to zero with probability `rate` in training and scales the
+/// rest by `1 / (1 - rate)` (Srivastava et al. 2014); passes through otherwise.
+///
+/// Whether a unit drops depends on the seed, the step, this op's number and
+/// the row's number in the dataset: neither on the batch's order nor on rank
+/// or thread. Sixteen random bits a value round the rate to 1/65536.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropout {
+    /// Probability of zero, in [0, 1).
+    pub rate: f64,
+    /// The rows' space, whose numbers key the random bits.
+    pub space: SpaceId,
+}
+
+/// Values drawn by one call of the generator.
+const LANE: usize = 8;
+
+impl Dropout {
+    /// `values *= mask / (1 - rate)`, row by row.
+    fn mask<T: Element>(&self, values: &mut [T], columns: usize, rows: &Rows, step: Step, node: usize) {
+        let threshold = (self.rate * 65536.0).round() as u32;
+        let scale = T::of(65536.0 / (65536.0 - f64::from(threshold)));
+        let numbers = &rows.number[self.space.0];
+        let key = key(step.seed);
+        sweep_rows(
+            values,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (row, &number) in block.chunks_exact_mut(columns).zip(&numbers[first..]) {
+                    for (lane, values) in row.chunks_mut(LANE).enumerate() {
+                        let counter =
+                            Stream::Dropout.counter(lane as u32, number, step.number as u32, node as u32);
+                        let words = philox4x32_10(counter, key);
+                        for (i, value) in values.iter_mut().enumerate() {
+                            let bits = (words[i / 2] >> (16 * (i % 2))) & 0xFFFF;
+                            *value *= if bits < threshold { T::zero() } else { scale };
+                        }
+                    }
+                }
+            },
+        );
+    }
+}
+
+impl Op for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+        match inputs {
+            [x] if x.space == self.space && (0.0..1.0).contains(&self.rate) => Ok(*x),
+            [_] => Err(Error::Network(format!("dropout of rate {} on another space's rows", self.rate))),
+            _ => Err(Error::Network(format!("dropout takes one input, not {}", inputs.len()))),
+        }
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: false, output: false }
+    }
+
+    fn passes_through_when_scoring(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Element> CpuKernel<T> for Dropout {
+    fn forward(&self, pass: Forward<'_, T>) {
+        pass.output.copy_from_slice(pass.inputs[0]);
+        if pass.step.training {
+            self.mask(pass.output, pass.columns, pass.rows, pass.step, pass.node);
+        }
+    }
+
+    fn backward(&self, pass: Backward<'_, '_, T>) {
+        if pass.step.training {
+            self.mask(pass.output_gradient, pass.columns, pass.rows, pass.step, pass.node);
+        }
+        if let Some(input) = &mut pass.input_gradients[0] {
+            if input.accumulate {
+                input.data.iter_mut().zip(&*pass.output_gradient).for_each(|(x, &g)| *x += g);
+            } else {
+                input.data.copy_from_slice(pass.output_gradient);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::check::{Check, check_derivative};
+
+    const PAIRS: SpaceId = SpaceId(0);
+
+    fn masked(rate: f64, columns: usize, numbers: &[u32], step: u64) -> Vec<f32> {
+        let rows = Rows { count: vec![numbers.len()], number: vec![numbers.to_vec()], maps: vec![] };
+        let mut values = vec![1.0f32; numbers.len() * columns];
+        let step = Step { seed: 5, number: step, training: true };
+        Dropout { rate, space: PAIRS }.mask(&mut values, columns, &rows, step, 3);
+        values
+    }
+
+    #[test]
+    fn derivative() {
+        check_derivative(Check::new(Dropout { rate: 0.4, space: PAIRS }).input(11));
+    }
+
+    #[test]
+    fn a_row_drops_the_same_units_wherever_it_stands() {
+        let together = masked(0.5, 21, &[7, 9], 4);
+        assert_eq!(together[21..], masked(0.5, 21, &[9], 4));
+        assert_ne!(together[..21], together[21..]);
+        assert_ne!(masked(0.5, 21, &[9], 5), masked(0.5, 21, &[9], 4));
+    }
+
+    #[test]
+    fn the_rate_and_the_mean_are_kept() {
+        let numbers: Vec<u32> = (0..2000).collect();
+        let values = masked(0.25, 50, &numbers, 0);
+        let n = values.len() as f64;
+        let dropped = values.iter().filter(|&&v| v == 0.0).count() as f64 / n;
+        let error = 5.0 * (0.25f64 * 0.75 / n).sqrt();
+        assert!((dropped - 0.25).abs() < error, "{dropped}");
+        assert!((values.iter().map(|&v| f64::from(v)).sum::<f64>() / n - 1.0).abs() < 2.0 * error);
+    }
+}

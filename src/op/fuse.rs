@@ -1,0 +1,154 @@
+use super::segment::segment_sums;
+use super::{
+    Activation, Backward, CpuKernel, Forward, Init, Keeps, MapEnds, MapId, Op, ParameterSpec, Shape,
+};
+use crate::device::{Element, MatRef, column_sums, matmul, sweep_rows};
+use crate::{Error, Result};
+
+/// Joins entities in a pair: `y[p] = activation(Σ_m x_m[m(p)] + dense[p] V + b)`.
+///
+/// Inputs: one tensor a map, `[rows of the map's target, columns]`, then, if
+/// `dense`, one of the pairs' own, `[pairs, e]`, with parameter V `[e, columns]`.
+/// This is the first layer of a head over concatenated features, W [d; s; dose],
+/// with the products Wd d and Ws s taken once an entity instead of once a pair:
+/// the same function. Backward, a pair's gradient is summed into its entities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fuse {
+    /// From pairs to entities, one an input.
+    pub maps: Vec<MapId>,
+    /// Whether the last input is a tensor of the pairs.
+    pub dense: bool,
+    /// Applied to the sum.
+    pub activation: Activation,
+    /// Variance of the starting values of V.
+    pub variance: f64,
+}
+
+impl Op for Fuse {
+    fn name(&self) -> &'static str {
+        "fuse"
+    }
+
+    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape> {
+        let refuse = |what: String| Err(Error::Network(format!("fuse: {what}")));
+        let mapped = self.maps.len();
+        if mapped == 0 || inputs.len() != mapped + usize::from(self.dense) {
+            return refuse(format!("{} inputs for {mapped} maps", inputs.len()));
+        }
+        let columns = super::same_columns("fuse", &inputs[..mapped])?;
+        let space = maps[self.maps[0].0].from;
+        for (map, input) in self.maps.iter().zip(inputs) {
+            let ends = maps[map.0];
+            if ends.from != space || ends.to != input.space {
+                return refuse("a map does not join the pairs to its input".into());
+            }
+        }
+        if self.dense && inputs[mapped].space != space {
+            return refuse("the dense input is not of the pairs".into());
+        }
+        Ok(Shape { space, columns })
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
+        let columns = inputs[0].columns;
+        let mut parameters = vec![ParameterSpec {
+            name: "bias",
+            shape: [1, columns],
+            init: Init::Constant(0.0),
+            decay: false,
+        }];
+        if self.dense {
+            parameters.push(ParameterSpec {
+                name: "dense",
+                shape: [inputs[self.maps.len()].columns, columns],
+                init: Init::Normal(self.variance.sqrt()),
+                decay: true,
+            });
+        }
+        parameters
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: self.dense, output: self.activation != Activation::Identity }
+    }
+}
+
+impl<T: Element> CpuKernel<T> for Fuse {
+    fn forward(&self, pass: Forward<'_, T>) {
+        let columns = pass.columns;
+        let bias = pass.parameters[0];
+        sweep_rows(
+            pass.output,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (r, row) in block.chunks_exact_mut(columns).enumerate() {
+                    let pair = first + r;
+                    row.copy_from_slice(bias);
+                    for (map, input) in self.maps.iter().zip(pass.inputs) {
+                        let entity = pass.rows.map(*map).index[pair] as usize;
+                        let input = &input[entity * columns..][..columns];
+                        row.iter_mut().zip(input).for_each(|(y, &x)| *y += x);
+                    }
+                    if self.dense {
+                        let dense = pass.inputs[self.maps.len()];
+                        let weight = pass.parameters[1];
+                        let width = weight.len() / columns;
+                        for (&x, weight) in dense[pair * width..].iter().zip(weight.chunks_exact(columns)) {
+                            row.iter_mut().zip(weight).for_each(|(y, &w)| *y += x * w);
+                        }
+                    }
+                }
+                self.activation.apply(block);
+            },
+        );
+    }
+
+    fn backward(&self, pass: Backward<'_, '_, T>) {
+        let columns = pass.columns;
+        if self.activation != Activation::Identity {
+            sweep_rows(
+                pass.output_gradient,
+                columns,
+                #[inline(always)]
+                |first, block| {
+                    let output = &pass.output[first * columns..first * columns + block.len()];
+                    self.activation.backward(block, output);
+                },
+            );
+        }
+        let gradient = &*pass.output_gradient;
+        for (map, input) in self.maps.iter().zip(pass.input_gradients.iter_mut()) {
+            if let Some(input) = input {
+                segment_sums(input, gradient, pass.rows.map(*map), columns);
+            }
+        }
+        column_sums(pass.parameter_gradients[0], gradient);
+        if self.dense {
+            let rows = gradient.len() / columns;
+            let gradient = MatRef::new(gradient, rows, columns);
+            let width = pass.parameters[1].len() / columns;
+            let dense = MatRef::new(pass.inputs[self.maps.len()], rows, width);
+            matmul(pass.parameter_gradients[1], dense.t(), gradient, false);
+            if let Some(input) = &mut pass.input_gradients[self.maps.len()] {
+                let weight = MatRef::new(pass.parameters[1], width, columns);
+                matmul(input.data, gradient, weight.t(), input.accumulate);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::check::{Check, check_derivative};
+
+    #[test]
+    fn derivative() {
+        for activation in [Activation::Identity, Activation::Tanh] {
+            let fuse = |dense| Fuse { maps: vec![MapId(0), MapId(1)], dense, activation, variance: 0.5 };
+            check_derivative(Check::new(fuse(false)).mapped(4, 3).mapped(4, 2));
+            check_derivative(Check::new(fuse(true)).mapped(4, 3).mapped(4, 6).input(2));
+        }
+    }
+}

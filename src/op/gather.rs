@@ -1,0 +1,63 @@
+use super::segment::segment_sums;
+use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, MapId, Op, Shape};
+use crate::device::{Element, sweep_rows};
+use crate::{Error, Result};
+
+/// `y[p] = x[m(p)]`: rows of an entity laid out a pair at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gather {
+    /// From the output's space to the input's.
+    pub map: MapId,
+}
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape> {
+        let ends = maps[self.map.0];
+        match inputs {
+            [x] if x.space == ends.to => Ok(Shape { space: ends.from, columns: x.columns }),
+            _ => Err(Error::Network("gather takes one input, of the space its map goes to".into())),
+        }
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: false, output: false }
+    }
+}
+
+impl<T: Element> CpuKernel<T> for Gather {
+    fn forward(&self, pass: Forward<'_, T>) {
+        let columns = pass.columns;
+        let index = &pass.rows.map(self.map).index;
+        sweep_rows(
+            pass.output,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (row, &from) in block.chunks_exact_mut(columns).zip(&index[first..]) {
+                    row.copy_from_slice(&pass.inputs[0][from as usize * columns..][..columns]);
+                }
+            },
+        );
+    }
+
+    fn backward(&self, pass: Backward<'_, '_, T>) {
+        if let Some(input) = &mut pass.input_gradients[0] {
+            segment_sums(input, pass.output_gradient, pass.rows.map(self.map), pass.columns);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::check::{Check, check_derivative};
+
+    #[test]
+    fn derivative() {
+        check_derivative(Check::new(Gather { map: MapId(0) }).mapped(3, 4));
+    }
+}

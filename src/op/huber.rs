@@ -1,0 +1,52 @@
+use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space, same_columns};
+use crate::Result;
+use crate::device::Element;
+
+/// Huber's loss of each row (1964): `e² / 2` up to an error of `delta`, and
+/// `delta (|e| - delta / 2)` beyond; inputs prediction and truth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Huber {
+    /// Where the square turns into a line.
+    pub delta: f64,
+}
+
+impl Op for Huber {
+    fn name(&self) -> &'static str {
+        "huber"
+    }
+
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+        Ok(Shape { space: one_space("huber", inputs)?, columns: same_columns("huber", inputs)? })
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps { inputs: true, output: false }
+    }
+}
+
+impl<T: Element> CpuKernel<T> for Huber {
+    fn forward(&self, pass: Forward<'_, T>) {
+        let (delta, half) = (T::of(self.delta), T::of(0.5));
+        let rows = pass.inputs[0].iter().zip(pass.inputs[1]);
+        for (loss, (&p, &t)) in pass.output.iter_mut().zip(rows) {
+            let error = (p - t).abs();
+            *loss = if error <= delta { half * error * error } else { delta * (error - half * delta) };
+        }
+    }
+
+    fn backward(&self, pass: Backward<'_, '_, T>) {
+        let delta = T::of(self.delta);
+        super::loss_backward(pass, |error| error.max(-delta).min(delta));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::check::{Check, check_derivative};
+
+    #[test]
+    fn derivative() {
+        check_derivative(Check::new(Huber { delta: 0.7 }).input(1).input(1));
+    }
+}

@@ -1,0 +1,81 @@
+use super::TrainSpec;
+use super::optimizer::{BLOCK, CELL, decay_by_cell};
+use crate::device::vectorised;
+use crate::graph::Parameters;
+use rayon::prelude::*;
+
+/// Stochastic gradient descent with momentum (Polyak 1964):
+/// `v = momentum v + g + decay w`, `w -= rate v`.
+#[derive(Debug)]
+pub struct Sgd {
+    momentum: f32,
+    decay: Vec<f32>,
+    velocity: Vec<f32>,
+}
+
+impl Sgd {
+    /// At rest.
+    pub fn new(spec: &TrainSpec, parameters: &Parameters<f32>) -> Self {
+        Self {
+            momentum: spec.momentum as f32,
+            decay: decay_by_cell(parameters, spec.weight_decay),
+            velocity: vec![0.0; parameters.values().len()],
+        }
+    }
+
+    /// Takes one step at this learning rate.
+    pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Parameters<f32>, rate: f64) {
+        let (momentum, rate) = (self.momentum, rate as f32);
+        let blocks = parameters.values_mut().par_chunks_mut(BLOCK).zip(gradients.values().par_chunks(BLOCK));
+        let memory = self.velocity.par_chunks_mut(BLOCK).zip(self.decay.par_chunks(BLOCK / CELL));
+        blocks.zip(memory).for_each(|((values, gradient), (velocity, decay))| {
+            vectorised(|| update(values, gradient, velocity, decay, momentum, rate));
+        });
+    }
+}
+
+#[inline(always)]
+fn update(
+    values: &mut [f32],
+    gradient: &[f32],
+    velocity: &mut [f32],
+    decay: &[f32],
+    momentum: f32,
+    rate: f32,
+) {
+    let cells = values.chunks_exact_mut(CELL).zip(gradient.chunks_exact(CELL));
+    for (((values, gradient), velocity), &decay) in cells.zip(velocity.chunks_exact_mut(CELL)).zip(decay) {
+        for i in 0..CELL {
+            velocity[i] = momentum * velocity[i] + gradient[i] + decay * values[i];
+            values[i] -= rate * velocity[i];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use crate::op::LayerNorm;
+
+    #[test]
+    fn momentum_builds_up_and_gains_do_not_decay() {
+        let mut graph = Graph::new();
+        let space = graph.space("pairs");
+        let x = graph.input(space, 1);
+        graph.add("n", LayerNorm, &[x]).unwrap();
+        let mut parameters = Parameters::<f32>::start(&graph, 0);
+        let mut gradients = parameters.zeros_like();
+        let at = parameters.layout()[0].range.start;
+        gradients.values_mut()[at] = 1.0;
+        let spec = TrainSpec { momentum: 0.5, weight_decay: 1.0, ..TrainSpec::default() };
+        let mut sgd = Sgd::new(&spec, &parameters);
+        let seen: Vec<f32> = (0..3)
+            .map(|_| {
+                sgd.step(&mut parameters, &gradients, 0.5);
+                parameters.values()[at]
+            })
+            .collect();
+        assert_eq!(seen, [0.5, -0.25, -1.125]);
+    }
+}

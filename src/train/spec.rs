@@ -1,0 +1,101 @@
+use super::Decay;
+use crate::model::Loss;
+use serde::{Deserialize, Serialize};
+
+/// The `[train]` section of a deck.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSpec {
+    /// Pairs a step, over all lanes.
+    pub batch: usize,
+    /// Most epochs.
+    pub epochs: usize,
+    /// Lanes that the training pairs are cut into, a power of two; one a rank if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<usize>,
+    /// What is made small.
+    pub loss: Loss,
+    /// Which rule changes the weights.
+    pub optimizer: OptimizerKind,
+    /// Largest learning rate.
+    pub learning_rate: f64,
+    /// Epochs over which the learning rate rises from zero.
+    pub warmup_epochs: f64,
+    /// How the learning rate falls from then to the last epoch.
+    pub decay: Decay,
+    /// The last learning rate as a part of the largest.
+    pub final_learning_rate: f64,
+    /// Decay of matrices: decoupled for AdamW, added to the gradient for the others.
+    pub weight_decay: f64,
+    /// Adam's memory of gradients.
+    pub beta1: f64,
+    /// Adam's memory of their squares.
+    pub beta2: f64,
+    /// Added to the root of Adam's second moment.
+    pub epsilon: f64,
+    /// SGD's memory of gradients.
+    pub momentum: f64,
+    /// Epochs without a better validation loss after which training stops.
+    pub patience: usize,
+    /// Seed of starting weights, shuffles and dropout; the split's number is added.
+    pub seed: u64,
+}
+
+/// Which rule changes the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Kingma and Ba 2015.
+    Adam,
+    /// Loshchilov and Hutter 2019.
+    #[default]
+    AdamW,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+impl Default for TrainSpec {
+    fn default() -> Self {
+        Self {
+            batch: 512,
+            epochs: 100,
+            lanes: None,
+            loss: Loss::Mse,
+            optimizer: OptimizerKind::AdamW,
+            learning_rate: 1e-3,
+            warmup_epochs: 1.0,
+            decay: Decay::Cosine,
+            final_learning_rate: 0.01,
+            weight_decay: 0.01,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            momentum: 0.9,
+            patience: 15,
+            seed: 1,
+        }
+    }
+}
+
+impl TrainSpec {
+    /// The first key whose value cannot be used, with what is wrong.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        let positive = |v: f64| v.is_finite() && v > 0.0;
+        let part = |v: f64| (0.0..1.0).contains(&v);
+        let faults = [
+            ("batch", self.batch == 0, "at least 1"),
+            ("epochs", self.epochs == 0, "at least 1"),
+            ("patience", self.patience == 0, "at least 1"),
+            ("lanes", self.lanes.is_some_and(|v| !v.is_power_of_two()), "a power of two"),
+            ("learning_rate", !positive(self.learning_rate), "above zero"),
+            ("warmup_epochs", !(self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite()), "zero or more"),
+            ("final_learning_rate", !(0.0..=1.0).contains(&self.final_learning_rate), "from 0 to 1"),
+            ("weight_decay", !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()), "zero or more"),
+            ("beta1", !part(self.beta1), "from 0 to below 1"),
+            ("beta2", !part(self.beta2), "from 0 to below 1"),
+            ("epsilon", !positive(self.epsilon), "above zero"),
+            ("momentum", !part(self.momentum), "from 0 to below 1"),
+        ];
+        faults.into_iter().find(|(_, bad, _)| *bad).map(|(key, _, must)| (key, format!("must be {must}")))
+    }
+}
