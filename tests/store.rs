@@ -5,6 +5,19 @@ use crossrx::store::{
 };
 use ndarray::{Array2, array};
 use std::path::Path;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// A child process inherits HDF5's descriptors and with them its file locks,
+/// so no test may have a store open while another starts a child.
+static CHILDREN: RwLock<()> = RwLock::new(());
+
+fn no_children() -> RwLockReadGuard<'static, ()> {
+    CHILDREN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn only_children() -> RwLockWriteGuard<'static, ()> {
+    CHILDREN.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn strings(values: &[&str]) -> Vec<String> {
     values.iter().map(|v| v.to_string()).collect()
@@ -63,6 +76,7 @@ fn names(n: usize) -> Vec<String> {
 
 #[test]
 fn what_is_written_is_read() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sub/small.h5");
     write_small(&path).unwrap();
@@ -111,6 +125,7 @@ fn what_is_written_is_read() {
 
 #[test]
 fn what_is_not_there_is_answered_with_what_is() {
+    let _guard = no_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("small.h5");
     write_small(&path).unwrap();
@@ -126,5 +141,296 @@ fn what_is_not_there_is_answered_with_what_is() {
     ] {
         let line = error.to_string();
         assert!(line.contains(there) && !line.contains('\n'), "{line}");
+    }
+}
+
+/// Everything that a program would do with a store.
+fn use_all(path: &Path) -> crossrx::Result<()> {
+    let store = Store::open(path)?;
+    verify(&store)?;
+    StoreSummary::of(&store)?;
+    for entity in Entity::ALL {
+        for feature in store.features(entity) {
+            store.feature(entity, &feature.name)?;
+        }
+    }
+    for dataset in store.datasets() {
+        for (endpoint, _) in &dataset.endpoints {
+            let last = dataset.pairs as u32 - 1;
+            store.pairs_at(&dataset.name, endpoint, &[last, 0])?;
+        }
+    }
+    Ok(())
+}
+
+/// What a sound store gives, to compare a damaged one with.
+fn content(path: &Path) -> Vec<String> {
+    let store = Store::open(path).unwrap();
+    let mut all = vec![format!("{:?}", StoreSummary::of(&store).unwrap())];
+    for entity in Entity::ALL {
+        all.extend(store.ids(entity).unwrap());
+        for feature in store.features(entity) {
+            all.push(format!("{:?}", store.feature(entity, &feature.name).unwrap()));
+        }
+    }
+    for dataset in store.datasets() {
+        for (endpoint, _) in &dataset.endpoints {
+            all.push(format!("{:?}", store.pairs(&dataset.name, endpoint, 0..dataset.pairs).unwrap()));
+        }
+        for &k in &dataset.splits {
+            all.push(format!("{:?}", store.split(&dataset.name, k).unwrap()));
+        }
+    }
+    all
+}
+
+#[test]
+fn damaged_stores_are_refused_or_harmless() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    write_small(&path).unwrap();
+    let sound = std::fs::read(&path).unwrap();
+    let expected = content(&path);
+    let damaged = dir.path().join("damaged.h5");
+    let step = sound.len() / 1500 + 1;
+    let mut refused = 0;
+    for at in (0..sound.len()).step_by(step) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0xa5;
+        std::fs::write(&damaged, &bytes).unwrap();
+        match use_all(&damaged) {
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+            // The flipped byte is padding that nothing reads.
+            Ok(()) => assert_eq!(content(&damaged), expected, "byte {at} changed what is read, unnoticed"),
+        }
+    }
+    assert!(refused > 50, "only {refused} flipped bytes were noticed");
+    for part in 1..40 {
+        std::fs::write(&damaged, &sound[..sound.len() * part / 40]).unwrap();
+        assert!(use_all(&damaged).is_err(), "{part}/40 of a store was taken for whole");
+    }
+    std::fs::write(&damaged, b"drug,sample\n").unwrap();
+    assert!(Store::open(&damaged).unwrap_err().to_string().contains("damaged.h5"));
+}
+
+/// Replaces an array of a small store behind the writer's back.
+fn tamper<T: hdf5::H5Type>(path: &Path, place: &str, values: &[T]) {
+    let file = hdf5::File::open_rw(path).unwrap();
+    let there = file.dataset(place).unwrap();
+    if there.shape() == [values.len()]
+        && there.dtype().unwrap().to_descriptor().unwrap() == T::type_descriptor()
+    {
+        there.write(values).unwrap();
+        return;
+    }
+    drop(there);
+    file.unlink(place).unwrap();
+    file.new_dataset::<T>()
+        .shape(values.len())
+        .chunk(values.len())
+        .fletcher32()
+        .create(place)
+        .unwrap()
+        .write(values)
+        .unwrap();
+}
+
+#[test]
+fn sound_files_with_wrong_content_are_refused_by_place_and_row() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    let check = |tampering: &dyn Fn(), words: [&str; 2]| {
+        write_small(&path).unwrap();
+        tampering();
+        let error = use_all(&path).unwrap_err().to_string();
+        assert!(words.iter().all(|w| error.contains(w)), "{error}");
+    };
+    check(
+        &|| tamper(&path, "datasets/A/drug", &[0u32, 1, 2, 0, 3, 2]),
+        ["/datasets/A/drug", "row 4: index 3"],
+    );
+    check(&|| tamper(&path, "datasets/A/sample", &[0u32; 5]), ["/datasets/A/sample", "5 values for 6 pairs"]);
+    check(&|| tamper(&path, "datasets/A/drug", &[0i64; 6]), ["/datasets/A", "not"]);
+    check(
+        &|| tamper(&path, "datasets/A/endpoint/auc", &[0f32, 1.0, f32::INFINITY, 0.0, 0.0, 0.0]),
+        ["/datasets/A/endpoint/auc", "row 2 is inf"],
+    );
+    check(
+        &|| tamper(&path, "datasets/A/dose", &[0f32, 0.0, 0.0, 0.0, 0.0, f32::NAN]),
+        ["A/dose", "row 5 is NaN"],
+    );
+    check(
+        &|| tamper(&path, "datasets/A/split/0/test", &[4u32, 6]),
+        ["split/0", "part test, position 1: row 6"],
+    );
+    check(
+        &|| tamper(&path, "datasets/A/split/0/val", &[1u32]),
+        ["split/0", "row 1 is already in part train"],
+    );
+    check(&|| tamper(&path, "features/drug/ecfp4/entity", &[2u32, 2]), ["ecfp4/entity", "row 1: drug 2"]);
+    check(
+        &|| tamper(&path, "datasets/A/label/site/code", &[0u16, 1, 2, 0, 0, 0]),
+        ["label/site", "row 2 has code 2"],
+    );
+    let huge = || {
+        let file = hdf5::File::open_rw(&path).unwrap();
+        file.unlink("datasets/B/drug").unwrap();
+        let shape = hdf5::SimpleExtents::resizable(vec![1usize << 40]);
+        file.new_dataset::<u32>().shape(shape).chunk(1024).create("datasets/B/drug").unwrap();
+    };
+    check(&huge, ["/datasets/B", "only 0 bytes are stored"]);
+}
+
+#[test]
+fn writers_refuse_what_readers_would() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w.h5");
+    let mut w = StoreWriter::create(&path, "test").unwrap();
+    let twice = w.entities(Entity::Drug, &strings(&["d0", "d1", "d0"])).unwrap_err().to_string();
+    assert!(twice.contains("\"d0\" is there twice"), "{twice}");
+    w.entities(Entity::Drug, &strings(&["d0", "d1"])).unwrap();
+    w.entities(Entity::Sample, &strings(&["s0"])).unwrap();
+    let mut f = w.feature(info(Entity::Drug, "x", Encoding::F32, 2, 2), &names(2), &[0, 1]).unwrap();
+    f.append(array![[1.0, 2.0]].view()).unwrap();
+    let nan = f.append(array![[1.0, f32::NAN]].view()).unwrap_err().to_string();
+    assert!(nan.contains("row 1, column 1"), "{nan}");
+    drop(f);
+    let left_open = w.finish().unwrap_err().to_string();
+    assert!(left_open.contains("/features/drug/x") && left_open.contains("not finished"), "{left_open}");
+
+    let mut w = StoreWriter::create(&path, "test").unwrap();
+    w.entities(Entity::Drug, &strings(&["d0"])).unwrap();
+    w.entities(Entity::Sample, &strings(&["s0"])).unwrap();
+    let mut f = w.feature(info(Entity::Drug, "x", Encoding::Bits, 1, 2), &names(2), &[0]).unwrap();
+    let bits = f.append(array![[1.0, 0.5]].view()).unwrap_err().to_string();
+    assert!(bits.contains("0.5 is neither 0 nor 1"), "{bits}");
+    drop(f);
+    drop(w);
+    let mut w = StoreWriter::create(&path, "test").unwrap();
+    w.entities(Entity::Drug, &strings(&["d0"])).unwrap();
+    w.entities(Entity::Sample, &strings(&["s0"])).unwrap();
+    let auc = [("auc".to_string(), "1".to_string())];
+    assert!(w.dataset("a/b", &auc, false, &[], &[]).is_err());
+    let mut d = w.dataset("A", &auc, false, &[], &[]).unwrap();
+    let block = |drug, value| PairBlock {
+        drug: vec![drug],
+        sample: vec![0],
+        row: vec![0],
+        endpoints: vec![vec![value]],
+        ..PairBlock::default()
+    };
+    assert!(d.append(&block(1, 0.5)).unwrap_err().to_string().contains("row 0: index 1 of 1"));
+    assert!(d.append(&block(0, f32::INFINITY)).unwrap_err().to_string().contains("row 0 is inf"));
+    d.append(&block(0, 0.5)).unwrap();
+    d.finish().unwrap();
+    let empty = SplitRows { train: vec![0], val: vec![], test: vec![0] };
+    assert!(w.split("A", 0, &empty).unwrap_err().to_string().contains("part val is empty"));
+    drop(w);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "an unfinished store left a file");
+}
+
+#[test]
+fn a_killed_writer_leaves_nothing_under_the_final_name() {
+    let _guard = only_children();
+    const FOLDER: &str = "CROSSRX_TEST_KILLED_WRITER";
+    if let Ok(folder) = std::env::var(FOLDER) {
+        // The child: begins a store, says so, and waits to be killed.
+        let path = Path::new(&folder).join("killed.h5");
+        let mut w = StoreWriter::create(&path, "test").unwrap();
+        w.entities(Entity::Drug, &names(1000)).unwrap();
+        std::fs::write(Path::new(&folder).join("begun"), "").unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_writer_leaves_nothing_under_the_final_name"])
+        .env(FOLDER, dir.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..600 {
+        if dir.path().join("begun").exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(dir.path().join("begun").exists(), "the child never began");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!dir.path().join("killed.h5").exists());
+}
+
+#[test]
+fn amending_keeps_indices_and_a_failed_amendment_keeps_the_store() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    write_small(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let mut w = StoreWriter::amend(&path, "second").unwrap();
+    assert!(w.entities(Entity::Drug, &strings(&["d1"])).is_err());
+    drop(w);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let mut w = StoreWriter::amend(&path, "second").unwrap();
+    w.entities(Entity::Drug, &strings(&["a drug with a longer id than before"])).unwrap();
+    assert!(w.dataset("A", &[("auc".into(), "1".into())], false, &[], &[]).is_err());
+    w.split("B", 7, &SplitRows { train: vec![0], val: vec![0], test: vec![0] }).unwrap_err();
+    w.split("A", 7, &SplitRows { train: vec![5], val: vec![0], test: vec![1] }).unwrap();
+    w.finish().unwrap();
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.provenance().command, "test\nsecond");
+    assert_eq!(
+        store.ids(Entity::Drug).unwrap()[1..],
+        ["d1", "Prüfstoff", "a drug with a longer id than before"]
+    );
+    assert_eq!(store.text(Entity::Drug, "smiles").unwrap(), ["CC", "C1CC1", "", ""]);
+    assert_eq!(store.dataset("A").unwrap().splits, [0, 7]);
+    verify(&store).unwrap();
+}
+
+// The interpreter that has h5py, if any: `$CROSSRX_PYTHON`, else `python3`.
+#[test]
+fn h5py_and_h5dump_read_a_store() {
+    let _guard = only_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    write_small(&path).unwrap();
+    let python = std::env::var("CROSSRX_PYTHON").unwrap_or_else(|_| "python3".into());
+    let run = |code: &str| std::process::Command::new(&python).args(["-c", code]).arg(&path).output();
+    if run("import h5py, numpy").is_ok_and(|o| o.status.success()) {
+        let script = r#"
+import sys, h5py, numpy as np
+f = h5py.File(sys.argv[1])
+assert f.attrs['format'].decode() == 'crossrx store' and f.attrs['schema_version'] == 1
+assert f['drugs/id'].asstr()[()].tolist() == ['d0', 'd1', 'Prüfstoff']
+t = f['features/drug/ecfp4']
+bits = np.unpackbits(t['values'][()], axis=1, bitorder='little')[:, :t.attrs['columns']]
+assert bits[0].tolist() == [1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0] and bits[1].sum() == 1
+a = f['datasets/A']
+assert a['endpoint/ic50'][()].tolist() == [1, 2, 3, 1, 2, 6] and a['endpoint/ic50'].attrs['units'].decode() == 'log10 M'
+assert np.isnan(a['endpoint/auc'][2]) and a['drug'].dtype == 'uint32' and a['row'].dtype == 'uint64'
+assert a['label/site/value'].asstr()[()][a['label/site/code'][()]].tolist()[:2] == ['lung', 'skin']
+assert [c.decode() for c in a.attrs['columns']] == ['source', 'auc', 'ic50']
+assert a['drug'].compression == 'gzip' and a['drug'].shuffle and a['drug'].fletcher32
+assert f['truth/best_r2'][0, 1] == 0.5
+"#;
+        let out = run(script).unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    } else {
+        println!("skipped: {python} cannot import h5py (set CROSSRX_PYTHON to one that can)");
+    }
+    match std::process::Command::new("h5dump").args(["-d", "/datasets/A/endpoint/ic50"]).arg(&path).output() {
+        Ok(out) => {
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            assert!(text.contains("H5T_IEEE_F32LE") && text.contains("1, 2, 3, 1, 2, 6"), "{text}");
+        }
+        Err(_) => println!("skipped: h5dump is not installed"),
     }
 }

@@ -15,7 +15,9 @@ impl Lanes {
     /// Refuses more lanes than pairs, and a batch smaller than the lanes.
     pub fn new(rows: usize, lanes: usize, batch: usize) -> Result<Self> {
         if lanes == 0 || rows < lanes {
-            return Err(Error::Ranks(format!("{rows} training pairs cannot fill {lanes} lanes; use fewer ranks")));
+            return Err(Error::Ranks(format!(
+                "{rows} training pairs cannot fill {lanes} lanes; use fewer ranks"
+            )));
         }
         if batch < lanes {
             return Err(Error::Ranks(format!(

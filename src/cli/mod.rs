@@ -36,9 +36,9 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "help shows what each command's arguments say of it")]
 pub enum Command {
-    #[command(subcommand)]
-    Import(import::Format),
+    Import(import::Args),
     Inspect(inspect::Args),
     Synth(synth::Args),
     Train(train::Args),
@@ -52,8 +52,8 @@ impl Command {
     /// that runs as one process.
     pub fn ranks(&self) -> Option<Option<usize>> {
         match self {
-            Command::Train(args) => Some(args.threads),
-            Command::Transfer(args) => Some(args.threads),
+            Command::Train(args) => Some(args.threads.map(usize::from)),
+            Command::Transfer(args) => Some(args.threads.map(usize::from)),
             _ => None,
         }
     }
@@ -62,7 +62,7 @@ impl Command {
     /// them with their `world`; the others on one.
     pub fn run(self, world: &dyn Communicator) -> Result<()> {
         match self {
-            Command::Import(format) => import::run(format),
+            Command::Import(args) => import::run(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Synth(args) => synth::run(args),
             Command::Train(args) => train::run(args, world),

@@ -23,7 +23,7 @@ pub struct Args {
 /// Writes the store and prints the best possible R2 of each source on each target.
 pub fn run(args: Args) -> Result<()> {
     let corpus = Corpus::new(args.preset, args.seed);
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let command = super::command_line();
     let best = synth::write(&corpus, &args.out, &command)?;
     let names = corpus.studies();
     let width = names.iter().map(String::len).max().unwrap_or(0).max(6);

@@ -3,6 +3,7 @@ use crate::comm::{Communicator, agree};
 use crate::deck::{Deck, Override, Splits};
 use crate::study::Corpus;
 use crate::{Error, Result};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Train one source and split of a deck on all ranks, and score its targets
@@ -25,8 +26,8 @@ pub struct Args {
     #[arg(long, value_name = "section.key=value")]
     set: Vec<Override>,
     /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Runs the task on all ranks.

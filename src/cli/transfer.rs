@@ -3,6 +3,7 @@ use crate::comm::{Communicator, agree};
 use crate::deck::{Deck, Override};
 use crate::study::{Corpus, Launch, estimate, transfer};
 use crate::{Error, Result};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Train on every source of a deck and score every target, in parallel over ranks
@@ -22,8 +23,8 @@ pub struct Args {
     #[arg(long, value_name = "section.key=value")]
     set: Vec<Override>,
     /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
     /// Print tasks, groups of ranks, memory and an estimate of time, and stop.
     #[arg(long)]
     dry_run: bool,

@@ -9,7 +9,8 @@ pub fn deserialize(path: &Path, text: &str, overrides: &[Override]) -> Result<De
         Error::deck(path, format!("line {line}"), e.message().replace('\n', " "))
     })?;
     for set in overrides {
-        set.apply(&mut table).map_err(|what| Error::deck(path, format!("--set {}", set.key.join(".")), what))?;
+        set.apply(&mut table)
+            .map_err(|what| Error::deck(path, format!("--set {}", set.key.join(".")), what))?;
     }
     serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|e| {
         let key = e.path().to_string();
@@ -77,7 +78,10 @@ mod tests {
         ];
         for (set, named) in faults {
             let message = read(DECK, &[set]).unwrap_err().to_string();
-            assert!(message.contains(named) && message.contains("d.toml") && !message.contains('\n'), "{message}");
+            assert!(
+                message.contains(named) && message.contains("d.toml") && !message.contains('\n'),
+                "{message}"
+            );
         }
         let message = read(&DECK.replace("splits = [0, 1]", "splits = [0,"), &[]).unwrap_err().to_string();
         assert!(message.contains("line 7") || message.contains("line 8"), "{message}");

@@ -38,7 +38,9 @@ impl Splits {
             return Some(format!("names split {} twice", numbers[twice]));
         }
         match self {
-            Splits::Rule { rule, .. } if rule.folds < 3 => Some(format!("folds = {}: at least 3", rule.folds)),
+            Splits::Rule { rule, .. } if rule.folds < 3 => {
+                Some(format!("folds = {}: at least 3", rule.folds))
+            }
             Splits::Rule { rule, .. } => {
                 let beyond = numbers.iter().find(|n| **n >= rule.folds)?;
                 Some(format!("split {beyond} of {} folds, which are 0 to {}", rule.folds, rule.folds - 1))
@@ -56,7 +58,8 @@ impl<'de> Deserialize<'de> for Splits {
                 Ok(Splits::Imported(numbers))
             }
             toml::Value::Table(mut table) => {
-                let only = table.remove("only").map(toml::Value::try_into).transpose().map_err(de::Error::custom)?;
+                let only =
+                    table.remove("only").map(toml::Value::try_into).transpose().map_err(de::Error::custom)?;
                 let rule = toml::Value::Table(table).try_into().map_err(de::Error::custom)?;
                 Ok(Splits::Rule { rule, only })
             }

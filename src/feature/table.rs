@@ -31,7 +31,9 @@ impl Features {
         let tables = names.iter().map(|name| store.feature(entity, name)).collect::<Result<Vec<_>>>()?;
         let columns: Vec<Column> = tables
             .iter()
-            .flat_map(|t| t.names.iter().map(|name| Column { feature: t.info.name.clone(), name: name.clone() }))
+            .flat_map(|t| {
+                t.names.iter().map(|name| Column { feature: t.info.name.clone(), name: name.clone() })
+            })
             .collect();
         if columns.is_empty() {
             return Err(Error::Request(format!("no {} features: name at least one", entity.name())));
@@ -66,8 +68,12 @@ impl Features {
         let from: Vec<Option<usize>> = wanted.iter().map(|column| here.get(column).copied()).collect();
         let missing = from.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(i, _)| i).collect();
         let values = self.values.chunks_exact(self.width());
-        let values = values.flat_map(|row| from.iter().zip(fill).map(|(f, &fill)| f.map_or(fill, |f| row[f])));
-        (Self { columns: wanted.to_vec(), values: values.collect(), row_of: self.row_of.clone(), ..*self }, missing)
+        let values =
+            values.flat_map(|row| from.iter().zip(fill).map(|(f, &fill)| f.map_or(fill, |f| row[f])));
+        (
+            Self { columns: wanted.to_vec(), values: values.collect(), row_of: self.row_of.clone(), ..*self },
+            missing,
+        )
     }
 
     /// Drugs or samples.

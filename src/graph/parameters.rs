@@ -122,7 +122,10 @@ impl<T: Element> Parameters<T> {
 
     /// The values of consecutive parameters, each to be changed. They lie one
     /// after another from the last to the first.
-    pub(super) fn slices_mut<const N: usize>(&mut self, numbers: Range<usize>) -> arrayvec::ArrayVec<&mut [T], N> {
+    pub(super) fn slices_mut<const N: usize>(
+        &mut self,
+        numbers: Range<usize>,
+    ) -> arrayvec::ArrayVec<&mut [T], N> {
         let mut slices = arrayvec::ArrayVec::new();
         let (mut rest, mut offset) = (self.values.as_mut_slice(), 0);
         for number in numbers.rev() {

@@ -107,7 +107,13 @@ impl<T: Number> CpuPlan<T> {
 
     /// Computes the gradient of `scale` times the sum of the losses that
     /// forward left, for every parameter; what `gradients` held is lost.
-    pub fn backward(&mut self, parameters: &Parameters<T>, gradients: &mut Parameters<T>, scale: T, step: Step) {
+    pub fn backward(
+        &mut self,
+        parameters: &Parameters<T>,
+        gradients: &mut Parameters<T>,
+        scale: T,
+        step: Step,
+    ) {
         let length = self.length(self.schedule.output);
         if let Some(seed) = self.schedule.gradient[self.schedule.output.0] {
             self.buffers[seed][..length].fill(scale);
@@ -136,7 +142,8 @@ impl<T: Number> CpuPlan<T> {
         }
         {
             let read = |node: NodeId, kept: bool| if kept { self.value(node) } else { &[] };
-            let values: ArrayVec<&[T], MAX_OPERANDS> = inputs.iter().map(|&i| read(i, keeps.inputs)).collect();
+            let values: ArrayVec<&[T], MAX_OPERANDS> =
+                inputs.iter().map(|&i| read(i, keeps.inputs)).collect();
             let parameters: ArrayVec<&[T], MAX_OPERANDS> =
                 node.parameters.clone().map(|p| parameters.slice(p)).collect();
             let mut parameter_gradients = gradients.slices_mut::<MAX_OPERANDS>(node.parameters.clone());

@@ -83,9 +83,8 @@ impl Schedule {
         if purpose == Purpose::Train {
             let mut written = vec![false; graph.len()];
             for task in forward.iter().rev().filter(|t| learns[t.node.0]) {
-                let mut mark = |input: &NodeId| {
-                    learns[input.0].then(|| std::mem::replace(&mut written[input.0], true))
-                };
+                let mut mark =
+                    |input: &NodeId| learns[input.0].then(|| std::mem::replace(&mut written[input.0], true));
                 let gradients = task.inputs.iter().map(&mut mark).collect();
                 backward.push(Task { gradients, ..task.clone() });
             }
@@ -113,7 +112,8 @@ impl Schedule {
             for input in &task.inputs {
                 // Entities are computed once and read by every later batch of pairs.
                 let crosses = graph.shape(*input).space != graph.shape(task.node).space;
-                last[input.0] = if purpose == Purpose::Score && crosses { end } else { last[input.0].max(at) };
+                last[input.0] =
+                    if purpose == Purpose::Score && crosses { end } else { last[input.0].max(at) };
             }
         }
         for (at, task) in self.backward.iter().enumerate() {
@@ -143,7 +143,8 @@ impl Schedule {
             let owner = (purpose == Purpose::Score).then(|| graph.shape(node).space);
             self.value[node.0] = Some(pool.take(size(self, node), owner));
             let done = |node: &NodeId| last[node.0] == at;
-            let finished: Vec<NodeId> = self.forward[at].inputs.iter().copied().chain([node]).filter(done).collect();
+            let finished: Vec<NodeId> =
+                self.forward[at].inputs.iter().copied().chain([node]).filter(done).collect();
             finished.iter().for_each(|n| pool.give(self.value[n.0]));
         }
         if purpose == Purpose::Train {
@@ -158,7 +159,8 @@ impl Schedule {
             }
             pool.give(self.gradient[node.0]);
             let now = self.forward.len() + at;
-            let mut finished: Vec<NodeId> = inputs.iter().copied().chain([node]).filter(|n| last[n.0] == now).collect();
+            let mut finished: Vec<NodeId> =
+                inputs.iter().copied().chain([node]).filter(|n| last[n.0] == now).collect();
             finished.sort();
             finished.dedup();
             finished.iter().for_each(|n| pool.give(self.value[n.0]));

@@ -1,1 +1,16 @@
-//!
+//! Public file formats read into a store: complete IMPROVE trees ([`improve`]),
+//! and single long or entity-by-feature tables ([`long`]). Whatever does not
+//! join, and why, stands in the [`MatchReport`] that each import returns.
+
+pub mod improve;
+pub mod long;
+
+mod entity_table;
+mod join;
+mod match_report;
+mod omics;
+mod response;
+mod splits;
+mod table;
+
+pub use match_report::{MatchReport, ResponseMatch, SplitMatch, TableMatch};

@@ -43,7 +43,9 @@ pub fn build(spec: &TwoTower, widths: InputWidths) -> Result<PairNetwork> {
 fn blocks(factorised: &Parameters<f64>) -> Vec<(&str, std::ops::Range<usize>, bool)> {
     let mut offset = 0;
     let mut blocks = Vec::new();
-    for (name, transposed) in [("head.0.drug.weight", false), ("head.0.sample.weight", false), ("head.0.dense", true)] {
+    for (name, transposed) in
+        [("head.0.drug.weight", false), ("head.0.sample.weight", false), ("head.0.dense", true)]
+    {
         if let Some(p) = factorised.layout().iter().find(|p| p.name == name) {
             let width = if transposed { p.shape[0] } else { p.shape[1] };
             blocks.push((name, offset..offset + width, transposed));

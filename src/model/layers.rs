@@ -13,13 +13,24 @@ pub struct LayerStyle {
 
 impl LayerStyle {
     /// Adds `widths.len()` layers `<name>.0`, `<name>.1`, ... on top of `x`.
-    pub fn stack(&self, graph: &mut Graph, name: &str, first: usize, mut x: NodeId, widths: &[usize]) -> Result<NodeId> {
+    pub fn stack(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        first: usize,
+        mut x: NodeId,
+        widths: &[usize],
+    ) -> Result<NodeId> {
         for (number, &width) in (first..).zip(widths) {
             let name = format!("{name}.{number}");
             let fan_in = graph.shape(x).columns;
             let y = graph.add(&name, Linear::new(fan_in, width, self.activation), &[x])?;
             let y = self.finish(graph, &name, y)?;
-            x = if self.residual && fan_in == width { graph.add(&format!("{name}.residual"), Add, &[x, y])? } else { y };
+            x = if self.residual && fan_in == width {
+                graph.add(&format!("{name}.residual"), Add, &[x, y])?
+            } else {
+                y
+            };
         }
         Ok(x)
     }

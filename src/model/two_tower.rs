@@ -48,7 +48,8 @@ impl Default for TwoTower {
 impl TwoTower {
     pub(super) fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
         let (Some(&first), 0.0..1.0) = (self.head.first(), self.dropout) else {
-            let what = format!("head {:?}, dropout {}: at least one layer, a rate below 1", self.head, self.dropout);
+            let what =
+                format!("head {:?}, dropout {}: at least one layer, a rate below 1", self.head, self.dropout);
             return Err(Error::Network(format!("two-tower: {what}")));
         };
         let style = self.style();
@@ -77,17 +78,8 @@ impl TwoTower {
         let prediction = graph.add("head.out", Linear::new(fan_in, 1, Activation::Identity), &[hidden])?;
         let truth = graph.input(pairs, 1);
         let loss = add_loss(&mut graph, loss, prediction, truth)?;
-        let ports = Ports {
-            pairs,
-            drugs,
-            samples,
-            drug_of,
-            sample_of,
-            drug_features,
-            sample_features,
-            dose,
-            truth,
-        };
+        let ports =
+            Ports { pairs, drugs, samples, drug_of, sample_of, drug_features, sample_features, dose, truth };
         Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })
     }
 
@@ -148,7 +140,8 @@ mod tests {
         plan.forward(parameters, STEP);
         let loss = plan.output().to_vec();
         plan.backward(parameters, &mut gradients, 1.0, STEP);
-        let by_name = gradients.layout().iter().map(|p| (p.name.clone(), gradients.values()[p.range.clone()].to_vec()));
+        let by_name =
+            gradients.layout().iter().map(|p| (p.name.clone(), gradients.values()[p.range.clone()].to_vec()));
         (loss, by_name.collect())
     }
 

@@ -26,7 +26,9 @@ impl Activation {
         let one = T::one();
         match self {
             Activation::Identity => {}
-            Activation::Relu => values.iter_mut().for_each(|v| *v = if *v > T::zero() { *v } else { T::zero() }),
+            Activation::Relu => {
+                values.iter_mut().for_each(|v| *v = if *v > T::zero() { *v } else { T::zero() })
+            }
             Activation::Elu => values.iter_mut().filter(|v| **v < T::zero()).for_each(|v| *v = v.exp_m1()),
             Activation::Tanh => values.iter_mut().for_each(|v| *v = v.tanh()),
             Activation::Sigmoid => values.iter_mut().for_each(|v| *v = one / (one + (-*v).exp())),

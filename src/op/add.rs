@@ -1,6 +1,6 @@
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space, same_columns};
-use crate::device::{Element, sweep_rows};
 use crate::Result;
+use crate::device::{Element, sweep_rows};
 
 /// `y = x_1 + x_2 + ...`: a residual connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,27 +22,37 @@ impl Op for Add {
 
 impl<T: Element> CpuKernel<T> for Add {
     fn forward(&self, pass: Forward<'_, T>) {
-        sweep_rows(pass.output, pass.columns, #[inline(always)] |first, block| {
-            let from = first * pass.columns;
-            block.copy_from_slice(&pass.inputs[0][from..from + block.len()]);
-            for input in &pass.inputs[1..] {
-                block.iter_mut().zip(&input[from..]).for_each(|(y, &x)| *y += x);
-            }
-        });
+        sweep_rows(
+            pass.output,
+            pass.columns,
+            #[inline(always)]
+            |first, block| {
+                let from = first * pass.columns;
+                block.copy_from_slice(&pass.inputs[0][from..from + block.len()]);
+                for input in &pass.inputs[1..] {
+                    block.iter_mut().zip(&input[from..]).for_each(|(y, &x)| *y += x);
+                }
+            },
+        );
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let gradient = &*pass.output_gradient;
         for input in pass.input_gradients.iter_mut().flatten() {
             let accumulate = input.accumulate;
-            sweep_rows(input.data, pass.columns, #[inline(always)] |first, block| {
-                let from = &gradient[first * pass.columns..][..block.len()];
-                if accumulate {
-                    block.iter_mut().zip(from).for_each(|(x, &g)| *x += g);
-                } else {
-                    block.copy_from_slice(from);
-                }
-            });
+            sweep_rows(
+                input.data,
+                pass.columns,
+                #[inline(always)]
+                |first, block| {
+                    let from = &gradient[first * pass.columns..][..block.len()];
+                    if accumulate {
+                        block.iter_mut().zip(from).for_each(|(x, &g)| *x += g);
+                    } else {
+                        block.copy_from_slice(from);
+                    }
+                },
+            );
         }
     }
 }

@@ -27,18 +27,24 @@ impl Dropout {
         let scale = T::of(65536.0 / (65536.0 - f64::from(threshold)));
         let numbers = &rows.number[self.space.0];
         let key = key(step.seed);
-        sweep_rows(values, columns, #[inline(always)] |first, block| {
-            for (row, &number) in block.chunks_exact_mut(columns).zip(&numbers[first..]) {
-                for (lane, values) in row.chunks_mut(LANE).enumerate() {
-                    let counter = Stream::Dropout.counter(lane as u32, number, step.number as u32, node as u32);
-                    let words = philox4x32_10(counter, key);
-                    for (i, value) in values.iter_mut().enumerate() {
-                        let bits = (words[i / 2] >> (16 * (i % 2))) & 0xFFFF;
-                        *value *= if bits < threshold { T::zero() } else { scale };
+        sweep_rows(
+            values,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (row, &number) in block.chunks_exact_mut(columns).zip(&numbers[first..]) {
+                    for (lane, values) in row.chunks_mut(LANE).enumerate() {
+                        let counter =
+                            Stream::Dropout.counter(lane as u32, number, step.number as u32, node as u32);
+                        let words = philox4x32_10(counter, key);
+                        for (i, value) in values.iter_mut().enumerate() {
+                            let bits = (words[i / 2] >> (16 * (i % 2))) & 0xFFFF;
+                            *value *= if bits < threshold { T::zero() } else { scale };
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

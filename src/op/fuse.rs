@@ -77,35 +77,45 @@ impl<T: Element> CpuKernel<T> for Fuse {
     fn forward(&self, pass: Forward<'_, T>) {
         let columns = pass.columns;
         let bias = pass.parameters[0];
-        sweep_rows(pass.output, columns, #[inline(always)] |first, block| {
-            for (r, row) in block.chunks_exact_mut(columns).enumerate() {
-                let pair = first + r;
-                row.copy_from_slice(bias);
-                for (map, input) in self.maps.iter().zip(pass.inputs) {
-                    let entity = pass.rows.map(*map).index[pair] as usize;
-                    let input = &input[entity * columns..][..columns];
-                    row.iter_mut().zip(input).for_each(|(y, &x)| *y += x);
-                }
-                if self.dense {
-                    let dense = pass.inputs[self.maps.len()];
-                    let weight = pass.parameters[1];
-                    let width = weight.len() / columns;
-                    for (&x, weight) in dense[pair * width..].iter().zip(weight.chunks_exact(columns)) {
-                        row.iter_mut().zip(weight).for_each(|(y, &w)| *y += x * w);
+        sweep_rows(
+            pass.output,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (r, row) in block.chunks_exact_mut(columns).enumerate() {
+                    let pair = first + r;
+                    row.copy_from_slice(bias);
+                    for (map, input) in self.maps.iter().zip(pass.inputs) {
+                        let entity = pass.rows.map(*map).index[pair] as usize;
+                        let input = &input[entity * columns..][..columns];
+                        row.iter_mut().zip(input).for_each(|(y, &x)| *y += x);
+                    }
+                    if self.dense {
+                        let dense = pass.inputs[self.maps.len()];
+                        let weight = pass.parameters[1];
+                        let width = weight.len() / columns;
+                        for (&x, weight) in dense[pair * width..].iter().zip(weight.chunks_exact(columns)) {
+                            row.iter_mut().zip(weight).for_each(|(y, &w)| *y += x * w);
+                        }
                     }
                 }
-            }
-            self.activation.apply(block);
-        });
+                self.activation.apply(block);
+            },
+        );
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let columns = pass.columns;
         if self.activation != Activation::Identity {
-            sweep_rows(pass.output_gradient, columns, #[inline(always)] |first, block| {
-                let output = &pass.output[first * columns..first * columns + block.len()];
-                self.activation.backward(block, output);
-            });
+            sweep_rows(
+                pass.output_gradient,
+                columns,
+                #[inline(always)]
+                |first, block| {
+                    let output = &pass.output[first * columns..first * columns + block.len()];
+                    self.activation.backward(block, output);
+                },
+            );
         }
         let gradient = &*pass.output_gradient;
         for (map, input) in self.maps.iter().zip(pass.input_gradients.iter_mut()) {

@@ -32,11 +32,16 @@ impl<T: Element> CpuKernel<T> for Gather {
     fn forward(&self, pass: Forward<'_, T>) {
         let columns = pass.columns;
         let index = &pass.rows.map(self.map).index;
-        sweep_rows(pass.output, columns, #[inline(always)] |first, block| {
-            for (row, &from) in block.chunks_exact_mut(columns).zip(&index[first..]) {
-                row.copy_from_slice(&pass.inputs[0][from as usize * columns..][..columns]);
-            }
-        });
+        sweep_rows(
+            pass.output,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (row, &from) in block.chunks_exact_mut(columns).zip(&index[first..]) {
+                    row.copy_from_slice(&pass.inputs[0][from as usize * columns..][..columns]);
+                }
+            },
+        );
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {

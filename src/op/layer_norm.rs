@@ -49,15 +49,20 @@ impl<T: Element> CpuKernel<T> for LayerNorm {
     fn forward(&self, pass: Forward<'_, T>) {
         let columns = pass.columns;
         let (gain, bias) = (pass.parameters[0], pass.parameters[1]);
-        sweep_rows(pass.output, columns, #[inline(always)] |first, block| {
-            for (r, row) in block.chunks_exact_mut(columns).enumerate() {
-                let input = &pass.inputs[0][(first + r) * columns..][..columns];
-                let (mean, inverse) = mean_and_inverse_deviation(input);
-                for (((y, &x), &g), &b) in row.iter_mut().zip(input).zip(gain).zip(bias) {
-                    *y = (x - mean) * inverse * g + b;
+        sweep_rows(
+            pass.output,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (r, row) in block.chunks_exact_mut(columns).enumerate() {
+                    let input = &pass.inputs[0][(first + r) * columns..][..columns];
+                    let (mean, inverse) = mean_and_inverse_deviation(input);
+                    for (((y, &x), &g), &b) in row.iter_mut().zip(input).zip(gain).zip(bias) {
+                        *y = (x - mean) * inverse * g + b;
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
@@ -68,31 +73,41 @@ impl<T: Element> CpuKernel<T> for LayerNorm {
         if let Some(target) = &mut pass.input_gradients[0] {
             let accumulate = target.accumulate;
             let gradient = &*pass.output_gradient;
-            sweep_rows(target.data, columns, #[inline(always)] |first, block| {
-                for (r, row) in block.chunks_exact_mut(columns).enumerate() {
-                    let at = (first + r) * columns;
-                    let (x, dy) = (&input[at..at + columns], &gradient[at..at + columns]);
-                    let (mean, inverse) = mean_and_inverse_deviation(x);
-                    let (mut sum, mut along) = (T::zero(), T::zero());
-                    for ((&x, &dy), &g) in x.iter().zip(dy).zip(gain) {
-                        sum += dy * g;
-                        along += dy * g * (x - mean) * inverse;
+            sweep_rows(
+                target.data,
+                columns,
+                #[inline(always)]
+                |first, block| {
+                    for (r, row) in block.chunks_exact_mut(columns).enumerate() {
+                        let at = (first + r) * columns;
+                        let (x, dy) = (&input[at..at + columns], &gradient[at..at + columns]);
+                        let (mean, inverse) = mean_and_inverse_deviation(x);
+                        let (mut sum, mut along) = (T::zero(), T::zero());
+                        for ((&x, &dy), &g) in x.iter().zip(dy).zip(gain) {
+                            sum += dy * g;
+                            along += dy * g * (x - mean) * inverse;
+                        }
+                        for (((dx, &x), &dy), &g) in row.iter_mut().zip(x).zip(dy).zip(gain) {
+                            let d = inverse * (dy * g - (sum + (x - mean) * inverse * along) / n);
+                            *dx = if accumulate { *dx + d } else { d };
+                        }
                     }
-                    for (((dx, &x), &dy), &g) in row.iter_mut().zip(x).zip(dy).zip(gain) {
-                        let d = inverse * (dy * g - (sum + (x - mean) * inverse * along) / n);
-                        *dx = if accumulate { *dx + d } else { d };
-                    }
-                }
-            });
+                },
+            );
         }
         // The gain's gradient sums dy times the scaled input, which takes dy's place.
-        sweep_rows(pass.output_gradient, columns, #[inline(always)] |first, block| {
-            for (r, row) in block.chunks_exact_mut(columns).enumerate() {
-                let x = &input[(first + r) * columns..][..columns];
-                let (mean, inverse) = mean_and_inverse_deviation(x);
-                row.iter_mut().zip(x).for_each(|(dy, &x)| *dy *= (x - mean) * inverse);
-            }
-        });
+        sweep_rows(
+            pass.output_gradient,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (r, row) in block.chunks_exact_mut(columns).enumerate() {
+                    let x = &input[(first + r) * columns..][..columns];
+                    let (mean, inverse) = mean_and_inverse_deviation(x);
+                    row.iter_mut().zip(x).for_each(|(dy, &x)| *dy *= (x - mean) * inverse);
+                }
+            },
+        );
         column_sums(pass.parameter_gradients[0], pass.output_gradient);
     }
 }

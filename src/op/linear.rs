@@ -1,6 +1,4 @@
-use super::{
-    Activation, Backward, CpuKernel, Forward, Init, Keeps, Op, ParameterSpec, Shape, one_space,
-};
+use super::{Activation, Backward, CpuKernel, Forward, Init, Keeps, Op, ParameterSpec, Shape, one_space};
 use crate::device::{Element, MatRef, column_sums, matmul, sweep_rows};
 use crate::{Error, Result};
 
@@ -46,12 +44,8 @@ impl Op for Linear {
             init: Init::Normal(self.variance.sqrt()),
             decay: true,
         };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: [1, self.columns],
-            init: Init::Constant(0.0),
-            decay: false,
-        };
+        let bias =
+            ParameterSpec { name: "bias", shape: [1, self.columns], init: Init::Constant(0.0), decay: false };
         if self.bias { vec![weight, bias] } else { vec![weight] }
     }
 
@@ -74,14 +68,19 @@ impl<T: Element> CpuKernel<T> for Linear {
         if bias.is_none() && self.activation == Activation::Identity {
             return;
         }
-        sweep_rows(pass.output, columns, #[inline(always)] |_, block| {
-            if let Some(bias) = bias {
-                for row in block.chunks_exact_mut(columns) {
-                    row.iter_mut().zip(*bias).for_each(|(y, &b)| *y += b);
+        sweep_rows(
+            pass.output,
+            columns,
+            #[inline(always)]
+            |_, block| {
+                if let Some(bias) = bias {
+                    for row in block.chunks_exact_mut(columns) {
+                        row.iter_mut().zip(*bias).for_each(|(y, &b)| *y += b);
+                    }
                 }
-            }
-            self.activation.apply(block);
-        });
+                self.activation.apply(block);
+            },
+        );
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
@@ -89,10 +88,15 @@ impl<T: Element> CpuKernel<T> for Linear {
         let (columns, rows) = (pass.columns, pass.output_gradient.len() / pass.columns);
         let width = weight.len() / columns;
         if self.activation != Activation::Identity {
-            sweep_rows(pass.output_gradient, columns, #[inline(always)] |first, block| {
-                let output = &pass.output[first * columns..first * columns + block.len()];
-                self.activation.backward(block, output);
-            });
+            sweep_rows(
+                pass.output_gradient,
+                columns,
+                #[inline(always)]
+                |first, block| {
+                    let output = &pass.output[first * columns..first * columns + block.len()];
+                    self.activation.backward(block, output);
+                },
+            );
         }
         let gradient = MatRef::new(&*pass.output_gradient, rows, columns);
         matmul(pass.parameter_gradients[0], gradient.t(), MatRef::new(x, rows, width), false);

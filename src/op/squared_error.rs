@@ -13,7 +13,10 @@ impl Op for SquaredError {
     }
 
     fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
-        Ok(Shape { space: one_space("squared error", inputs)?, columns: same_columns("squared error", inputs)? })
+        Ok(Shape {
+            space: one_space("squared error", inputs)?,
+            columns: same_columns("squared error", inputs)?,
+        })
     }
 
     fn keeps(&self) -> Keeps {

@@ -14,6 +14,8 @@ pub(super) const BLOCK_PAIRS: usize = 1 << 18;
 const LARGEST_CHUNK: usize = 1 << 26;
 /// Deflate cannot shrink data more than this; more is a lie about the shape.
 const LARGEST_RATIO: u64 = 1100;
+/// Over the real IMPROVE tree, level 3 saves 2 % and level 6 5 % of the file,
+/// for 7 % and 40 % more time.
 const DEFLATE_LEVEL: u8 = 1;
 
 /// Creates an array that can grow along its first dimension.

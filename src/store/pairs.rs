@@ -146,6 +146,9 @@ impl Store {
             let units = strings::read_attr(&file, "units").map_err(failed)?;
             endpoints.push((endpoint, units));
         }
+        if endpoints.is_empty() {
+            return Err(self.fault(place, "has no endpoint"));
+        }
         let labels = self.members(&format!("{place}/label"))?;
         for label in &labels {
             self.same_length::<u16>(&name, &format!("label/{label}/code"), pairs)?;
@@ -195,7 +198,7 @@ impl Store {
         Ok(PairArrays {
             store: self,
             info,
-            place: dataset_place(dataset, endpoint),
+            place: dataset_place(dataset, &format!("endpoint/{endpoint}")),
             drug: open("drug")?,
             sample: open("sample")?,
             dose: if info.dose { Some(open("dose")?) } else { None },

@@ -67,10 +67,17 @@ struct LaneTotals {
 /// Trains on all ranks of `comm`. Every rank ends with the same parameters,
 /// which is checked every epoch. With a fixed number of lanes the result does
 /// not depend on the number of ranks.
-pub fn fit(problem: &Problem<'_>, spec: &TrainSpec, seed: u64, comm: &dyn Communicator, observer: &mut dyn Observer) -> Result<Fitted> {
+pub fn fit(
+    problem: &Problem<'_>,
+    spec: &TrainSpec,
+    seed: u64,
+    comm: &dyn Communicator,
+    observer: &mut dyn Observer,
+) -> Result<Fitted> {
     let network = problem.network;
     let most = problem.lanes.most_in_step();
-    let capacity = network.ports.capacity(most, problem.drugs.rows().min(most), problem.samples.rows().min(most));
+    let capacity =
+        network.ports.capacity(most, problem.drugs.rows().min(most), problem.samples.rows().min(most));
     let mut plan = CpuPlan::<f32>::new(network.graph.clone(), Purpose::Train, network.loss, &capacity)?;
     let mut assembler = Assembler::new(network.ports, problem.drugs, problem.samples);
     let mut scorer = Scorer::new(network, problem.drugs, problem.samples)?;

@@ -12,7 +12,8 @@ pub fn save_weights(path: &Path, parameters: &Parameters<f32>) -> Result<()> {
         let bytes = bytemuck::cast_slice(&parameters.values()[p.range.clone()]);
         TensorView::new(Dtype::F32, p.shape.to_vec(), bytes).map(|view| (p.name.clone(), view))
     };
-    let failed = |e: safetensors::SafeTensorError| Error::run(path, format!("cannot lay out the weights: {e}"));
+    let failed =
+        |e: safetensors::SafeTensorError| Error::run(path, format!("cannot lay out the weights: {e}"));
     let tensors = parameters.layout().iter().map(view).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let program = format!("crossrx {}", env!("CARGO_PKG_VERSION"));
     let metadata = HashMap::from([("program".to_string(), program)]);
@@ -24,16 +25,24 @@ pub fn save_weights(path: &Path, parameters: &Parameters<f32>) -> Result<()> {
 /// or holds another shape or type, or a value that is not finite.
 pub fn load_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::run(path, format!("not safetensors: {e}")))?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|e| Error::run(path, format!("not safetensors: {e}")))?;
     let mut parameters = Parameters::<f32>::zeros(graph);
     if file.len() != parameters.layout().len() {
         let what = format!("{} tensors for a network of {}", file.len(), parameters.layout().len());
         return Err(Error::run(path, what));
     }
     for place in parameters.clone().layout() {
-        let tensor = file.tensor(&place.name).map_err(|_| Error::run(path, format!("lacks '{}'", place.name)))?;
+        let tensor =
+            file.tensor(&place.name).map_err(|_| Error::run(path, format!("lacks '{}'", place.name)))?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != place.shape {
-            let what = format!("'{}' is {} {:?}, not F32 {:?}", place.name, tensor.dtype(), tensor.shape(), place.shape);
+            let what = format!(
+                "'{}' is {} {:?}, not F32 {:?}",
+                place.name,
+                tensor.dtype(),
+                tensor.shape(),
+                place.shape
+            );
             return Err(Error::run(path, what));
         }
         let values = &mut parameters.values_mut()[place.range.clone()];

@@ -1,0 +1,130 @@
+use crate::Result;
+use crate::import::long::{FeatureMap, ResponseMap};
+use crate::import::{MatchReport, improve, long};
+use crate::store::Entity;
+use crate::{Error, cli};
+use std::path::PathBuf;
+
+/// Read public file formats into a store.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Format {
+    /// A complete IMPROVE raw_data tree: x_data, y_data, splits
+    Improve(Improve),
+    /// One table more for a store: responses, or features of drugs or samples
+    ///
+    /// The table may be CSV or TSV, gzipped or not. KEY is a column of the table, or
+    /// a template such as COSMIC-{cosmic_id}. It is looked up among the ids of the
+    /// store; with @COLUMN, among a text column of the store, where case and
+    /// punctuation do not matter. Rows that join nothing are counted and left out.
+    ///
+    /// Responses, one measurement a row:
+    ///   crossrx import table --store csa.h5 --response dose.tsv.gz --dataset CCLE-dose
+    ///     --drug drug_name@drug_name --sample 'COSMIC-{cosmic_id}'
+    ///     --dose conc_uM:uM --endpoint viability
+    ///
+    /// Features, one drug or sample a row:
+    ///   crossrx import table --store csa.h5 --features segments.csv --entity sample
+    ///     --name segments --id 'COSMIC-{COSMIC_ID}' --ignore TISSUE_FACTOR
+    #[command(verbatim_doc_comment)]
+    Table(Box<Table>),
+}
+
+#[derive(Debug, clap::Args)]
+struct Improve {
+    /// The folder that holds x_data, y_data and splits
+    #[arg(long, value_name = "DIR")]
+    raw_data: PathBuf,
+    /// The store to write
+    #[arg(long, value_name = "STORE")]
+    out: PathBuf,
+    /// Column of response.tsv that holds doses, with its unit: M, mM, uM, nM, pM or log10M
+    #[arg(long, value_name = "COLUMN:UNIT")]
+    dose: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Table {
+    /// The store to add to
+    #[arg(long, value_name = "STORE")]
+    store: PathBuf,
+    /// A table of responses
+    #[arg(long, value_name = "FILE", conflicts_with = "features", requires_all = ["dataset", "drug", "sample", "endpoint"])]
+    response: Option<PathBuf>,
+    /// Name of the new dataset; with {column} in it, rows go to one dataset each name
+    #[arg(long, value_name = "NAME", requires = "response")]
+    dataset: Option<String>,
+    /// Drug of a row
+    #[arg(long, value_name = "KEY[@COLUMN]", requires = "response")]
+    drug: Option<String>,
+    /// Sample of a row
+    #[arg(long, value_name = "KEY[@COLUMN]", requires = "response")]
+    sample: Option<String>,
+    /// Dose of a row; units: M, mM, uM, nM, pM or log10M
+    #[arg(long, value_name = "COLUMN:UNIT", requires = "response")]
+    dose: Option<String>,
+    /// What was measured; may be repeated
+    #[arg(long, value_name = "[NAME=]COLUMN[:UNITS]", requires = "response")]
+    endpoint: Vec<String>,
+    /// Text column to keep with the pairs; may be repeated
+    #[arg(long, value_name = "COLUMN", requires = "response")]
+    label: Vec<String>,
+    /// A table of features
+    #[arg(long, value_name = "FILE", requires_all = ["entity", "name"])]
+    features: Option<PathBuf>,
+    /// Whose features they are: drug or sample
+    #[arg(long, value_name = "ENTITY", value_parser = entity, requires = "features")]
+    entity: Option<Entity>,
+    /// Name of the new feature table
+    #[arg(long, value_name = "NAME", requires = "features")]
+    name: Option<String>,
+    /// Unit of its values
+    #[arg(long, value_name = "UNITS", default_value = "1", requires = "features")]
+    units: String,
+    /// Id of a row; the first column if not given
+    #[arg(long, value_name = "KEY[@COLUMN]", requires = "features")]
+    id: Option<String>,
+    /// Column to leave out; may be repeated
+    #[arg(long, value_name = "COLUMN", requires = "features")]
+    ignore: Vec<String>,
+}
+
+/// Imports and prints the match report.
+pub fn run(args: Args) -> Result<()> {
+    let command = cli::command_line();
+    let report = match args.format {
+        Format::Improve(a) => improve::import(&a.raw_data, &a.out, a.dose.as_deref(), &command)?,
+        Format::Table(a) => add(*a, &command)?,
+    };
+    print!("{report}");
+    Ok(())
+}
+
+fn add(a: Table, command: &str) -> Result<MatchReport> {
+    if let Some(table) = a.response {
+        let map = ResponseMap {
+            dataset: a.dataset.unwrap_or_default(),
+            drug: a.drug.unwrap_or_default(),
+            sample: a.sample.unwrap_or_default(),
+            dose: a.dose,
+            endpoints: a.endpoint,
+            labels: a.label,
+        };
+        return long::add_response(&a.store, &table, &map, command);
+    }
+    let (Some(table), Some(entity)) = (a.features, a.entity) else {
+        return Err(Error::Request("give --response FILE or --features FILE".into()));
+    };
+    let map =
+        FeatureMap { entity, name: a.name.unwrap_or_default(), units: a.units, id: a.id, ignore: a.ignore };
+    long::add_features(&a.store, &table, &map, command)
+}
+
+fn entity(text: &str) -> Result<Entity, String> {
+    Entity::ALL.into_iter().find(|e| e.name() == text).ok_or_else(|| "use drug or sample".into())
+}

@@ -1,0 +1,37 @@
+use crate::store::{Store, StoreSummary, verify};
+use crate::{Error, Result};
+use std::path::PathBuf;
+
+/// Print what a store holds.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The store
+    store: PathBuf,
+    /// Read every chunk and check every checksum, index, id and value
+    #[arg(long)]
+    verify: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the summary of the store, once it is verified if that is asked for.
+pub fn run(args: Args) -> Result<()> {
+    let store = Store::open(&args.store)?;
+    let verified = if args.verify { Some(verify(&store)?) } else { None };
+    let summary = StoreSummary::of(&store)?;
+    if args.json {
+        let json = serde_json::json!({ "summary": summary, "verified": verified });
+        let text = serde_json::to_string_pretty(&json).map_err(|e| Error::Request(e.to_string()))?;
+        println!("{text}");
+        return Ok(());
+    }
+    print!("{summary}");
+    if let Some(v) = verified {
+        println!(
+            "\nverified: {} ids, {} texts, {} feature values, {} pairs, {} endpoint values, {} splits with {} rows",
+            v.ids, v.texts, v.feature_values, v.pairs, v.endpoint_values, v.splits, v.split_rows
+        );
+    }
+    Ok(())
+}

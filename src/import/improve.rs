@@ -1,0 +1,178 @@
+//! The IMPROVE project's `raw_data` tree: `x_data/cancer_*.tsv` and
+//! `x_data/drug_*.tsv`, `y_data/response.tsv`, `splits/*.txt`. The formats are
+//! those that the `improvelib` package reads.
+
+use super::entity_table::{EntityTable, Reading};
+use super::join::{Lookup, Template};
+use super::match_report::MatchReport;
+use super::response::{self, Columns};
+use super::table::Table;
+use super::{omics, splits};
+use crate::store::{Entity, StoreWriter};
+use crate::{Error, Result};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+const SAMPLE: &str = "improve_sample_id";
+const DRUG: &str = "improve_chem_id";
+const SOURCE: &str = "source";
+
+/// Imports the tree below `raw_data` into a new store at `out`. `dose` is
+/// `COLUMN:UNIT` where the response table has doses; `command` is kept as
+/// provenance. Entities are those of the tables in `x_data`; a response row
+/// joins when its drug and its sample are among them. Memory holds one table
+/// of `x_data` at a time and 6 bytes a response row.
+pub fn import(raw_data: &Path, out: &Path, dose: Option<&str>, command: &str) -> Result<MatchReport> {
+    let response_path = raw_data.join("y_data").join("response.tsv");
+    let columns = columns(&response_path, dose)?;
+    let mut report = MatchReport::default();
+    let mut writer = StoreWriter::create(out, command)?;
+    let tables = tables(&raw_data.join("x_data"), &mut report.notes)?;
+    for (entity, stem, path) in &tables {
+        add_table(&mut writer, *entity, stem, path, &mut report)?;
+    }
+    for entity in Entity::ALL {
+        if writer.ids(entity).is_empty() {
+            let kind = if entity == Entity::Drug { "drug_*.tsv" } else { "cancer_*.tsv" };
+            return Err(Error::run(raw_data.join("x_data"), format!("holds no table {kind}")));
+        }
+    }
+    let (mut columns, empty) = columns;
+    report.notes.extend(empty.iter().map(|c| format!("response.tsv: column {c:?} holds nothing, left out")));
+    columns.labels.retain(|(_, name)| name != SOURCE);
+    let mut drugs = Lookup::by_id(writer.ids(Entity::Drug));
+    let mut samples = Lookup::by_id(writer.ids(Entity::Sample));
+    let (matches, rows) = response::load(&response_path, &columns, &mut drugs, &mut samples, &mut writer)?;
+    report.responses = matches;
+    let folder = raw_data.join("splits");
+    if folder.is_dir() {
+        report.splits = splits::load(&folder, &rows, &mut writer, &mut report.notes)?;
+    } else {
+        report.notes.push("there is no folder splits; decks need a split rule".into());
+    }
+    writer.finish()?;
+    Ok(report)
+}
+
+/// Reads the response table's header. Columns of numbers are endpoints, those
+/// of text labels; names of columns that hold nothing are returned beside.
+fn columns(path: &Path, dose: Option<&str>) -> Result<(Columns, Vec<String>)> {
+    let table = Table::open(path)?;
+    let dose = dose.map(|d| response::dose_column(d, &table)).transpose()?;
+    if dose.is_none() && table.header().iter().any(|h| h == "dose") {
+        let what = "has a column dose; name its unit, as in --dose dose:uM";
+        return Err(Error::table(path, 1, what));
+    }
+    let ids = [table.column(SOURCE)?, table.column(SAMPLE)?, table.column(DRUG)?];
+    let [source, sample, drug] = ids;
+    let kinds = response::numeric_columns(path)?;
+    let mut columns = Columns {
+        drug: Template::column(drug),
+        sample: Template::column(sample),
+        dataset: Template::column(source),
+        dose,
+        endpoints: Vec::new(),
+        labels: Vec::new(),
+    };
+    let mut empty = Vec::new();
+    for (column, (name, kind)) in table.header().iter().zip(kinds).enumerate() {
+        if ids.contains(&column) || dose.is_some_and(|(d, _)| d == column) {
+            continue;
+        }
+        table.column(name)?;
+        match kind {
+            Some(true) => columns.endpoints.push((column, name.clone(), units(name).into())),
+            Some(false) => columns.labels.push((column, name.clone())),
+            None => empty.push(name.clone()),
+        }
+    }
+    if columns.endpoints.is_empty() {
+        return Err(Error::table(path, 1, "has no column of numbers to be an endpoint"));
+    }
+    Ok((columns, empty))
+}
+
+/// The units of IMPROVE's endpoints: areas are fractions, concentrations -log10 molar.
+fn units(endpoint: &str) -> &'static str {
+    match endpoint {
+        "ic50" | "ec50" => "-log10 M",
+        _ => "1",
+    }
+}
+
+/// The entity tables of `x_data` by file name; what is there and not read is noted.
+fn tables(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<(Entity, String, PathBuf)>> {
+    let failed = |e| Error::io(folder, "cannot list the folder", e);
+    let mut tables = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let stem = name.strip_suffix(".gz").unwrap_or(&name).strip_suffix(".tsv");
+        let entity = match stem {
+            Some(s) if s.starts_with("drug_") => Some(Entity::Drug),
+            Some(s) if s.starts_with("cancer_") && !s.contains("long_format") => Some(Entity::Sample),
+            _ => None,
+        };
+        match (entity, stem) {
+            (Some(entity), Some(stem)) => tables.push((entity, stem.to_owned(), path)),
+            _ => notes.push(format!("x_data/{name}: not a table of one row a drug or sample, left out")),
+        }
+    }
+    notes.sort();
+    tables.sort_by(|a, b| a.1.cmp(&b.1));
+    Ok(tables)
+}
+
+fn add_table(
+    writer: &mut StoreWriter,
+    entity: Entity,
+    stem: &str,
+    path: &Path,
+    report: &mut MatchReport,
+) -> Result<()> {
+    let id_column = if entity == Entity::Drug { DRUG } else { SAMPLE };
+    let reading = Reading { key: None, ignore: &[], levels: omics::levels(stem), id_column };
+    let table = EntityTable::read(path, &reading)?;
+    let known: HashSet<&[u8]> = writer.ids(entity).iter().map(|id| id.as_bytes()).collect();
+    let new: Vec<String> = table
+        .keys
+        .iter()
+        .filter(|key| !known.contains(key.as_slice()))
+        .map(|key| String::from_utf8(key.clone()))
+        .collect::<Result<_, _>>()
+        .map_err(|e| Error::table(path, 1, format!("the id {:?} is not UTF-8", e.into_bytes())))?;
+    if !new.is_empty() {
+        writer.entities(entity, &new)?;
+    }
+    let mut lookup = Lookup::by_id(writer.ids(entity));
+    let origin = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    report.tables.push(table.write(writer, entity, &feature_name(stem), "1", &origin, &mut lookup)?);
+    Ok(())
+}
+
+/// `cancer_gene_expression` is `expression`; what is not listed keeps its stem, in snake case.
+fn feature_name(stem: &str) -> String {
+    let short = stem.strip_prefix("cancer_").or(stem.strip_prefix("drug_")).unwrap_or(stem);
+    match short {
+        "gene_expression" => "expression".into(),
+        "mutation_count" => "mutation".into(),
+        "DNA_methylation" => "methylation".into(),
+        "miRNA_expression" => "mirna".into(),
+        "ecfp4_nbits512" => "ecfp4".into(),
+        other => other.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "_"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::feature_name;
+
+    #[test]
+    fn features_have_short_names() {
+        assert_eq!(feature_name("cancer_gene_expression"), "expression");
+        assert_eq!(feature_name("cancer_RPPA"), "rppa");
+        assert_eq!(feature_name("cancer_discretized_copy_number"), "discretized_copy_number");
+        assert_eq!(feature_name("drug_ecfp4_nbits512"), "ecfp4");
+        assert_eq!(feature_name("drug_Infomax v2"), "infomax_v2");
+    }
+}

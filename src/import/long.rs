@@ -1,0 +1,109 @@
+//! Single tables added to a store that is there: long response tables, and
+//! tables of one row a drug or sample.
+
+use super::entity_table::{EntityTable, Reading};
+use super::join::{Lookup, Template};
+use super::match_report::MatchReport;
+use super::omics::Level;
+use super::response::{self, Columns};
+use super::table::Table;
+use crate::store::{Entity, Store, StoreWriter};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// What the columns of a response table are, as written on the command line.
+/// `drug` and `sample` are a column or a template such as `COSMIC-{cosmic_id}`,
+/// and, after an `@`, the text column of the store that it is compared with
+/// (ignoring case and punctuation) in place of the id.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseMap {
+    /// Name of the dataset, or a template that names it row by row.
+    pub dataset: String,
+    /// Column or template of the drug.
+    pub drug: String,
+    /// Column or template of the sample.
+    pub sample: String,
+    /// `COLUMN:UNIT`.
+    pub dose: Option<String>,
+    /// `[NAME=]COLUMN[:UNITS]`, at least one.
+    pub endpoints: Vec<String>,
+    /// Text columns to keep.
+    pub labels: Vec<String>,
+}
+
+/// What an entity table is, as written on the command line.
+#[derive(Debug, Clone)]
+pub struct FeatureMap {
+    /// Drug or sample.
+    pub entity: Entity,
+    /// Name of the feature table.
+    pub name: String,
+    /// Unit of its values.
+    pub units: String,
+    /// Column or template of the id as in [`ResponseMap`]; the first column where there is none.
+    pub id: Option<String>,
+    /// Columns to leave out.
+    pub ignore: Vec<String>,
+}
+
+/// Adds the response table at `table` to `store` as one dataset or more.
+pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str) -> Result<MatchReport> {
+    let open = Store::open(store)?;
+    let (drug, mut drugs) = key(&map.drug, Entity::Drug, &open)?;
+    let (sample, mut samples) = key(&map.sample, Entity::Sample, &open)?;
+    drop(open);
+    let header = Table::open(table)?;
+    let mut endpoints = Vec::new();
+    for text in &map.endpoints {
+        let (name, rest) = text.split_once('=').map_or((None, text.as_str()), |(n, r)| (Some(n), r));
+        // A colon may also be part of the column's own name.
+        let whole = header.header().iter().any(|h| h == rest);
+        let (column, units) = if whole { (rest, "1") } else { rest.rsplit_once(':').unwrap_or((rest, "1")) };
+        endpoints.push((header.column(column)?, name.unwrap_or(column).to_owned(), units.to_owned()));
+    }
+    if endpoints.is_empty() {
+        return Err(Error::Request("name at least one endpoint: --endpoint [NAME=]COLUMN[:UNITS]".into()));
+    }
+    let labels = map.labels.iter().map(|l| header.column(l).map(|c| (c, l.clone())));
+    let columns = Columns {
+        drug: Template::parse_column(drug, &header)?,
+        sample: Template::parse_column(sample, &header)?,
+        dataset: Template::parse(&map.dataset, &header)?,
+        dose: map.dose.as_deref().map(|d| response::dose_column(d, &header)).transpose()?,
+        endpoints,
+        labels: labels.collect::<Result<_>>()?,
+    };
+    let mut writer = StoreWriter::amend(store, command)?;
+    let (responses, _) = response::load(table, &columns, &mut drugs, &mut samples, &mut writer)?;
+    writer.finish()?;
+    Ok(MatchReport { responses, ..MatchReport::default() })
+}
+
+/// Adds the entity table at `table` to `store`. Rows of entities that are not
+/// in the store are left out and counted.
+pub fn add_features(store: &Path, table: &Path, map: &FeatureMap, command: &str) -> Result<MatchReport> {
+    let open = Store::open(store)?;
+    let (id, mut lookup) = match &map.id {
+        Some(id) => {
+            let (id, lookup) = key(id, map.entity, &open)?;
+            (Some(id), lookup)
+        }
+        None => (None, Lookup::by_id(&open.ids(map.entity)?)),
+    };
+    drop(open);
+    let reading = Reading { key: id, ignore: &map.ignore, levels: &[Level::Symbol], id_column: "" };
+    let read = EntityTable::read(table, &reading)?;
+    let origin = table.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut writer = StoreWriter::amend(store, command)?;
+    let found = read.write(&mut writer, map.entity, &map.name, &map.units, &origin, &mut lookup)?;
+    writer.finish()?;
+    Ok(MatchReport { tables: vec![found], ..MatchReport::default() })
+}
+
+/// Takes `KEY[@COLUMN]` apart and makes the lookup that it asks for.
+fn key<'a>(text: &'a str, entity: Entity, store: &Store) -> Result<(&'a str, Lookup)> {
+    match text.rsplit_once('@') {
+        Some((key, column)) => Ok((key, Lookup::by_text(&store.text(entity, column)?))),
+        None => Ok((text, Lookup::by_id(&store.ids(entity)?))),
+    }
+}

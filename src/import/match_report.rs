@@ -1,0 +1,131 @@
+use std::fmt;
+
+/// What an import took and what it left, with the reasons; printed at its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MatchReport {
+    /// One entry an entity table.
+    pub tables: Vec<TableMatch>,
+    /// One entry a dataset.
+    pub responses: Vec<ResponseMatch>,
+    /// One entry a dataset that has splits.
+    pub splits: Vec<SplitMatch>,
+    /// Whatever else was left out, one line each.
+    pub notes: Vec<String>,
+}
+
+/// An entity table as imported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableMatch {
+    /// File name.
+    pub file: String,
+    /// What it became, such as "expression (sample, f32)".
+    pub became: String,
+    /// Rows kept.
+    pub rows: usize,
+    /// Columns kept.
+    pub columns: usize,
+    /// Empty cells of columns kept, which now hold the median of their column.
+    pub filled: usize,
+    /// Columns left out because no cell held a value.
+    pub empty_columns: usize,
+    /// Rows left out because the store has no such entity, with the first of their ids.
+    pub unknown: usize,
+    /// The first ids of those.
+    pub examples: Vec<String>,
+}
+
+/// The response rows of one dataset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResponseMatch {
+    /// Dataset.
+    pub dataset: String,
+    /// Rows in the table.
+    pub rows: u64,
+    /// Rows that became pairs.
+    pub joined: u64,
+    /// Rows whose sample alone is not in the store.
+    pub unknown_sample: u64,
+    /// Rows whose drug alone is not in the store.
+    pub unknown_drug: u64,
+    /// Rows of which neither is in the store.
+    pub unknown_both: u64,
+    /// Rows whose drug or sample could be several entities of the store.
+    pub ambiguous: u64,
+    /// Rows that would have joined, but whose dose is missing or not positive.
+    pub no_dose: u64,
+    /// For each endpoint of the table, joined rows without a value.
+    pub missing: Vec<(String, u64)>,
+    /// The first drugs and samples that were not found.
+    pub examples: Vec<String>,
+}
+
+/// The imported splits of one dataset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SplitMatch {
+    /// Dataset.
+    pub dataset: String,
+    /// Splits imported.
+    pub splits: usize,
+    /// Entries of their files that point at pairs.
+    pub rows: u64,
+    /// Entries that point at rows that did not join.
+    pub dropped: u64,
+}
+
+/// Ids shown of those that were not found.
+pub(super) const EXAMPLES: usize = 5;
+
+/// Remembers `id` if it is among the first few.
+pub(super) fn remember(examples: &mut Vec<String>, id: &[u8]) {
+    if examples.len() < EXAMPLES {
+        let id = String::from_utf8_lossy(id);
+        if !examples.iter().any(|e| *e == id) {
+            examples.push(id.into_owned());
+        }
+    }
+}
+
+impl fmt::Display for MatchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for t in &self.tables {
+            writeln!(f, "{}: {} rows by {} columns -> {}", t.file, t.rows, t.columns, t.became)?;
+            if t.filled > 0 {
+                writeln!(f, "  {} empty cells hold the median of their column", t.filled)?;
+            }
+            if t.empty_columns > 0 {
+                writeln!(f, "  {} columns without any value left out", t.empty_columns)?;
+            }
+            if t.unknown > 0 {
+                writeln!(f, "  {} rows left out, not in the store: {}", t.unknown, t.examples.join(", "))?;
+            }
+        }
+        for r in &self.responses {
+            writeln!(f, "{}: {} of {} rows joined", r.dataset, r.joined, r.rows)?;
+            let reasons = [
+                ("unknown sample", r.unknown_sample),
+                ("unknown drug", r.unknown_drug),
+                ("unknown sample and drug", r.unknown_both),
+                ("several possible drugs or samples", r.ambiguous),
+                ("dose missing or not positive", r.no_dose),
+            ];
+            for (reason, rows) in reasons.into_iter().filter(|&(_, rows)| rows > 0) {
+                writeln!(f, "  {rows} rows left out: {reason}")?;
+            }
+            if !r.examples.is_empty() {
+                writeln!(f, "  not found, among others: {}", r.examples.join(", "))?;
+            }
+            for (endpoint, rows) in r.missing.iter().filter(|(_, rows)| *rows > 0) {
+                let all = if *rows == r.joined { ", so this dataset lacks the endpoint" } else { "" };
+                writeln!(f, "  {rows} joined rows have no {endpoint}{all}")?;
+            }
+        }
+        for s in &self.splits {
+            write!(f, "{}: {} splits, {} entries", s.dataset, s.splits, s.rows)?;
+            if s.dropped > 0 {
+                write!(f, "; {} entries left out with their rows", s.dropped)?;
+            }
+            writeln!(f)?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+    }
+}

@@ -1,0 +1,129 @@
+//! IMPROVE's split files: `<SOURCE>_split_<k>_{train,val,test}.txt` list
+//! 0-based rows of the response table, one a line.
+
+use super::match_report::SplitMatch;
+use super::response::{DROPPED, Rows};
+use crate::store::{SplitRows, StoreWriter};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Imports every complete split in `folder`. Entries that point at rows that
+/// did not join are dropped and counted; files that belong to no dataset or to
+/// an incomplete split, and `<SOURCE>_all.txt` lists that differ from the
+/// table, are noted.
+pub(super) fn load(
+    folder: &Path,
+    rows: &Rows,
+    writer: &mut StoreWriter,
+    notes: &mut Vec<String>,
+) -> Result<Vec<SplitMatch>> {
+    let failed = |e| Error::io(folder, "cannot list the folder", e);
+    let mut files: BTreeMap<(usize, u32), [Option<PathBuf>; 3]> = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(stem) = name.strip_suffix(".txt") else { continue };
+        let dataset = |source: &str| rows.datasets.iter().position(|d| d == source);
+        if let Some(source) = stem.strip_suffix("_all") {
+            match dataset(source) {
+                Some(code) => check_all(&path, code, rows, notes)?,
+                None => notes.push(format!("{name}: the response table has no source {source:?}")),
+            }
+            continue;
+        }
+        let parts = ["train", "val", "test"];
+        let parsed = stem.rsplit_once('_').and_then(|(rest, part)| {
+            let (source, k) = rest.rsplit_once("_split_")?;
+            Some((source, k.parse::<u32>().ok()?, parts.iter().position(|&p| p == part)?))
+        });
+        match parsed {
+            Some((source, k, part)) => match dataset(source) {
+                Some(code) => files.entry((code, k)).or_default()[part] = Some(path),
+                None => notes.push(format!("{name}: the response table has no source {source:?}")),
+            },
+            None => notes.push(format!("{name}: not the name of a split file, left out")),
+        }
+    }
+    let mut matches: Vec<SplitMatch> = Vec::new();
+    for ((code, k), parts) in files {
+        let dataset = &rows.datasets[code];
+        let [Some(train), Some(val), Some(test)] = &parts else {
+            notes.push(format!("split {k} of {dataset} lacks one of train, val and test, left out"));
+            continue;
+        };
+        let mut dropped = 0;
+        let mut read = |path: &Path| read_rows(path, code, rows, &mut dropped);
+        let split = SplitRows { train: read(train)?, val: read(val)?, test: read(test)? };
+        writer.split(dataset, k, &split)?;
+        if matches.last().is_none_or(|m| m.dataset != *dataset) {
+            matches.push(SplitMatch { dataset: dataset.clone(), ..SplitMatch::default() });
+        }
+        if let Some(found) = matches.last_mut() {
+            found.splits += 1;
+            found.dropped += dropped;
+            found.rows += split.parts().iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
+        }
+    }
+    notes.sort();
+    Ok(matches)
+}
+
+/// The pairs that a split file lists.
+fn read_rows(path: &Path, code: usize, rows: &Rows, dropped: &mut u64) -> Result<Vec<u32>> {
+    let mut pairs = Vec::new();
+    each_row(path, rows, |line, row| {
+        let of = usize::from(rows.of_row[row]);
+        if of != code {
+            let what = format!("row {row} of the response table belongs to {}", rows.datasets[of]);
+            return Err(Error::table(path, line, what));
+        }
+        match rows.pair[row] {
+            DROPPED => *dropped += 1,
+            pair => pairs.push(pair),
+        }
+        Ok(())
+    })?;
+    Ok(pairs)
+}
+
+fn check_all(path: &Path, code: usize, rows: &Rows, notes: &mut Vec<String>) -> Result<()> {
+    let (mut own, mut listed) = (0, 0);
+    each_row(path, rows, |_, row| {
+        listed += 1;
+        own += usize::from(usize::from(rows.of_row[row]) == code);
+        Ok(())
+    })?;
+    let there = rows.of_row.iter().filter(|&&of| usize::from(of) == code).count();
+    if listed != there || own != there {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        notes.push(format!(
+            "{name} lists {listed} rows, {own} of them of its source, which has {there}; not used"
+        ));
+    }
+    Ok(())
+}
+
+fn each_row(path: &Path, rows: &Rows, mut each: impl FnMut(u64, usize) -> Result<()>) -> Result<()> {
+    let text = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
+    for (line, cell) in (1..).zip(text.split(|&b| b == b'\n')) {
+        let cell = cell.trim_ascii();
+        if cell.is_empty() {
+            continue;
+        }
+        let row = std::str::from_utf8(cell).ok().and_then(|t| t.parse::<usize>().ok());
+        match row {
+            Some(row) if row < rows.of_row.len() => each(line, row)?,
+            Some(row) => {
+                let what =
+                    format!("row {row} is out of range, the response table has {} rows", rows.of_row.len());
+                return Err(Error::table(path, line, what));
+            }
+            None => {
+                let shown = String::from_utf8_lossy(cell);
+                return Err(Error::table(path, line, format!("{shown:.60?} is not a row number")));
+            }
+        }
+    }
+    Ok(())
+}
