@@ -61,8 +61,8 @@ pub(super) fn column_names(table: &mut Table, levels: &[Level], id_column: &str)
 /// Whether a record is one more header row: mostly not numbers. (Entrez rows are
 /// numbers, but every file has symbols or Ensembl ids below its first row.)
 fn is_header(record: &ByteRecord) -> bool {
-    let text = record.iter().skip(1).filter(|c| parse(c.trim_ascii()) == Cell::Text).count();
-    text * 2 > record.len()
+    let kinds = || record.iter().skip(1).map(|c| parse(c.trim_ascii())).filter(|&k| k != Cell::Missing);
+    kinds().filter(|&k| k == Cell::Text).count() * 2 > kinds().count()
 }
 
 fn distinct(rows: &[Vec<String>], order: &[usize]) -> Vec<String> {
