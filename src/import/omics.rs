@@ -58,20 +58,21 @@ pub(super) fn column_names(table: &mut Table, levels: &[Level], id_column: &str)
     Ok(distinct(&rows, &order))
 }
 
-/// Whether a record is one more header row: no id in front, or mostly not numbers.
+/// Whether a record is one more header row: mostly not numbers. (Entrez rows are
+/// numbers, but every file has symbols or Ensembl ids below its first row.)
 fn is_header(record: &ByteRecord) -> bool {
-    let text = record.iter().skip(1).filter(|c| parse(c.trim_ascii()) == Cell::Text).count();
-    record[0].trim_ascii().is_empty() || text * 2 > record.len()
+    let kinds = || record.iter().skip(1).map(|c| parse(c.trim_ascii())).filter(|&k| k != Cell::Missing);
+    kinds().filter(|&k| k == Cell::Text).count() * 2 > kinds().count()
 }
 
 fn distinct(rows: &[Vec<String>], order: &[usize]) -> Vec<String> {
     let width = rows.first().map_or(0, Vec::len);
-    // pandas calls a blank cell of a header "Unnamed: 7_level_1".
+    // pandas writes a name that is not there as "nan", and calls a blank one "Unnamed: 7_level_1".
     let known = |column: usize| {
         order
             .iter()
             .map(move |&r| rows[r][column].as_str())
-            .filter(|n| !n.is_empty() && !n.starts_with("Unnamed:"))
+            .filter(|n| !matches!(*n, "" | "nan") && !n.starts_with("Unnamed:"))
     };
     let first = |c: usize| known(c).next().map_or_else(|| format!("column {c}"), str::to_owned);
     let mut uses: HashMap<String, usize> = HashMap::new();
@@ -111,7 +112,8 @@ mod tests {
 
     #[test]
     fn both_generations_give_symbols() {
-        let expression = "\tENSG1\tENSG2\tENSG3\n\t1\t2\t3\nimprove_sample_id\tTP53\tKRAS\t\nS1\t0.5\t1\t2\n";
+        let expression =
+            "\tENSG1\tENSG2\tENSG3\n\t1\t2\t3\nimprove_sample_id\tTP53\tKRAS\tnan\nS1\t0.5\t1\t2\n";
         assert_eq!(
             names("cancer_gene_expression", expression),
             (vec!["TP53".into(), "KRAS".into(), "3".into()], 4)
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!(names("cancer_mutation_count", mutation), (twins, 5));
         let single = "improve_sample_id\tTP53\tKRAS\nS1\t0\t1\nS2\t0\t1\nS3\t0\t1\n";
         assert_eq!(names("cancer_mutation_count", single), (vec!["TP53".into(), "KRAS".into()], 2));
+        let nameless = "improve_sample_id\tTP53\tKRAS\n\t0\t1\nS2\t0\t1\n";
+        assert_eq!(names("cancer_mutation_count", nameless).1, 2, "a row without id is no header");
         assert_eq!(names("cancer_RPPA", "\tA\tA\nS1\t0\t1\n").0, ["A", "A.2"]);
     }
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod array;
+mod fault;
 mod feature_writer;
 mod names;
 mod pair_writer;

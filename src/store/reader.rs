@@ -1,3 +1,4 @@
+use super::fault::fault;
 use super::{DatasetInfo, Encoding, Entity, FeatureInfo, FeatureTable, Provenance, SCHEMA_VERSION};
 use super::{array, strings};
 use crate::{Error, Result};
@@ -28,8 +29,8 @@ impl Store {
         if let Err(e) = std::fs::File::open(path) {
             return Err(Error::io(path, "cannot open the store", e));
         }
-        let file = File::open(path).map_err(|e| Error::store(path, "/", format!("cannot open: {e}")))?;
-        let provenance = read_provenance(&file).map_err(|e| Error::store(path, "/", e.to_string()))?;
+        let file = File::open(path).map_err(|e| fault(path, "/", format!("cannot open: {e}")))?;
+        let provenance = read_provenance(&file).map_err(|e| fault(path, "/", e))?;
         if provenance.schema_version != SCHEMA_VERSION {
             return Err(Error::store(
                 path,
@@ -225,7 +226,7 @@ impl Store {
     }
 
     pub(super) fn fault(&self, place: impl Into<String>, what: impl ToString) -> Error {
-        Error::store(&self.path, place, what.to_string())
+        fault(&self.path, place, what)
     }
 
     pub(super) fn group(&self, place: &str) -> Result<Group> {

@@ -1,3 +1,4 @@
+use super::fault::fault;
 use super::reader::{feature_place, one_of, read_provenance};
 use super::{DatasetWriter, Entity, FORMAT, FeatureInfo, FeatureWriter, SCHEMA_VERSION, SplitRows, Store};
 use super::{array, names, strings};
@@ -76,8 +77,7 @@ impl StoreWriter {
         draft: tempfile::TempPath,
         open: impl FnOnce(&Path) -> hdf5::Result<File>,
     ) -> Result<StoreWriter> {
-        let file =
-            open(&draft).map_err(|e| Error::store(path, "/", format!("cannot begin to write: {e}")))?;
+        let file = open(&draft).map_err(|e| fault(path, "/", format!("cannot begin to write: {e}")))?;
         let ids = [Vec::new(), Vec::new()];
         Ok(StoreWriter { file, path: path.into(), draft, ids, pairs: Vec::new(), open_part: None })
     }
@@ -234,12 +234,12 @@ impl StoreWriter {
         }
         let StoreWriter { file, path, draft, .. } = self;
         let closed = file.flush().and_then(|()| file.close());
-        closed.map_err(|e| Error::store(&path, "/", format!("cannot write: {e}")))?;
+        closed.map_err(|e| fault(&path, "/", format!("cannot write: {e}")))?;
         atomic::publish(draft, &path)
     }
 
     pub(super) fn fault(&self, place: impl Into<String>, what: impl ToString) -> Error {
-        Error::store(&self.path, place, what.to_string())
+        fault(&self.path, place, what)
     }
 
     /// Checks that `name` can be and is not yet a member of `group`.
