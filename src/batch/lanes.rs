@@ -65,7 +65,7 @@ impl Lanes {
     /// The lanes of rank `rank` of `ranks`. Refuses more ranks than lanes, and
     /// lanes that cannot be dealt out evenly.
     pub fn of_rank(&self, rank: usize, ranks: usize) -> Result<Range<usize>> {
-        if self.lanes % ranks != 0 {
+        if !self.lanes.is_multiple_of(ranks) {
             return Err(Error::Ranks(format!(
                 "{} lanes cannot be dealt evenly to {ranks} ranks; use a number of ranks that divides train.lanes",
                 self.lanes

@@ -1,6 +1,6 @@
+use crate::Result;
 use crate::comm::Communicator;
 use crate::device::threads;
-use crate::Result;
 use std::io::Write;
 use std::time::Instant;
 
@@ -13,7 +13,9 @@ pub fn start_log() {
             let seconds = started.elapsed().as_secs_f64();
             match record.level() {
                 log::Level::Info => writeln!(out, "[{seconds:8.2}] {}", record.args()),
-                level => writeln!(out, "[{seconds:8.2}] {}: {}", level.as_str().to_lowercase(), record.args()),
+                level => {
+                    writeln!(out, "[{seconds:8.2}] {}: {}", level.as_str().to_lowercase(), record.args())
+                }
             }
         })
         .init();
@@ -29,7 +31,8 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
     let processors = threads::available();
     let count = threads::share(wish, processors, sharing);
     threads::start(count)?;
-    let mut hosts: Vec<&str> = places.iter().filter_map(|p| std::str::from_utf8(p).ok()?.split(' ').next()).collect();
+    let mut hosts: Vec<&str> =
+        places.iter().filter_map(|p| std::str::from_utf8(p).ok()?.split(' ').next()).collect();
     hosts.sort_unstable();
     hosts.dedup();
     if world.rank() == 0 {
@@ -41,7 +44,9 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
             plural(count, "thread")
         );
         if count * sharing > processors {
-            log::warn!("{sharing} ranks of {count} threads share {processors} processors: the machine is oversubscribed");
+            log::warn!(
+                "{sharing} ranks of {count} threads share {processors} processors: the machine is oversubscribed"
+            );
         }
     }
     Ok(())
@@ -50,8 +55,7 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
 /// Whether a launcher started this process as another than the first of its
 /// job. Commands that run as one process then leave the work to the first.
 pub fn is_extra_process() -> bool {
-    const RANK: [&str; 5] =
-        ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID", "SLURM_PROCID"];
+    const RANK: [&str; 5] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID", "SLURM_PROCID"];
     let rank = RANK.iter().find_map(|name| std::env::var(name).ok()?.parse::<u64>().ok());
     rank.is_some_and(|rank| rank > 0)
 }

@@ -32,9 +32,13 @@ pub struct Args {
 
 /// Runs the study on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
-    let corpus = agree(world, Deck::read(&args.deck, &args.set).and_then(|deck| Corpus::open(deck, &args.deck)))?;
+    let corpus =
+        agree(world, Deck::read(&args.deck, &args.set).and_then(|deck| Corpus::open(deck, &args.deck)))?;
     if args.dry_run {
-        let text = agree(world, if world.rank() == 0 { estimate(&corpus, world.size()) } else { Ok(String::new()) })?;
+        let text = agree(
+            world,
+            if world.rank() == 0 { estimate(&corpus, world.size()) } else { Ok(String::new()) },
+        )?;
         print!("{text}");
         return Ok(());
     }

@@ -136,7 +136,7 @@ impl Deck {
                 return Some((key.into(), format!("names '{}' twice", list[twice])));
             }
         }
-        if !(self.data.clip > 0.0) {
+        if self.data.clip.is_nan() || self.data.clip <= 0.0 {
             return named("data.clip", "must be above zero");
         }
         if self.study.ranks_per_task == Some(0) {

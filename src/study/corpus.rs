@@ -50,7 +50,11 @@ impl Corpus {
                 let dataset = store.dataset(name).map_err(|e| fault(key, e.to_string()))?;
                 if !dataset.endpoints.iter().any(|(name, _)| *name == deck.data.endpoint) {
                     let there: Vec<&str> = dataset.endpoints.iter().map(|(name, _)| name.as_str()).collect();
-                    let what = format!("dataset {name} has no '{}'; it has {}", deck.data.endpoint, there.join(", "));
+                    let what = format!(
+                        "dataset {name} has no '{}'; it has {}",
+                        deck.data.endpoint,
+                        there.join(", ")
+                    );
                     return Err(fault("data.endpoint", what));
                 }
             }
@@ -78,7 +82,15 @@ impl Corpus {
             (Some(wish), _) => wish,
             (None, absent) => absent.is_none(),
         };
-        Ok(Self { deck, deck_path: deck_path.into(), store, drugs, samples, dose, usable: RefCell::default() })
+        Ok(Self {
+            deck,
+            deck_path: deck_path.into(),
+            store,
+            drugs,
+            samples,
+            dose,
+            usable: RefCell::default(),
+        })
     }
 
     /// Every training of the study, the longest first.
@@ -102,7 +114,8 @@ impl Corpus {
         let pairs = self.store.dataset(dataset)?.pairs;
         let mut usable = Usable { mask: Vec::with_capacity(pairs), ..Usable::default() };
         for first in (0..pairs).step_by(BLOCK) {
-            let block = self.store.pairs(dataset, &self.deck.data.endpoint, first..pairs.min(first + BLOCK))?;
+            let block =
+                self.store.pairs(dataset, &self.deck.data.endpoint, first..pairs.min(first + BLOCK))?;
             for i in 0..block.len() {
                 let measured = !block.value[i].is_nan();
                 let featured = self.drugs.has(block.drug[i]) && self.samples.has(block.sample[i]);
@@ -141,7 +154,8 @@ impl Corpus {
     /// All usable pairs of `dataset`, ascending.
     pub fn rows(&self, dataset: &str) -> Result<Vec<u32>> {
         let usable = self.usable(dataset)?;
-        let rows: Vec<u32> = (0..).zip(&usable.mask).filter(|(_, usable)| **usable).map(|(row, _)| row).collect();
+        let rows: Vec<u32> =
+            (0..).zip(&usable.mask).filter(|(_, usable)| **usable).map(|(row, _)| row).collect();
         if rows.is_empty() {
             let what = format!("no pair has '{}' and features", self.deck.data.endpoint);
             return Err(Error::store(self.store.path(), format!("/datasets/{dataset}"), what));
@@ -157,7 +171,11 @@ impl Corpus {
                 let pairs = self.store.dataset(dataset)?.pairs;
                 let (mut drug, mut sample) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));
                 for first in (0..pairs).step_by(BLOCK) {
-                    let block = self.store.pairs(dataset, &self.deck.data.endpoint, first..pairs.min(first + BLOCK))?;
+                    let block = self.store.pairs(
+                        dataset,
+                        &self.deck.data.endpoint,
+                        first..pairs.min(first + BLOCK),
+                    )?;
                     drug.extend_from_slice(&block.drug);
                     sample.extend_from_slice(&block.sample);
                 }

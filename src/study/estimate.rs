@@ -1,11 +1,11 @@
 use super::Corpus;
 use super::farm::Grouping;
+use crate::Result;
 use crate::batch::Lanes;
 use crate::device::{MatRef, matmul};
 use crate::feature::Features;
 use crate::graph::{Parameters, Purpose, Schedule};
 use crate::model::{InputWidths, PairNetwork};
-use crate::Result;
 use std::fmt::Write;
 use std::time::Instant;
 
@@ -107,14 +107,15 @@ impl Memory {
         let ports = network.ports;
         let train = ports.capacity(lane, drugs.min(lane), samples.min(lane));
         let score = ports.capacity(crate::train::SCORING_CHUNK, drugs, samples);
-        let values = Parameters::<f32>::zeros(&network.graph).values().len();
+        let parameters = Parameters::<f32>::zeros(&network.graph);
+        let values = parameters.values();
         Ok(Self {
             // As stored, and scaled for the task at hand.
             features: 2 * (table(&corpus.drugs) + table(&corpus.samples)),
             // As read, scaled, and read once more for the mean effects.
             pairs: training_pairs * (16 + 20 + 16),
             // Weights, best weights, gradient, two moments, and what is received from another rank.
-            parameters: values * size_of::<f32>() * 6,
+            parameters: 6 * size_of_val(values),
             buffers: buffers(Purpose::Train, network.loss, train)?
                 + 2 * buffers(Purpose::Score, network.prediction, score)?,
         })

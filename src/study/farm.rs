@@ -44,7 +44,12 @@ impl Grouping {
 impl<'a> Farm<'a> {
     /// A list of `tasks` for the groups of `grouping`. Every rank of every
     /// working group makes one.
-    pub fn new(world: &'a dyn Communicator, group: &'a dyn Communicator, grouping: Grouping, tasks: usize) -> Self {
+    pub fn new(
+        world: &'a dyn Communicator,
+        group: &'a dyn Communicator,
+        grouping: Grouping,
+        tasks: usize,
+    ) -> Self {
         Self { world, group, tasks, dealt: 0, asking: grouping.groups - 1 }
     }
 

@@ -66,7 +66,10 @@ impl SavedModel {
     /// Reads `models/<SRC>/split_<k>/`.
     pub fn load(folder: &Path) -> Result<Self> {
         if !folder.join("model.safetensors").is_file() {
-            return Err(Error::run(folder, "holds no model.safetensors: name a folder models/<SOURCE>/split_<k>"));
+            return Err(Error::run(
+                folder,
+                "holds no model.safetensors: name a folder models/<SOURCE>/split_<k>",
+            ));
         }
         let deck = Deck::read(&folder.join("deck.toml"), &[])?;
         let scaling = Scaling::load(&folder.join("scaling.csv"))?;

@@ -24,7 +24,13 @@ pub struct PredictReport {
 /// `source,improve_sample_id,improve_chem_id[,dose],<endpoint>_true,<endpoint>_pred`
 /// (truth empty where not measured). Refuses a store that lacks more than
 /// `max_missing`, a fraction, of the columns that the model reads.
-pub fn predict(folder: &Path, store: &Path, dataset: &str, out: &Path, max_missing: f64) -> Result<PredictReport> {
+pub fn predict(
+    folder: &Path,
+    store: &Path,
+    dataset: &str,
+    out: &Path,
+    max_missing: f64,
+) -> Result<PredictReport> {
     let model = SavedModel::load(folder)?;
     let store = Store::open(store)?;
     let info = store.dataset(dataset)?.clone();

@@ -1,10 +1,10 @@
+use crate::Result;
 use crate::batch::Examples;
 use crate::feature::{Features, Scaling};
 use crate::graph::Parameters;
 use crate::model::PairNetwork;
 use crate::store::Pairs;
 use crate::train::Scorer;
-use crate::Result;
 
 /// A trained network with all that it takes to predict pairs of a store.
 pub struct Predictor {
@@ -25,7 +25,11 @@ impl Predictor {
     pub fn predict(&self, pairs: &Pairs) -> Result<Vec<f32>> {
         let examples = examples(pairs, (0..pairs.len() as u32).collect(), &self.scaling);
         let mut predicted = Vec::with_capacity(pairs.len());
-        Scorer::new(&self.network, &self.drugs, &self.samples)?.predict(&self.parameters, &examples, &mut predicted);
+        Scorer::new(&self.network, &self.drugs, &self.samples)?.predict(
+            &self.parameters,
+            &examples,
+            &mut predicted,
+        );
         predicted.iter_mut().for_each(|p| *p = self.scaling.endpoint.restore(*p));
         Ok(predicted)
     }

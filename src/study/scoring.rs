@@ -21,7 +21,13 @@ pub const MEAN_EFFECTS: &str = "baseline/mean-effects";
 /// all rows of another dataset. The ranks of the group predict a slice each;
 /// rank `root` writes `infer/<SRC>-<TGT>/split_<k>/` under `out` for the
 /// network and, beside it, for the mean effects.
-pub fn score(out: &Path, trained: &Trained<'_>, target: &str, group: &dyn Communicator, root: usize) -> Result<()> {
+pub fn score(
+    out: &Path,
+    trained: &Trained<'_>,
+    target: &str,
+    group: &dyn Communicator,
+    root: usize,
+) -> Result<()> {
     let corpus = trained.corpus;
     let all;
     let rows = if target == trained.task.source {
@@ -81,7 +87,8 @@ pub fn write_predictions(
             || info.endpoints.iter().any(|(endpoint, _)| endpoint == name)
             || info.labels.iter().any(|label| label == name)
     };
-    let ids = ["source", "improve_sample_id", "improve_chem_id"].into_iter().chain(info.dose.then_some("dose"));
+    let ids =
+        ["source", "improve_sample_id", "improve_chem_id"].into_iter().chain(info.dose.then_some("dose"));
     let header = info.columns.iter().map(String::as_str);
     // A table imported under other names still gets the ones its readers look for.
     let absent: Vec<&str> = ids.filter(|id| !info.columns.iter().any(|c| c == id)).collect();
@@ -93,7 +100,8 @@ pub fn write_predictions(
         for (rows, predicted) in rows.chunks(BLOCK).zip(predicted.chunks(BLOCK)) {
             let of = |endpoint: &str| store.pairs_at(dataset, endpoint, rows);
             let pairs = of(endpoint)?;
-            let others = columns.iter().filter(|c| info.endpoints.iter().any(|(e, _)| e == *c) && *c != endpoint);
+            let others =
+                columns.iter().filter(|c| info.endpoints.iter().any(|(e, _)| e == *c) && *c != endpoint);
             let others = others.map(|c| Ok((*c, of(c)?.value))).collect::<Result<Vec<_>>>()?;
             let codes: Vec<Vec<u32>> = labels
                 .iter()

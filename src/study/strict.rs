@@ -35,7 +35,8 @@ impl Seen {
         let known = |seen: &[bool], entity: u32| seen.get(entity as usize).copied().unwrap_or(false);
         let drug = |i: usize| known(&self.drugs, pairs.drug[i]);
         let sample = |i: usize| known(&self.samples, pairs.sample[i]);
-        let pair = |i: usize| self.combinations.binary_search(&combination(pairs.drug[i], pairs.sample[i])).is_ok();
+        let pair =
+            |i: usize| self.combinations.binary_search(&combination(pairs.drug[i], pairs.sample[i])).is_ok();
         let part = |unseen: &dyn Fn(usize) -> bool| {
             let of = (0..pairs.len()).filter(|&i| unseen(i));
             let (truth, predicted): (Vec<f32>, Vec<f32>) = of.map(|i| (pairs.value[i], predicted[i])).unzip();

@@ -57,7 +57,10 @@ pub fn transfer(
         let (ranks, idle) = (grouping.ranks, world.size() - grouping.ranks * grouping.groups);
         log::info!("{} tasks on {} groups of {ranks} ranks", tasks.len(), grouping.groups);
         if idle > 0 {
-            log::warn!("{idle} of {} ranks have nothing to do: there are no more tasks for groups of {ranks}", world.size());
+            log::warn!(
+                "{idle} of {} ranks have nothing to do: there are no more tasks for groups of {ranks}",
+                world.size()
+            );
         }
     }
 
@@ -70,11 +73,18 @@ pub fn transfer(
         farm.finish();
     }
     let times = if group.rank() == 0 { times } else { Vec::new() };
-    let times = world.all_gather(&serde_json::to_vec(&times).map_err(std::io::Error::from).map_err(|e| Error::io(out, "cannot gather times", e))?);
+    let times = world.all_gather(
+        &serde_json::to_vec(&times)
+            .map_err(std::io::Error::from)
+            .map_err(|e| Error::io(out, "cannot gather times", e))?,
+    );
     if world.rank() != 0 {
         return Ok(None);
     }
-    let times: Vec<TaskTime> = times.iter().flat_map(|bytes| serde_json::from_slice::<Vec<TaskTime>>(bytes).unwrap_or_default()).collect();
+    let times: Vec<TaskTime> = times
+        .iter()
+        .flat_map(|bytes| serde_json::from_slice::<Vec<TaskTime>>(bytes).unwrap_or_default())
+        .collect();
     let info = RunInfo {
         model: deck.model.name().into(),
         endpoint: deck.data.endpoint.clone(),
@@ -102,7 +112,9 @@ fn claim(out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
     let mut held = std::fs::read_dir(out).map_err(|e| Error::io(out, "cannot read the folder", e))?;
     match held.next() {
-        Some(_) => Err(Error::run(out, "holds another run or other files; choose another --out, or remove it")),
+        Some(_) => {
+            Err(Error::run(out, "holds another run or other files; choose another --out, or remove it"))
+        }
         None => Ok(()),
     }
 }
@@ -173,7 +185,13 @@ impl Observer for Narrator<'_, '_> {
         if self.speaks {
             log::info!(
                 "{}: epoch {}/{} loss {:.4} val mse {:.5} val r2 {:.4} best {best} ({:.2} s)",
-                self.task, e.epoch, self.epochs, e.train_loss, e.val_loss, e.val_r2, e.seconds
+                self.task,
+                e.epoch,
+                self.epochs,
+                e.train_loss,
+                e.val_loss,
+                e.val_r2,
+                e.seconds
             );
         }
     }

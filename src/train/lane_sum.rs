@@ -28,7 +28,7 @@ impl LaneSum {
         self.taken += 1;
         self.depth += 1;
         let mut lanes = self.taken;
-        while lanes % 2 == 0 {
+        while lanes.is_multiple_of(2) {
             self.merge();
             lanes /= 2;
         }
