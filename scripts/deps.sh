@@ -136,7 +136,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 if ! on_path cargo; then
-    echo "missing: Rust 1.88 or later; install it with rustup (https://rustup.rs), then run make again" >&2
+    echo "missing: Rust 1.89 or later; install it with rustup (https://rustup.rs), then run make again" >&2
     exit 1
 fi
 [ "$purpose" = test ] || exit 0

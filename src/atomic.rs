@@ -10,66 +10,69 @@ pub fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Re
     let folder = parent(path);
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot create the folder", e))?;
     let failed = |e| Error::io(path, "cannot write", e);
-    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(failed)?;
+    let mut builder = tempfile::Builder::new();
+    let mut file = as_umask_says(builder.prefix(".partial-")).tempfile_in(folder).map_err(failed)?;
     let mut buffered = BufWriter::with_capacity(1 << 18, file.as_file_mut());
     write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed)?;
     drop(buffered);
     file.as_file().sync_all().map_err(failed)?;
-    // Temporary files are private to their owner; results are for the group too.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
-    }
     file.persist(path).map_err(|e| failed(e.error))?;
     sync_folder(folder)
 }
 
 /// A folder that is filled under a temporary name beside its final one and
 /// renamed when [`FolderDraft::publish`] is called. Dropping it unpublished
-/// removes what was written.
+/// removes what was written. Two processes may draft the same folder; the first
+/// to publish has it. A killed run leaves a folder named `.partial-*`.
 pub struct FolderDraft {
-    draft: Option<PathBuf>,
+    draft: tempfile::TempDir,
     path: PathBuf,
 }
 
 impl FolderDraft {
-    /// Opens a draft for `path`, clearing any that a killed run left behind.
+    /// Opens a draft for `path`.
     pub fn new(path: &Path) -> Result<Self> {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let draft = parent(path).join(format!(".partial-{name}"));
-        if draft.exists() {
-            fs::remove_dir_all(&draft).map_err(|e| Error::io(&draft, "cannot remove a stale draft", e))?;
-        }
-        fs::create_dir_all(&draft).map_err(|e| Error::io(&draft, "cannot create the folder", e))?;
-        Ok(Self { draft: Some(draft), path: path.into() })
+        let folder = parent(path);
+        let failed = |e| Error::io(folder, "cannot create the folder", e);
+        fs::create_dir_all(folder).map_err(failed)?;
+        let prefix = format!(".partial-{name}-");
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix);
+        // Not a temporary folder's usual 0700: results are for whom the umask lets in.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        Ok(Self { draft: builder.tempdir_in(folder).map_err(failed)?, path: path.into() })
     }
 
     /// Where to write files meanwhile.
     pub fn folder(&self) -> &Path {
-        self.draft.as_deref().unwrap_or(&self.path)
+        self.draft.path()
     }
 
-    /// Gives the folder its final name. Refuses to replace a folder that is there.
+    /// Gives the folder its final name. Refuses to replace a folder that is
+    /// there; a failure removes the draft.
     pub fn publish(mut self) -> Result<()> {
-        let Some(draft) = self.draft.take() else { return Ok(()) };
         if self.path.exists() {
             return Err(Error::run(&self.path, "already exists; choose another --out"));
         }
-        sync_folder(&draft)?;
-        fs::rename(&draft, &self.path)
+        sync_folder(self.draft.path())?;
+        fs::rename(self.draft.path(), &self.path)
             .map_err(|e| Error::io(&self.path, "cannot rename the finished folder", e))?;
+        // What it would remove is no more under that name.
+        self.draft.disable_cleanup(true);
         sync_folder(parent(&self.path))
     }
 }
 
-impl Drop for FolderDraft {
-    fn drop(&mut self) {
-        if let Some(draft) = self.draft.take() {
-            // Nothing is left to tell of a failure here; the name says it is partial.
-            let _ = fs::remove_dir_all(draft);
-        }
-    }
+/// Gives files the mode that the umask leaves of 0666, as every program does;
+/// temporary files are else private to their owner.
+pub fn as_umask_says<'b, 'c, 'd>(
+    builder: &'b mut tempfile::Builder<'c, 'd>,
+) -> &'b mut tempfile::Builder<'c, 'd> {
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
 }
 
 /// Syncs a finished temporary file and renames it to `path`, which must lie in
@@ -78,12 +81,6 @@ pub fn publish(draft: tempfile::TempPath, path: &Path) -> Result<()> {
     let failed = |e| Error::io(path, "cannot write", e);
     let file = File::open(&draft).map_err(failed)?;
     file.sync_all().map_err(failed)?;
-    // Temporary files are private to their owner; results are for the group too.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
-    }
     draft.persist(path).map_err(|e| failed(e.error))?;
     sync_folder(parent(path))
 }
@@ -128,5 +125,31 @@ mod tests {
         draft.publish().unwrap();
         assert_eq!(fs::read(path.join("x")).unwrap(), b"1");
         assert!(FolderDraft::new(&path).unwrap().publish().is_err());
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "a refused draft was left");
+    }
+
+    #[test]
+    fn two_drafts_of_one_folder_do_not_touch_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let (first, second) = (FolderDraft::new(&path).unwrap(), FolderDraft::new(&path).unwrap());
+        fs::write(first.folder().join("x"), "first").unwrap();
+        fs::write(second.folder().join("x"), "second").unwrap();
+        first.publish().unwrap();
+        assert!(second.publish().unwrap_err().to_string().contains("already exists"));
+        assert_eq!(fs::read(path.join("x")).unwrap(), b"first");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn modes_are_those_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        fs::write(dir.path().join("plain"), "").unwrap();
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        write_file(&dir.path().join("ours"), |w| w.write_all(b"x")).unwrap();
+        FolderDraft::new(&dir.path().join("drafted")).unwrap().publish().unwrap();
+        assert_eq!((mode("ours"), mode("drafted")), (mode("plain"), mode("folder")));
     }
 }

@@ -3,7 +3,7 @@
 
 use crossrx::import::long::{self, FeatureMap, ResponseMap};
 use crossrx::import::{MatchReport, improve};
-use crossrx::store::{Encoding, Entity, Store, verify};
+use crossrx::store::{Encoding, Entity, Store, StoreWriter, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -90,8 +90,9 @@ fn an_improve_tree_joins_and_says_what_did_not() {
     let expression = store.feature(Entity::Sample, "expression").unwrap();
     assert_eq!(expression.names, ["TP53", "KRAS"]);
     assert_eq!(expression.entity, [0, 1, 2]);
-    assert_eq!(expression.values[(1, 0)], 1.0, "the median of 1.5 and 0.5");
-    assert_eq!(report.tables[0].filled, 1);
+    assert!(expression.values[(1, 0)].is_nan() && expression.values[(1, 1)] == 4.0);
+    assert_eq!((report.tables[0].missing, report.tables[0].new_ids), (1, 3));
+    assert_eq!(report.tables[1].new_ids, 1);
     let mutation = store.feature(Entity::Sample, "mutation").unwrap();
     assert_eq!((mutation.names, mutation.entity), (expression.names, vec![3, 0]));
     let ecfp4 = store.feature(Entity::Drug, "ecfp4").unwrap();
@@ -150,7 +151,7 @@ fn faults_in_a_tree_name_file_and_line() {
         (
             "y_data/response.tsv",
             format!("{header}A\tS9\tD1\t1\n"),
-            &["response.tsv", "none of 1 rows joined", "S9"],
+            &["response.tsv", "no row joined", "none of its rows joined (1 rows", "S9"],
         ),
         ("y_data/response.tsv", header.into(), &["response.tsv"]),
         ("y_data/response.tsv", String::new(), &["response.tsv:1", "empty"]),
@@ -189,7 +190,29 @@ fn faults_in_a_tree_name_file_and_line() {
         ("splits/A_split_0_test.txt", "2\n".into(), &["A_split_0_test.txt:1", "row 2", "belongs to B"]),
         ("splits/A_split_0_test.txt", "one\n".into(), &["A_split_0_test.txt:1", "\"one\""]),
         ("splits/A_split_0_test.txt", "1\n0\n".into(), &["part test, position 1", "already in part train"]),
-        ("splits/A_split_0_test.txt", "3\n".into(), &["/datasets/A/split/0", "part test is empty"]),
+        ("splits/A_split_0_test.txt", "\n".into(), &["/datasets/A/split/0", "part test is empty"]),
+        ("splits/A_split_00_test.txt", "1\n".into(), &["A_split_0", "A_split_00_test.txt", "both"]),
+        (
+            "x_data/drug_mordred.tsv",
+            "drug_id\tABC\nD1\t1\n".into(),
+            &["drug_mordred.tsv:1", "no column \"improve_chem_id\""],
+        ),
+        (
+            "x_data/cancer_rppa.tsv",
+            "CancID\tTP53\nS1\t1\n".into(),
+            &["cancer_rppa.tsv:1", "\"CancID\"", "improve_sample_id"],
+        ),
+        (
+            "x_data/drug_mordred.tsv",
+            "improve_chem_id\tABC\nD1\t1\nD2\t\"2\nD3\t3\n".into(),
+            &["drug_mordred.tsv:3", "quote", "never closed"],
+        ),
+        ("y_data/response.tsv", format!("{header}../A\tS1\tD1\t1\n"), &["response.tsv:2", "\"../A\""]),
+        (
+            "y_data/response.tsv",
+            format!("{header}{}\tS1\tD1\t1\n", "x".repeat(101)),
+            &["response.tsv:2", "longer than 100 bytes"],
+        ),
     ];
     for (file, text, words) in cases {
         let tree = Tree::new();
@@ -202,6 +225,75 @@ fn faults_in_a_tree_name_file_and_line() {
     let tree = Tree::new();
     tree.write("x_data/drug_SMILES.tsv", b"improve_chem_id\tcanSMILES\nD1\t\xff\xfe\n");
     tree.refused(&["drug_SMILES.tsv:2", "UTF-8"]);
+}
+
+#[test]
+fn what_cannot_be_used_is_left_out_and_told() {
+    let tree = Tree::new();
+    // C joins nothing, D has no value; of A's split 2 the test part joins nothing.
+    let mut rows = String::from(
+        "source\timprove_sample_id\timprove_chem_id\tstudy/site\t\tauc\tmixed\tmany\n\
+         A\tS1\tD1\tx\t1\t0.5\t1\tm\n\
+         A\tS2\tD2\ty\t2\t0.25\tlow\tm\n\
+         A\tS3\tD1\ty\t2\t0.25\t3\tm\n\
+         A\tS9\tD2\ty\t2\t0.25\t\tm\n\
+         A\t\tD2\ty\t2\t0.25\t\tm\n\
+         C\tS9\tD1\tx\t3\t0.5\t\tm\n\
+         D\tS1\tD1\tx\t3\t\t\tm\n",
+    );
+    for row in 0..65_537 {
+        rows += &format!("E\tS1\tD1\tx\t3\t0.5\t\tm{row}\n");
+    }
+    tree.write("y_data/response.tsv", rows);
+    fs::remove_dir_all(tree.dir.path().join("splits")).unwrap();
+    for (part, row) in
+        [("0_train", 0), ("0_val", 1), ("0_test", 2), ("2_train", 0), ("2_val", 1), ("2_test", 3)]
+    {
+        tree.write(&format!("splits/A_split_{part}.txt"), row.to_string());
+    }
+    for part in ["train", "val", "test"] {
+        tree.write(&format!("splits/C_split_0_{part}.txt"), "5");
+    }
+    tree.write("splits/README.md", "about");
+    tree.write("x_data/drug_info.tsv", "improve_chem_id\tdrug/name\t\tdrug_name\nD1\ta\tb\tc\n");
+    let report = tree.import().unwrap();
+    let store = Store::open(&tree.store()).unwrap();
+    verify(&store).unwrap();
+    let datasets: Vec<_> = store.datasets().iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(datasets, ["A", "E"]);
+    assert_eq!(store.dataset("A").unwrap().splits, [0]);
+    assert_eq!(store.dataset("A").unwrap().labels, ["many", "mixed", "study_site"]);
+    assert_eq!(store.dataset("E").unwrap().labels, ["mixed", "study_site"]);
+    assert_eq!(store.texts(Entity::Drug).unwrap(), ["canSMILES", "drug_name", "drug_name.2"]);
+    let a = &report.responses[0];
+    assert_eq!((a.joined, a.unknown_sample, a.missing_id), (3, 1, 1));
+    let text = report.to_string();
+    for words in [
+        "C: 0 of 1 rows joined\n  this dataset is left out: none of its rows joined",
+        "D: 0 of 1 rows joined\n  this dataset is left out: no row has a value of any endpoint",
+        "1 rows left out: no sample or no drug named",
+        "column many left out: more than 65,536",
+        "split 2 left out: none of the rows of one of its parts joined",
+        "C: 1 splits left out with their dataset",
+        "column 5 has no name",
+        "column \"mixed\" has text on line 3",
+        "splits/README.md",
+        "1 columns without a name left out",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn an_import_replaces_nothing() {
+    let tree = Tree::new();
+    tree.import().unwrap();
+    let before = fs::read(tree.store()).unwrap();
+    assert!(tree.import().unwrap_err().to_string().contains("--force"));
+    assert_eq!(fs::read(tree.store()).unwrap(), before);
+    let writer = StoreWriter::replace(&tree.store(), "again").unwrap();
+    improve::import_into(writer, tree.dir.path(), None).unwrap();
+    assert_eq!(Store::open(&tree.store()).unwrap().provenance().command, "again");
 }
 
 fn gzip(text: &str) -> Vec<u8> {

@@ -5,6 +5,7 @@ use crossrx::store::{
 };
 use ndarray::{Array2, array};
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A child process inherits HDF5's descriptors and with them its file locks,
@@ -29,7 +30,7 @@ fn info(entity: Entity, name: &str, encoding: Encoding, rows: usize, columns: us
 
 /// Two datasets, A with a dose, a label and two endpoints, B with one endpoint.
 fn write_small(path: &Path) -> crossrx::Result<()> {
-    let mut w = StoreWriter::create(path, "test")?;
+    let mut w = StoreWriter::replace(path, "test")?;
     w.entities(Entity::Drug, &strings(&["d0", "d1", "Prüfstoff"]))?;
     w.entities(Entity::Sample, &strings(&["s0", "s1"]))?;
     w.text(Entity::Drug, "smiles", &strings(&["CC", "C1CC1", ""]))?;
@@ -281,9 +282,180 @@ fn sound_files_with_wrong_content_are_refused_by_place_and_row() {
         let file = hdf5::File::open_rw(&path).unwrap();
         file.unlink("datasets/B/drug").unwrap();
         let shape = hdf5::SimpleExtents::resizable(vec![1usize << 40]);
-        file.new_dataset::<u32>().shape(shape).chunk(1024).create("datasets/B/drug").unwrap();
+        file.new_dataset::<u32>().shape(shape).chunk(1024).fletcher32().create("datasets/B/drug").unwrap();
     };
     check(&huge, ["/datasets/B", "only 0 bytes are stored"]);
+    check(&|| tamper(&path, "datasets/A/row", &[0u64, 7, 2, 5, 7, 6]), ["A/row", "row 7 of the table"]);
+    check(
+        &|| tamper(&path, "features/sample/expression/values", &[1f32, f32::NAN, 0.0, 0.0, 0.0, 0.0]),
+        ["features/sample/expression", "dimensions"],
+    );
+    let gap = || {
+        let file = hdf5::File::open_rw(&path).unwrap();
+        let values = array![[1f32, 0.0, 0.0], [f32::NAN, 0.0, 0.0]];
+        file.dataset("features/sample/expression/values").unwrap().write(&values).unwrap();
+    };
+    check(&gap, ["features/sample/expression", "lacks 1 values, its attribute says 0"]);
+    let twins = || {
+        let file = hdf5::File::open_rw(&path).unwrap();
+        let names = ["column 1"; 3].map(|n| hdf5::types::FixedUnicode::<8>::from_str(n).unwrap());
+        file.dataset("features/sample/expression/names").unwrap().write(&names).unwrap();
+    };
+    check(&twins, ["expression/names", "\"column 1\" is there twice"]);
+    let wide = || {
+        let file = hdf5::File::open_rw(&path).unwrap();
+        let group = file.group("features/drug/ecfp4").unwrap();
+        group.attr("columns").unwrap().write_scalar(&(1u64 << 36)).unwrap();
+        group.unlink("values").unwrap();
+        let shape = hdf5::SimpleExtents::resizable(vec![2usize, 1 << 33]);
+        let values = group.new_dataset::<u8>().shape(shape).chunk([1, 1 << 20]).deflate(1).fletcher32();
+        values.create("values").unwrap();
+    };
+    check(&wide, ["features/drug/ecfp4", "stored"]);
+    let moved = |to: &str| {
+        let file = hdf5::File::open_rw(&path).unwrap();
+        let from = file.group("datasets").unwrap();
+        from.relink("B", to).unwrap();
+    };
+    check(&|| moved(&"x".repeat(101)), ["/datasets", "longer than 100 bytes"]);
+    check(&|| moved("a..b"), ["/datasets", "two dots"]);
+}
+
+#[test]
+fn hostile_filters_and_links_are_refused() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    let refused = |words: [&str; 2]| {
+        let error = Store::open(&path).unwrap_err().to_string();
+        assert!(words.iter().all(|w| error.contains(w)) && !error.contains('\n'), "{error}");
+    };
+    // Replaces the array of six drugs by one with these filters.
+    let filtered = |add: &dyn Fn(hdf5::DatasetBuilderEmpty) -> hdf5::DatasetBuilderEmpty| {
+        write_small(&path).unwrap();
+        let file = hdf5::File::open_rw(&path).unwrap();
+        file.unlink("datasets/A/drug").unwrap();
+        add(file.new_dataset::<u32>()).shape(6).chunk(6).create("datasets/A/drug").unwrap();
+    };
+    filtered(&|b| b.shuffle().deflate(3));
+    refused(["/datasets/A", "no checksums"]);
+    filtered(&|b| b.fletcher32().scale_offset(hdf5::filters::ScaleOffset::Integer(0)));
+    refused(["/datasets/A", "unknown filter number 6"]);
+    filtered(&|b| b.fletcher32().add_filter(40_000, &[1, 2, 3]));
+    refused(["/datasets/A", "unknown filter number 40000"]);
+    filtered(&|b| b.fletcher32().add_filter(1, &[1]).add_filter(1, &[1]));
+    refused(["/datasets/A", "uses filter number 1 twice"]);
+    // More parameters than the filter has.
+    filtered(&|b| b.fletcher32().add_filter(1, &[1; 200]));
+    refused(["/datasets/A", "only 0 bytes are stored"]);
+
+    write_small(&path).unwrap();
+    let other = dir.path().join("other.h5");
+    std::fs::copy(&path, &other).unwrap();
+    type Damage<'a> = (&'a dyn Fn(&hdf5::File), &'a str);
+    let damages: [Damage; 4] = [
+        (&|f| f.group("datasets").unwrap().link_soft("/datasets/A", "C").unwrap(), "/datasets/C"),
+        (&|f| f.link_external(other.to_str().unwrap(), "/truth", "extra").unwrap(), "/extra"),
+        (
+            &|f| {
+                f.unlink("datasets/A/label/site/code").unwrap();
+                let group = f.group("datasets/A/label/site").unwrap();
+                group.link_soft("/datasets/A/drug", "code").unwrap();
+            },
+            "/datasets/A/label/site/code",
+        ),
+        (
+            &|f| {
+                f.unlink("drugs/id").unwrap();
+                f.group("drugs").unwrap().link_external("other.h5", "/drugs/id", "id").unwrap();
+            },
+            "/drugs/id",
+        ),
+    ];
+    for (damage, place) in damages {
+        write_small(&path).unwrap();
+        damage(&hdf5::File::open_rw(&path).unwrap());
+        refused([place, "soft or external link"]);
+    }
+    // A group that holds itself is walked no deeper than the layout goes.
+    write_small(&path).unwrap();
+    hdf5::File::open_rw(&path).unwrap().link_hard("/datasets", "datasets/B/again").unwrap();
+    assert_eq!(Store::open(&path).unwrap().datasets().len(), 2);
+}
+
+#[test]
+fn features_may_have_gaps() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gaps.h5");
+    let mut w = StoreWriter::create(&path, "test").unwrap();
+    w.entities(Entity::Drug, &strings(&["d0", "d1"])).unwrap();
+    let table = info(Entity::Drug, "x", Encoding::F32, 2, 2);
+    let mut f = w.feature(table, &names(2), &[0, 1]).unwrap();
+    f.append(array![[1.0, f32::NAN], [f32::NAN, f32::NAN]].view()).unwrap();
+    f.finish().unwrap();
+    w.finish().unwrap();
+    let store = Store::open(&path).unwrap();
+    assert_eq!(verify(&store).unwrap().feature_missing, 3);
+    assert_eq!(StoreSummary::of(&store).unwrap().features[0].missing, 3);
+    let values = store.feature(Entity::Drug, "x").unwrap().values;
+    assert!(values[(0, 0)] == 1.0 && values.iter().filter(|v| v.is_nan()).count() == 3);
+}
+
+#[test]
+fn nothing_that_is_there_is_replaced_unasked() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    write_small(&path).unwrap();
+    let refused = |writer: crossrx::Result<StoreWriter>| writer.err().unwrap().to_string();
+    assert!(refused(StoreWriter::create(&path, "test")).contains("--force"));
+    // One that appears while another is written is kept, too.
+    let other = dir.path().join("other.h5");
+    let w = StoreWriter::create(&other, "test").unwrap();
+    std::fs::write(&other, "precious").unwrap();
+    assert!(w.finish().unwrap_err().to_string().contains("is there already"));
+    assert!(refused(StoreWriter::replace(&other, "test")).contains("is not a store"));
+    assert_eq!(std::fs::read(&other).unwrap(), b"precious");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "a draft was left");
+}
+
+#[test]
+fn two_amendments_do_not_lose_each_other() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    write_small(&path).unwrap();
+    let mut first = StoreWriter::amend(&path, "first").unwrap();
+    let second = StoreWriter::amend(&path, "second").err().unwrap().to_string();
+    assert!(second.contains("another process is adding to it") && !second.contains('\n'), "{second}");
+    first.entities(Entity::Drug, &strings(&["new"])).unwrap();
+    first.finish().unwrap();
+    assert_eq!(Store::open(&path).unwrap().count(Entity::Drug), 4);
+    // Replaced by someone who knows of no lock.
+    let late = StoreWriter::amend(&path, "late").unwrap();
+    let other = dir.path().join("other.h5");
+    write_small(&other).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    assert!(late.finish().unwrap_err().to_string().contains("changed by another program"));
+    assert_eq!(Store::open(&path).unwrap().count(Entity::Drug), 3);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a lock or a draft was left");
+}
+
+#[test]
+fn a_long_history_keeps_its_latest_commands() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    write_small(&path).unwrap();
+    for k in 0..3 {
+        let command = format!("command {k} {}", "x".repeat(30_000));
+        StoreWriter::amend(&path, &command).unwrap().finish().unwrap();
+    }
+    let history = Store::open(&path).unwrap().provenance().command.clone();
+    assert!(history.starts_with("command 1 x") && history.contains("\ncommand 2 x"), "{history:.60}");
+    StoreWriter::replace(&path, &"y".repeat(100_000)).unwrap().finish().unwrap();
+    assert_eq!(Store::open(&path).unwrap().provenance().command.len(), 1 << 16);
 }
 
 #[test]
@@ -298,8 +470,8 @@ fn writers_refuse_what_readers_would() {
     w.entities(Entity::Sample, &strings(&["s0"])).unwrap();
     let mut f = w.feature(info(Entity::Drug, "x", Encoding::F32, 2, 2), &names(2), &[0, 1]).unwrap();
     f.append(array![[1.0, 2.0]].view()).unwrap();
-    let nan = f.append(array![[1.0, f32::NAN]].view()).unwrap_err().to_string();
-    assert!(nan.contains("row 1, column 1"), "{nan}");
+    let infinite = f.append(array![[1.0, f32::INFINITY]].view()).unwrap_err().to_string();
+    assert!(infinite.contains("row 1, column 1"), "{infinite}");
     drop(f);
     let left_open = w.finish().unwrap_err().to_string();
     assert!(left_open.contains("/features/drug/x") && left_open.contains("not finished"), "{left_open}");

@@ -1,7 +1,7 @@
 use crate::Result;
 use crate::import::long::{FeatureMap, ResponseMap};
 use crate::import::{MatchReport, improve, long};
-use crate::store::Entity;
+use crate::store::{Entity, StoreWriter};
 use crate::{Error, cli};
 use std::path::PathBuf;
 
@@ -43,6 +43,9 @@ struct Improve {
     /// The store to write
     #[arg(long, value_name = "STORE")]
     out: PathBuf,
+    /// Replace a store that is there already
+    #[arg(long)]
+    force: bool,
     /// Column of response.tsv that holds doses, with its unit: M, mM, uM, nM, pM or log10M
     #[arg(long, value_name = "COLUMN:UNIT")]
     dose: Option<String>,
@@ -98,7 +101,10 @@ struct Table {
 pub fn run(args: Args) -> Result<()> {
     let command = cli::command_line();
     let report = match args.format {
-        Format::Improve(a) => improve::import(&a.raw_data, &a.out, a.dose.as_deref(), &command)?,
+        Format::Improve(a) => {
+            let begin = if a.force { StoreWriter::replace } else { StoreWriter::create };
+            improve::import_into(begin(&a.out, &command)?, &a.raw_data, a.dose.as_deref())?
+        }
         Format::Table(a) => add(*a, &command)?,
     };
     print!("{report}");

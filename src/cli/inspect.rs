@@ -29,8 +29,15 @@ pub fn run(args: Args) -> Result<()> {
     print!("{summary}");
     if let Some(v) = verified {
         println!(
-            "\nverified: {} ids, {} texts, {} feature values, {} pairs, {} endpoint values, {} splits with {} rows",
-            v.ids, v.texts, v.feature_values, v.pairs, v.endpoint_values, v.splits, v.split_rows
+            "\nverified: {} ids, {} texts, {} feature values ({} missing), {} pairs, {} endpoint values, {} splits with {} rows",
+            v.ids,
+            v.texts,
+            v.feature_values,
+            v.feature_missing,
+            v.pairs,
+            v.endpoint_values,
+            v.splits,
+            v.split_rows
         );
     }
     Ok(())

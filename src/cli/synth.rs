@@ -1,4 +1,5 @@
 use crate::Result;
+use crate::store::StoreWriter;
 use crate::synth::{self, Corpus, Preset};
 use std::path::PathBuf;
 
@@ -18,13 +19,17 @@ pub struct Args {
     /// The store to write (HDF5).
     #[arg(long, value_name = "STORE")]
     out: PathBuf,
+    /// Replace a store that is there already.
+    #[arg(long)]
+    force: bool,
 }
 
 /// Writes the store and prints the best possible R2 of each source on each target.
 pub fn run(args: Args) -> Result<()> {
     let corpus = Corpus::new(args.preset, args.seed);
     let command = super::command_line();
-    let best = synth::write(&corpus, &args.out, &command)?;
+    let begin = if args.force { StoreWriter::replace } else { StoreWriter::create };
+    let best = synth::write_into(begin(&args.out, &command)?, &corpus)?;
     let names = corpus.studies();
     let width = names.iter().map(String::len).max().unwrap_or(0).max(6);
     println!("{}", args.out.display());

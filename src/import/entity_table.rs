@@ -1,5 +1,6 @@
 //! Tables of one row an entity, numbers or texts, read whole and written to a store.
 
+use super::column_names::{ColumnNames, is_blank};
 use super::join::{Found, Lookup, Template};
 use super::match_report::{TableMatch, remember};
 use super::omics::{self, Level};
@@ -21,36 +22,53 @@ pub(super) struct EntityTable {
 }
 
 pub(super) enum Content {
-    /// `values` is `[rows, names]`; missing cells were filled.
-    Numbers { names: Vec<String>, values: Array2<f32>, filled: usize, empty_columns: usize },
-    /// One text a row and column.
-    Texts(Vec<(String, Vec<String>)>),
+    /// `values` is `[rows, names]`, NaN where a cell is missing.
+    Numbers { names: Vec<String>, values: Array2<f32>, empty_columns: usize },
+    /// One text a row and column; `nameless` columns were left out.
+    Texts { columns: Vec<(String, Vec<String>)>, nameless: usize },
 }
 
 /// How to read an entity table.
 pub(super) struct Reading<'a> {
-    /// Key of a row: a column or a template; the first column where there is none.
-    pub key: Option<&'a str>,
+    /// Key of a row.
+    pub key: Key<'a>,
     /// Columns left out.
     pub ignore: &'a [String],
     /// Its possible header rows.
     pub levels: &'static [Level],
-    /// What the column of ids is called below several header rows.
-    pub id_column: &'a str,
+}
+
+/// Which column, or columns, say whose row it is.
+pub(super) enum Key<'a> {
+    /// A column, or a template of several.
+    Template(&'a str),
+    /// The first column, whatever it is called.
+    First,
+    /// The first column, which is nameless or called this.
+    FirstOrNamed(&'a str),
 }
 
 impl EntityTable {
     /// Reads the table at `path`. It is one of texts if at least half of its
     /// columns hold something other than numbers within the first records;
-    /// in a table of numbers such a cell is an error. Missing numbers become
-    /// the median of their column; columns without any value are left out.
-    /// Two rows of one key are refused.
+    /// in a table of numbers such a cell is an error. Missing numbers stay
+    /// missing; columns without any value are left out. Two rows of one key are
+    /// refused.
     pub fn read(path: &Path, reading: &Reading) -> Result<EntityTable> {
         let mut table = Table::open(path)?;
-        let mut names = omics::column_names(&mut table, reading.levels, reading.id_column)?;
+        let id_column = if let Key::FirstOrNamed(name) = reading.key { name } else { "" };
+        let mut names = omics::column_names(&mut table, reading.levels, id_column)?;
         let key = match reading.key {
-            Some(text) => Template::parse_column(text, &table)?,
-            None => Template::column(0),
+            Key::Template(text) => Template::parse_column(text, &table)?,
+            Key::First => Template::column(0),
+            Key::FirstOrNamed(name) => {
+                let first = &table.header()[0];
+                if !is_blank(first) && first != name {
+                    let what = format!("the first column is {first:?}; it has to be the ids, {name:?}");
+                    return Err(Error::table(path, 1, what));
+                }
+                Template::column(0)
+            }
         };
         let mut left_out: Vec<usize> = key.columns().collect();
         for name in reading.ignore {
@@ -94,26 +112,36 @@ impl EntityTable {
         if keys.is_empty() {
             return Err(Error::table(path, 1, "has a header and no rows"));
         }
-        let mut kept: Vec<String> = columns.iter().map(|&c| std::mem::take(&mut names[c])).collect();
         if texts {
-            return Ok(EntityTable {
-                keys,
-                content: Content::Texts(kept.into_iter().zip(strings).collect()),
-            });
+            let mut given = ColumnNames::default();
+            let mut named = Vec::new();
+            for (&c, strings) in columns.iter().zip(strings) {
+                named.extend(given.give(&table.header()[c]).map(|name| (name, strings)));
+            }
+            if named.is_empty() {
+                return Err(Error::table(path, 1, "no column beside the ids has a name"));
+            }
+            let nameless = columns.len() - named.len();
+            return Ok(EntityTable { keys, content: Content::Texts { columns: named, nameless } });
         }
+        let mut kept: Vec<String> = columns.iter().map(|&c| std::mem::take(&mut names[c])).collect();
         let shape = (keys.len(), kept.len());
         let mut values =
             Array2::from_shape_vec(shape, numbers).map_err(|e| Error::table(path, 1, e.to_string()))?;
-        let (filled, empty) = fill_missing(&mut values);
-        if !empty.is_empty() {
-            let full: Vec<usize> = (0..kept.len()).filter(|c| empty.binary_search(c).is_err()).collect();
+        let mut known = vec![false; kept.len()];
+        for row in values.rows() {
+            known.iter_mut().zip(row).for_each(|(known, v)| *known |= !v.is_nan());
+        }
+        let empty_columns = known.iter().filter(|&&k| !k).count();
+        if empty_columns > 0 {
+            let full: Vec<usize> = (0..kept.len()).filter(|&c| known[c]).collect();
             if full.is_empty() {
                 return Err(Error::table(path, 1, "no column holds a value"));
             }
             values = values.select(Axis(1), &full);
             kept = full.iter().map(|&c| std::mem::take(&mut kept[c])).collect();
         }
-        let content = Content::Numbers { names: kept, values, filled, empty_columns: empty.len() };
+        let content = Content::Numbers { names: kept, values, empty_columns };
         Ok(EntityTable { keys, content })
     }
 
@@ -150,11 +178,10 @@ impl EntityTable {
         }
         found.rows = rows.len();
         match self.content {
-            Content::Texts(columns) => {
-                found.columns = columns.len();
+            Content::Texts { columns, nameless } => {
+                (found.columns, found.nameless_columns) = (columns.len(), nameless);
                 let mut names = Vec::new();
                 for (column, texts) in columns {
-                    let column = column.replace(['/', '\\'], "_");
                     let mut all = vec![String::new(); writer.ids(entity).len()];
                     for (&row, &index) in rows.iter().zip(&entities) {
                         all[index as usize].clone_from(&texts[row]);
@@ -164,8 +191,8 @@ impl EntityTable {
                 }
                 found.became = format!("text columns {} of {}", names.join(", "), entity.plural());
             }
-            Content::Numbers { names, values, filled, empty_columns } => {
-                (found.columns, found.filled, found.empty_columns) = (names.len(), filled, empty_columns);
+            Content::Numbers { names, values, empty_columns } => {
+                (found.columns, found.empty_columns) = (names.len(), empty_columns);
                 let bits = entity == Entity::Drug && values.iter().all(|&v| v == 0.0 || v == 1.0);
                 let (encoding, kept) = if bits { (Encoding::Bits, "bits") } else { (Encoding::F32, "f32") };
                 found.became = format!("{name} ({}, {kept})", entity.name());
@@ -180,48 +207,13 @@ impl EntityTable {
                 let mut feature = writer.feature(info, &names, &entities)?;
                 feature.origin(origin)?;
                 for block in rows.chunks(256) {
-                    feature.append(values.select(Axis(0), block).view())?;
+                    let block = values.select(Axis(0), block);
+                    found.missing += block.iter().filter(|v| v.is_nan()).count();
+                    feature.append(block.view())?;
                 }
                 feature.finish()?;
             }
         }
         Ok(found)
-    }
-}
-
-/// Puts the median of its column into every NaN. Returns how many were filled,
-/// and the columns, ascending, that hold nothing but NaN.
-fn fill_missing(values: &mut Array2<f32>) -> (usize, Vec<usize>) {
-    let mut holes = vec![0; values.ncols()];
-    for row in values.rows() {
-        row.iter().zip(&mut holes).for_each(|(v, n)| *n += usize::from(v.is_nan()));
-    }
-    let (mut filled, mut empty) = (0, Vec::new());
-    for (column, missing) in holes.into_iter().enumerate().filter(|&(_, n)| n > 0) {
-        let mut known: Vec<f32> = values.column(column).iter().copied().filter(|v| !v.is_nan()).collect();
-        if known.is_empty() {
-            empty.push(column);
-            continue;
-        }
-        known.sort_unstable_by(f32::total_cmp);
-        let (low, high) = (known[(known.len() - 1) / 2], known[known.len() / 2]);
-        let median = low + (high - low) / 2.0;
-        values.column_mut(column).iter_mut().filter(|v| v.is_nan()).for_each(|v| *v = median);
-        filled += missing;
-    }
-    (filled, empty)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::array;
-
-    #[test]
-    fn missing_values_become_medians() {
-        let nan = f32::NAN;
-        let mut values = array![[1.0, nan, nan], [nan, nan, 2.0], [3.0, nan, 5.0], [9.0, nan, 7.0]];
-        assert_eq!(fill_missing(&mut values), (2, vec![1]));
-        assert_eq!((values[(1, 0)], values[(0, 2)]), (3.0, 5.0));
     }
 }

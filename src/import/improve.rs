@@ -2,10 +2,11 @@
 //! `x_data/drug_*.tsv`, `y_data/response.tsv`, `splits/*.txt`. The formats are
 //! those that the `improvelib` package reads.
 
-use super::entity_table::{EntityTable, Reading};
+use super::column_names::ColumnNames;
+use super::entity_table::{EntityTable, Key, Reading};
 use super::join::{Lookup, Template};
 use super::match_report::MatchReport;
-use super::response::{self, Columns};
+use super::response::{self, ColumnKind, Columns, Survey};
 use super::table::Table;
 use super::{omics, splits};
 use crate::store::{Entity, StoreWriter};
@@ -17,16 +18,26 @@ const SAMPLE: &str = "improve_sample_id";
 const DRUG: &str = "improve_chem_id";
 const SOURCE: &str = "source";
 
-/// Imports the tree below `raw_data` into a new store at `out`. `dose` is
-/// `COLUMN:UNIT` where the response table has doses; `command` is kept as
-/// provenance. Entities are those of the tables in `x_data`; a response row
-/// joins when its drug and its sample are among them. Memory holds one table
-/// of `x_data` at a time and 6 bytes a response row.
+/// What IMPROVE's response tables measure: areas under and above the curve, and
+/// the parameters of the fitted Hill curve with their errors.
+const ENDPOINTS: [&str; 12] =
+    ["auc", "auc1", "aac", "aac1", "ic50", "ec50", "ec50se", "einf", "hs", "dss1", "r2fit", "dose"];
+
+/// Imports the tree below `raw_data` into a new store at `out`, where nothing
+/// may be; `command` is kept as provenance. Else as [`import_into`].
 pub fn import(raw_data: &Path, out: &Path, dose: Option<&str>, command: &str) -> Result<MatchReport> {
+    import_into(StoreWriter::create(out, command)?, raw_data, dose)
+}
+
+/// Imports the tree below `raw_data` into the store that `writer` begins, and
+/// finishes it. `dose` is `COLUMN:UNIT` where the response table has doses.
+/// Entities are those of the tables in `x_data`; a response row joins when its
+/// drug and its sample are among them. Memory holds one table of `x_data` at a
+/// time, and 6 bytes a response row.
+pub fn import_into(mut writer: StoreWriter, raw_data: &Path, dose: Option<&str>) -> Result<MatchReport> {
     let response_path = raw_data.join("y_data").join("response.tsv");
-    let columns = columns(&response_path, dose)?;
     let mut report = MatchReport::default();
-    let mut writer = StoreWriter::create(out, command)?;
+    let (columns, survey) = columns(&response_path, dose, &mut report.notes)?;
     let tables = tables(&raw_data.join("x_data"), &mut report.notes)?;
     for (entity, stem, path) in &tables {
         add_table(&mut writer, *entity, stem, path, &mut report)?;
@@ -37,12 +48,10 @@ pub fn import(raw_data: &Path, out: &Path, dose: Option<&str>, command: &str) ->
             return Err(Error::run(raw_data.join("x_data"), format!("holds no table {kind}")));
         }
     }
-    let (mut columns, empty) = columns;
-    report.notes.extend(empty.iter().map(|c| format!("response.tsv: column {c:?} holds nothing, left out")));
-    columns.labels.retain(|(_, name)| name != SOURCE);
     let mut drugs = Lookup::by_id(writer.ids(Entity::Drug));
     let mut samples = Lookup::by_id(writer.ids(Entity::Sample));
-    let (matches, rows) = response::load(&response_path, &columns, &mut drugs, &mut samples, &mut writer)?;
+    let (matches, rows) =
+        response::load(&response_path, &columns, survey, &mut drugs, &mut samples, &mut writer)?;
     report.responses = matches;
     let folder = raw_data.join("splits");
     if folder.is_dir() {
@@ -54,9 +63,10 @@ pub fn import(raw_data: &Path, out: &Path, dose: Option<&str>, command: &str) ->
     Ok(report)
 }
 
-/// Reads the response table's header. Columns of numbers are endpoints, those
-/// of text labels; names of columns that hold nothing are returned beside.
-fn columns(path: &Path, dose: Option<&str>) -> Result<(Columns, Vec<String>)> {
+/// Surveys the response table. Columns of nothing but numbers are endpoints,
+/// those with any text labels; what holds nothing or has no name is noted. Text
+/// in one of IMPROVE's own endpoints is an error.
+fn columns(path: &Path, dose: Option<&str>, notes: &mut Vec<String>) -> Result<(Columns, Survey)> {
     let table = Table::open(path)?;
     let dose = dose.map(|d| response::dose_column(d, &table)).transpose()?;
     if dose.is_none() && table.header().iter().any(|h| h == "dose") {
@@ -65,7 +75,9 @@ fn columns(path: &Path, dose: Option<&str>) -> Result<(Columns, Vec<String>)> {
     }
     let ids = [table.column(SOURCE)?, table.column(SAMPLE)?, table.column(DRUG)?];
     let [source, sample, drug] = ids;
-    let kinds = response::numeric_columns(path)?;
+    let others =
+        || (0..table.header().len()).filter(|c| !ids.contains(c) && dose.is_none_or(|(d, _)| d != *c));
+    let survey = response::survey(path, &Template::column(source), &others().collect::<Vec<_>>())?;
     let mut columns = Columns {
         drug: Template::column(drug),
         sample: Template::column(sample),
@@ -74,22 +86,42 @@ fn columns(path: &Path, dose: Option<&str>) -> Result<(Columns, Vec<String>)> {
         endpoints: Vec::new(),
         labels: Vec::new(),
     };
-    let mut empty = Vec::new();
-    for (column, (name, kind)) in table.header().iter().zip(kinds).enumerate() {
-        if ids.contains(&column) || dose.is_some_and(|(d, _)| d == column) {
+    let mut names = ColumnNames::default();
+    for column in others() {
+        let header = &table.header()[column];
+        let Some(name) = names.give(header) else {
+            notes.push(format!("response.tsv: column {} has no name, left out", column + 1));
             continue;
-        }
-        table.column(name)?;
-        match kind {
-            Some(true) => columns.endpoints.push((column, name.clone(), units(name).into())),
-            Some(false) => columns.labels.push((column, name.clone())),
-            None => empty.push(name.clone()),
+        };
+        match survey.kinds[column] {
+            ColumnKind::Empty => {
+                notes.push(format!("response.tsv: column {header:?} holds nothing, left out"))
+            }
+            ColumnKind::Numbers => {
+                let units = units(&name).into();
+                columns.endpoints.push((column, name, units));
+            }
+            ColumnKind::Text { line, .. } if ENDPOINTS.contains(&header.as_str()) => {
+                return Err(Error::table(
+                    path,
+                    line,
+                    format!("column {header:?} holds text; it has numbers"),
+                ));
+            }
+            ColumnKind::Text { line, numbers } => {
+                if numbers {
+                    notes.push(format!(
+                        "response.tsv: column {header:?} has text on line {line}, so its numbers are kept as text"
+                    ));
+                }
+                columns.labels.push((column, name));
+            }
         }
     }
     if columns.endpoints.is_empty() {
         return Err(Error::table(path, 1, "has no column of numbers to be an endpoint"));
     }
-    Ok((columns, empty))
+    Ok((columns, survey))
 }
 
 /// The units of IMPROVE's endpoints: areas are fractions, concentrations -log10 molar.
@@ -130,8 +162,11 @@ fn add_table(
     path: &Path,
     report: &mut MatchReport,
 ) -> Result<()> {
-    let id_column = if entity == Entity::Drug { DRUG } else { SAMPLE };
-    let reading = Reading { key: None, ignore: &[], levels: omics::levels(stem), id_column };
+    let key = match entity {
+        Entity::Drug => Key::Template(DRUG),
+        Entity::Sample => Key::FirstOrNamed(SAMPLE),
+    };
+    let reading = Reading { key, ignore: &[], levels: omics::levels(stem) };
     let table = EntityTable::read(path, &reading)?;
     let known: HashSet<&[u8]> = writer.ids(entity).iter().map(|id| id.as_bytes()).collect();
     let new: Vec<String> = table
@@ -146,7 +181,9 @@ fn add_table(
     }
     let mut lookup = Lookup::by_id(writer.ids(entity));
     let origin = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    report.tables.push(table.write(writer, entity, &feature_name(stem), "1", &origin, &mut lookup)?);
+    let mut found = table.write(writer, entity, &feature_name(stem), "1", &origin, &mut lookup)?;
+    found.new_ids = new.len();
+    report.tables.push(found);
     Ok(())
 }
 

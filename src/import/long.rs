@@ -1,13 +1,14 @@
 //! Single tables added to a store that is there: long response tables, and
 //! tables of one row a drug or sample.
 
-use super::entity_table::{EntityTable, Reading};
+use super::column_names::ColumnNames;
+use super::entity_table::{EntityTable, Key, Reading};
 use super::join::{Lookup, Template};
 use super::match_report::MatchReport;
 use super::omics::Level;
 use super::response::{self, Columns};
 use super::table::Table;
-use crate::store::{Entity, Store, StoreWriter};
+use crate::store::{Entity, StoreWriter, names};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -46,35 +47,50 @@ pub struct FeatureMap {
     pub ignore: Vec<String>,
 }
 
-/// Adds the response table at `table` to `store` as one dataset or more.
+/// Adds the response table at `table` to `store` as one dataset or more. The
+/// store is locked against other writers from the start, and joined with as it
+/// is then.
 pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str) -> Result<MatchReport> {
-    let open = Store::open(store)?;
-    let (drug, mut drugs) = key(&map.drug, Entity::Drug, &open)?;
-    let (sample, mut samples) = key(&map.sample, Entity::Sample, &open)?;
-    drop(open);
+    let mut writer = StoreWriter::amend(store, command)?;
+    let (drug, mut drugs) = key(&map.drug, Entity::Drug, &writer)?;
+    let (sample, mut samples) = key(&map.sample, Entity::Sample, &writer)?;
     let header = Table::open(table)?;
+    let mut given = ColumnNames::default();
+    let mut name_of = |header: &str| {
+        let what = || Error::table(table, 1, format!("column {header:?}: a blank name; write NAME=COLUMN"));
+        given.give(header).ok_or_else(what)
+    };
     let mut endpoints = Vec::new();
     for text in &map.endpoints {
         let (name, rest) = text.split_once('=').map_or((None, text.as_str()), |(n, r)| (Some(n), r));
         // A colon may also be part of the column's own name.
         let whole = header.header().iter().any(|h| h == rest);
         let (column, units) = if whole { (rest, "1") } else { rest.rsplit_once(':').unwrap_or((rest, "1")) };
-        endpoints.push((header.column(column)?, name.unwrap_or(column).to_owned(), units.to_owned()));
+        let name = match name {
+            Some(name) => match names::fault(name) {
+                Some(fault) => return Err(Error::Request(format!("--endpoint {text:?}: {fault}"))),
+                None => name.to_owned(),
+            },
+            None => name_of(column)?,
+        };
+        endpoints.push((header.column(column)?, name, units.to_owned()));
     }
     if endpoints.is_empty() {
         return Err(Error::Request("name at least one endpoint: --endpoint [NAME=]COLUMN[:UNITS]".into()));
     }
-    let labels = map.labels.iter().map(|l| header.column(l).map(|c| (c, l.clone())));
+    let labels = map.labels.iter().map(|l| Ok((header.column(l)?, name_of(l)?)));
+    let labels = labels.collect::<Result<_>>()?;
     let columns = Columns {
         drug: Template::parse_column(drug, &header)?,
         sample: Template::parse_column(sample, &header)?,
         dataset: Template::parse(&map.dataset, &header)?,
         dose: map.dose.as_deref().map(|d| response::dose_column(d, &header)).transpose()?,
         endpoints,
-        labels: labels.collect::<Result<_>>()?,
+        labels,
     };
-    let mut writer = StoreWriter::amend(store, command)?;
-    let (responses, _) = response::load(table, &columns, &mut drugs, &mut samples, &mut writer)?;
+    let looked_at: Vec<usize> = columns.endpoints.iter().map(|e| e.0).collect();
+    let survey = response::survey(table, &columns.dataset, &looked_at)?;
+    let (responses, _) = response::load(table, &columns, survey, &mut drugs, &mut samples, &mut writer)?;
     writer.finish()?;
     Ok(MatchReport { responses, ..MatchReport::default() })
 }
@@ -82,28 +98,26 @@ pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str
 /// Adds the entity table at `table` to `store`. Rows of entities that are not
 /// in the store are left out and counted.
 pub fn add_features(store: &Path, table: &Path, map: &FeatureMap, command: &str) -> Result<MatchReport> {
-    let open = Store::open(store)?;
-    let (id, mut lookup) = match &map.id {
+    let mut writer = StoreWriter::amend(store, command)?;
+    let (key, mut lookup) = match &map.id {
         Some(id) => {
-            let (id, lookup) = key(id, map.entity, &open)?;
-            (Some(id), lookup)
+            let (id, lookup) = key(id, map.entity, &writer)?;
+            (Key::Template(id), lookup)
         }
-        None => (None, Lookup::by_id(&open.ids(map.entity)?)),
+        None => (Key::First, Lookup::by_id(writer.ids(map.entity))),
     };
-    drop(open);
-    let reading = Reading { key: id, ignore: &map.ignore, levels: &[Level::Symbol], id_column: "" };
+    let reading = Reading { key, ignore: &map.ignore, levels: &[Level::Symbol] };
     let read = EntityTable::read(table, &reading)?;
     let origin = table.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut writer = StoreWriter::amend(store, command)?;
     let found = read.write(&mut writer, map.entity, &map.name, &map.units, &origin, &mut lookup)?;
     writer.finish()?;
     Ok(MatchReport { tables: vec![found], ..MatchReport::default() })
 }
 
 /// Takes `KEY[@COLUMN]` apart and makes the lookup that it asks for.
-fn key<'a>(text: &'a str, entity: Entity, store: &Store) -> Result<(&'a str, Lookup)> {
+fn key<'a>(text: &'a str, entity: Entity, store: &StoreWriter) -> Result<(&'a str, Lookup)> {
     match text.rsplit_once('@') {
-        Some((key, column)) => Ok((key, Lookup::by_text(&store.text(entity, column)?))),
-        None => Ok((text, Lookup::by_id(&store.ids(entity)?))),
+        Some((key, column)) => Ok((key, Lookup::by_text(&store.text_values(entity, column)?))),
+        None => Ok((text, Lookup::by_id(store.ids(entity)))),
     }
 }

@@ -24,10 +24,14 @@ pub struct TableMatch {
     pub rows: usize,
     /// Columns kept.
     pub columns: usize,
-    /// Empty cells of columns kept, which now hold the median of their column.
-    pub filled: usize,
+    /// Ids that the tables before it did not have.
+    pub new_ids: usize,
+    /// Cells of the rows and columns kept that hold no value.
+    pub missing: usize,
     /// Columns left out because no cell held a value.
     pub empty_columns: usize,
+    /// Columns of text left out because they have no name.
+    pub nameless_columns: usize,
     /// Rows left out because the store has no such entity, with the first of their ids.
     pub unknown: usize,
     /// The first ids of those.
@@ -43,6 +47,8 @@ pub struct ResponseMatch {
     pub rows: u64,
     /// Rows that became pairs.
     pub joined: u64,
+    /// Rows whose drug or sample is not named.
+    pub missing_id: u64,
     /// Rows whose sample alone is not in the store.
     pub unknown_sample: u64,
     /// Rows whose drug alone is not in the store.
@@ -55,6 +61,10 @@ pub struct ResponseMatch {
     pub no_dose: u64,
     /// For each endpoint of the table, joined rows without a value.
     pub missing: Vec<(String, u64)>,
+    /// Why the dataset is not in the store, if it is not.
+    pub left_out: Option<String>,
+    /// Text columns left out for having more than 65,536 different texts.
+    pub dropped_labels: Vec<String>,
     /// The first drugs and samples that were not found.
     pub examples: Vec<String>,
 }
@@ -66,6 +76,8 @@ pub struct SplitMatch {
     pub dataset: String,
     /// Splits imported.
     pub splits: usize,
+    /// Splits left out, a part of which lists no row that joined.
+    pub left_out: Vec<u32>,
     /// Entries of their files that point at pairs.
     pub rows: u64,
     /// Entries that point at rows that did not join.
@@ -89,11 +101,17 @@ impl fmt::Display for MatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for t in &self.tables {
             writeln!(f, "{}: {} rows by {} columns -> {}", t.file, t.rows, t.columns, t.became)?;
-            if t.filled > 0 {
-                writeln!(f, "  {} empty cells hold the median of their column", t.filled)?;
+            if t.new_ids > 0 {
+                writeln!(f, "  {} ids are new", t.new_ids)?;
+            }
+            if t.missing > 0 {
+                writeln!(f, "  {} cells hold no value", t.missing)?;
             }
             if t.empty_columns > 0 {
                 writeln!(f, "  {} columns without any value left out", t.empty_columns)?;
+            }
+            if t.nameless_columns > 0 {
+                writeln!(f, "  {} columns without a name left out", t.nameless_columns)?;
             }
             if t.unknown > 0 {
                 writeln!(f, "  {} rows left out, not in the store: {}", t.unknown, t.examples.join(", "))?;
@@ -101,7 +119,11 @@ impl fmt::Display for MatchReport {
         }
         for r in &self.responses {
             writeln!(f, "{}: {} of {} rows joined", r.dataset, r.joined, r.rows)?;
+            if let Some(reason) = &r.left_out {
+                writeln!(f, "  this dataset is left out: {reason}")?;
+            }
             let reasons = [
+                ("no sample or no drug named", r.missing_id),
                 ("unknown sample", r.unknown_sample),
                 ("unknown drug", r.unknown_drug),
                 ("unknown sample and drug", r.unknown_both),
@@ -114,6 +136,9 @@ impl fmt::Display for MatchReport {
             if !r.examples.is_empty() {
                 writeln!(f, "  not found, among others: {}", r.examples.join(", "))?;
             }
+            for label in &r.dropped_labels {
+                writeln!(f, "  column {label} left out: more than 65,536 different texts")?;
+            }
             for (endpoint, rows) in r.missing.iter().filter(|(_, rows)| *rows > 0) {
                 let all = if *rows == r.joined { ", so this dataset lacks the endpoint" } else { "" };
                 writeln!(f, "  {rows} joined rows have no {endpoint}{all}")?;
@@ -125,6 +150,9 @@ impl fmt::Display for MatchReport {
                 write!(f, "; {} entries left out with their rows", s.dropped)?;
             }
             writeln!(f)?;
+            for k in &s.left_out {
+                writeln!(f, "  split {k} left out: none of the rows of one of its parts joined")?;
+            }
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
     }

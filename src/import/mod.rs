@@ -5,7 +5,9 @@
 pub mod improve;
 pub mod long;
 
+mod column_names;
 mod entity_table;
+mod input;
 mod join;
 mod match_report;
 mod omics;

@@ -3,7 +3,7 @@
 use super::join::{Found, Lookup, Template};
 use super::match_report::{ResponseMatch, remember};
 use super::table::{Cell, Mark, Table, parse};
-use crate::store::{PairBlock, StoreWriter};
+use crate::store::{PairBlock, StoreWriter, names};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
@@ -70,30 +70,36 @@ pub(super) fn dose_column(text: &str, table: &Table) -> Result<(usize, DoseUnit)
     Ok((table.column(column)?, unit.parse()?))
 }
 
-/// Which columns hold numbers, told by the first cell of each that holds anything.
-/// `true` for numbers, `false` for text, `None` for a column without any cell.
-pub(super) fn numeric_columns(path: &Path) -> Result<Vec<Option<bool>>> {
-    let mut table = Table::open(path)?;
-    let mut kinds = vec![None; table.header().len()];
-    let mut open: Vec<usize> = (0..kinds.len()).collect();
-    while !open.is_empty() && table.advance()? {
-        open.retain(|&c| {
-            kinds[c] = match parse(table.cell(c)) {
-                Cell::Missing => None,
-                Cell::Text => Some(false),
-                Cell::Number(_) | Cell::Infinite => Some(true),
-            };
-            kinds[c].is_none()
-        });
+/// What the cells of a column hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ColumnKind {
+    /// Nothing.
+    Empty,
+    /// Numbers, or nothing.
+    Numbers,
+    /// Something else, first on this 1-based line; above it perhaps numbers.
+    Text { line: u64, numbers: bool },
+}
+
+impl ColumnKind {
+    /// Counts the cell of the present record.
+    fn see(&mut self, cell: Cell, table: &Table) {
+        *self = match (*self, cell) {
+            (ColumnKind::Empty, Cell::Number(_) | Cell::Infinite) => ColumnKind::Numbers,
+            (ColumnKind::Empty, Cell::Text) => ColumnKind::Text { line: table.line(), numbers: false },
+            (ColumnKind::Numbers, Cell::Text) => ColumnKind::Text { line: table.line(), numbers: true },
+            (seen, _) => seen,
+        }
     }
-    Ok(kinds)
 }
 
 /// The first pass over a table: which datasets, where, and what they measure.
-struct Survey {
+pub(super) struct Survey {
     datasets: Vec<Part>,
     /// Dataset of each row.
     of_row: Vec<u16>,
+    /// Kinds of the columns looked at, `Empty` for the others, `[columns of the table]`.
+    pub kinds: Vec<ColumnKind>,
 }
 
 struct Part {
@@ -101,7 +107,7 @@ struct Part {
     first: Mark,
     first_row: u64,
     rows: u64,
-    /// For each endpoint, whether any row has it.
+    /// Whether any row has a value, `[columns of the table]`.
     measured: Vec<bool>,
 }
 
@@ -119,17 +125,17 @@ pub(super) struct Rows {
 /// Mark of a row that did not join.
 pub(super) const DROPPED: u32 = u32::MAX;
 
-/// Streams the table at `path` into one dataset for each value of
-/// `columns.dataset`, in two passes: one that finds the datasets, one that
-/// writes them. An endpoint that no row of a dataset has is left out of it.
+/// Streams the table at `path`, once surveyed, into one dataset for each value
+/// of `columns.dataset`. An endpoint that no row of a dataset has is left out of
+/// it, and so is a dataset of which nothing joins; an error if that is all.
 pub(super) fn load(
     path: &Path,
     columns: &Columns,
+    survey: Survey,
     drugs: &mut Lookup,
     samples: &mut Lookup,
     writer: &mut StoreWriter,
 ) -> Result<(Vec<ResponseMatch>, Rows)> {
-    let survey = survey(path, columns)?;
     let total = survey.of_row.len();
     let mut pair = vec![DROPPED; total];
     let mut matches = Vec::new();
@@ -139,17 +145,25 @@ pub(super) fn load(
             pair[row as usize] = index;
         })?);
     }
+    if matches.iter().all(|found| found.left_out.is_some()) {
+        let reasons: Vec<String> = matches.iter().take(3).map(nothing_joined).collect();
+        return Err(Error::table(path, 1, format!("no row joined: {}", reasons.join("; "))));
+    }
     let datasets = survey.datasets.into_iter().map(|p| p.name).collect();
     Ok((matches, Rows { datasets, of_row: survey.of_row, pair }))
 }
 
-fn survey(path: &Path, columns: &Columns) -> Result<Survey> {
+/// Reads the table at `path` for its datasets, named by `dataset`, and for what
+/// the columns `looked_at` hold.
+pub(super) fn survey(path: &Path, dataset: &Template, looked_at: &[usize]) -> Result<Survey> {
     let mut table = Table::open(path)?;
-    let mut survey = Survey { datasets: Vec::new(), of_row: Vec::new() };
+    let width = table.header().len();
+    let mut survey =
+        Survey { datasets: Vec::new(), of_row: Vec::new(), kinds: vec![ColumnKind::Empty; width] };
     let mut codes: HashMap<Vec<u8>, u16> = HashMap::new();
     let (mut name, mut last) = (Vec::new(), (Vec::new(), 0u16));
     while table.advance()? {
-        if !columns.dataset.fill(&table, &mut name) {
+        if !dataset.fill(&table, &mut name) {
             return Err(table.fault("the row names no dataset"));
         }
         if name != last.0 {
@@ -163,13 +177,17 @@ fn survey(path: &Path, columns: &Columns) -> Result<Survey> {
                 None => {
                     let code = codes.len() as u16;
                     codes.insert(name.clone(), code);
+                    let text = String::from_utf8(name.clone())
+                        .map_err(|_| table.fault("the dataset is not UTF-8"))?;
+                    if let Some(fault) = names::dataset_fault(&text) {
+                        return Err(table.fault(fault));
+                    }
                     survey.datasets.push(Part {
-                        name: String::from_utf8(name.clone())
-                            .map_err(|_| table.fault("the dataset is not UTF-8"))?,
+                        name: text,
                         first: table.mark(),
                         first_row: survey.of_row.len() as u64,
                         rows: 0,
-                        measured: vec![false; columns.endpoints.len()],
+                        measured: vec![false; width],
                     });
                     code
                 }
@@ -178,8 +196,14 @@ fn survey(path: &Path, columns: &Columns) -> Result<Survey> {
         }
         let part = &mut survey.datasets[usize::from(last.1)];
         part.rows += 1;
-        for (measured, (column, ..)) in part.measured.iter_mut().zip(&columns.endpoints) {
-            *measured = *measured || parse(table.cell(*column)) != Cell::Missing;
+        for &column in looked_at {
+            let (kind, measured) = (&mut survey.kinds[column], &mut part.measured[column]);
+            if *measured && matches!(kind, ColumnKind::Text { .. }) {
+                continue;
+            }
+            let cell = parse(table.cell(column));
+            *measured |= cell != Cell::Missing;
+            kind.see(cell, &table);
         }
         survey.of_row.push(last.1);
     }
@@ -204,16 +228,15 @@ fn load_part(
     let mut table = Table::open(path)?;
     let header = table.header().to_vec();
     let mut row = if table.seek(part.first)? { part.first_row } else { 0 };
-    let endpoints: Vec<_> =
-        columns.endpoints.iter().zip(&part.measured).filter(|&(_, &m)| m).map(|(e, _)| e).collect();
-    if endpoints.is_empty() {
-        let what = format!("dataset {:?}: no row has a value of any endpoint", part.name);
-        return Err(Error::Run { path: path.into(), what });
-    }
-    let named: Vec<(String, String)> = endpoints.iter().map(|e| (e.1.clone(), e.2.clone())).collect();
+    let endpoints: Vec<_> = columns.endpoints.iter().filter(|e| part.measured[e.0]).collect();
+    let units: Vec<(String, String)> = endpoints.iter().map(|e| (e.1.clone(), e.2.clone())).collect();
     let labels: Vec<String> = columns.labels.iter().map(|(_, name)| name.clone()).collect();
-    let mut dataset = writer.dataset(&part.name, &named, columns.dose.is_some(), &labels, &header)?;
     let mut found = ResponseMatch { dataset: part.name.clone(), rows: part.rows, ..ResponseMatch::default() };
+    if endpoints.is_empty() {
+        found.left_out = Some("no row has a value of any endpoint".into());
+        return Ok(found);
+    }
+    let mut dataset = writer.dataset(&part.name, &units, columns.dose.is_some(), &labels, &header)?;
     let mut missing = vec![0u64; endpoints.len()];
     let mut texts: Vec<Texts> = labels.iter().map(|_| Texts::default()).collect();
     let mut block = empty_block(endpoints.len(), labels.len());
@@ -227,11 +250,12 @@ fn load_part(
             continue;
         }
         left -= 1;
-        let find = |template: &Template, lookup: &mut Lookup, key: &mut Vec<u8>| {
-            if template.fill(&table, key) { lookup.find(key) } else { Found::Unknown }
-        };
-        let drug = find(&columns.drug, drugs, &mut drug_key);
-        let sample = find(&columns.sample, samples, &mut sample_key);
+        let named = columns.drug.fill(&table, &mut drug_key);
+        if !columns.sample.fill(&table, &mut sample_key) || !named {
+            found.missing_id += 1;
+            continue;
+        }
+        let (drug, sample) = (drugs.find(&drug_key), samples.find(&sample_key));
         let (Found::One(drug), Found::One(sample)) = (drug, sample) else {
             count_reason(&mut found, (drug, &drug_key), (sample, &sample_key));
             continue;
@@ -248,9 +272,8 @@ fn load_part(
             missing[k] += u64::from(value.is_nan());
             block.endpoints[k].push(value);
         }
-        for (k, (column, label)) in columns.labels.iter().enumerate() {
-            let code = texts[k].code(&table, *column, label)?;
-            block.labels[k].push(code);
+        for (k, (column, _)) in columns.labels.iter().enumerate() {
+            block.labels[k].push(texts[k].code(&table, *column)?);
         }
         block.drug.push(drug);
         block.sample.push(sample);
@@ -259,21 +282,27 @@ fn load_part(
         next += 1;
         if block.drug.len() == BLOCK {
             dataset.append(&block)?;
-            block = empty_block(endpoints.len(), labels.len());
+            clear(&mut block);
         }
     }
-    dataset.append(&block)?;
     found.joined = u64::from(next);
     if next == 0 {
-        return Err(Error::Run { path: path.into(), what: nothing_joined(&found) });
+        found.left_out = Some("none of its rows joined".into());
+        return dataset.abandon().map(|()| found);
     }
+    dataset.append(&block)?;
     for (label, texts) in labels.iter().zip(texts) {
-        dataset.label_values(label, &texts.values)?;
+        if texts.too_many {
+            dataset.leave_out_label(label)?;
+            found.dropped_labels.push(label.clone());
+        } else {
+            dataset.label_values(label, &texts.values)?;
+        }
     }
     dataset.finish()?;
     let mut missing = missing.into_iter();
-    for ((_, name, _), &measured) in columns.endpoints.iter().zip(&part.measured) {
-        let rows = if measured { missing.next().unwrap_or(0) } else { found.joined };
+    for (column, name, _) in &columns.endpoints {
+        let rows = if part.measured[*column] { missing.next().unwrap_or(0) } else { found.joined };
         found.missing.push((name.clone(), rows));
     }
     Ok(found)
@@ -295,10 +324,12 @@ fn count_reason(found: &mut ResponseMatch, drug: (Found, &[u8]), sample: (Found,
 
 fn nothing_joined(found: &ResponseMatch) -> String {
     format!(
-        "dataset {:?}: none of {} rows joined ({} unknown drug, {} unknown sample, {} unknown both, {} ambiguous, \
-         {} without a dose); not found: {}",
+        "dataset {:?}: {} ({} rows: {} without an id, {} unknown drug, {} unknown sample, {} unknown both, \
+         {} ambiguous, {} without a dose; not found: {})",
         found.dataset,
+        found.left_out.as_deref().unwrap_or_default(),
         found.rows,
+        found.missing_id,
         found.unknown_drug,
         found.unknown_sample,
         found.unknown_both,
@@ -310,10 +341,19 @@ fn nothing_joined(found: &ResponseMatch) -> String {
 
 fn empty_block(endpoints: usize, labels: usize) -> PairBlock {
     PairBlock {
-        endpoints: vec![Vec::with_capacity(BLOCK); endpoints],
-        labels: vec![Vec::with_capacity(BLOCK); labels],
+        endpoints: vec![Vec::new(); endpoints],
+        labels: vec![Vec::new(); labels],
         ..PairBlock::default()
     }
+}
+
+fn clear(block: &mut PairBlock) {
+    block.drug.clear();
+    block.sample.clear();
+    block.row.clear();
+    block.dose.clear();
+    block.endpoints.iter_mut().for_each(Vec::clear);
+    block.labels.iter_mut().for_each(Vec::clear);
 }
 
 /// The distinct texts of a column, numbered as they come.
@@ -321,16 +361,19 @@ fn empty_block(endpoints: usize, labels: usize) -> PairBlock {
 struct Texts {
     codes: HashMap<Vec<u8>, u16>,
     values: Vec<String>,
+    /// More than there are numbers; the column is left out.
+    too_many: bool,
 }
 
 impl Texts {
-    fn code(&mut self, table: &Table, column: usize, label: &str) -> Result<u16> {
+    fn code(&mut self, table: &Table, column: usize) -> Result<u16> {
         let text = table.cell(column);
         if let Some(&code) = self.codes.get(text) {
             return Ok(code);
         }
         let Ok(code) = u16::try_from(self.values.len()) else {
-            return Err(table.fault(format!("column {label:?} has more than {} different texts", u16::MAX)));
+            self.too_many = true;
+            return Ok(0);
         };
         self.values.push(table.text(column)?);
         self.codes.insert(text.to_vec(), code);

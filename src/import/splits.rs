@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Imports every complete split in `folder`. Entries that point at rows that
-/// did not join are dropped and counted; files that belong to no dataset or to
-/// an incomplete split, and `<SOURCE>_all.txt` lists that differ from the
+/// did not join are dropped and counted, and with them a split of which they
+/// were a whole part; files that belong to no dataset, to one that was left out
+/// or to an incomplete split, and `<SOURCE>_all.txt` lists that differ from the
 /// table, are noted.
 pub(super) fn load(
     folder: &Path,
@@ -23,7 +24,10 @@ pub(super) fn load(
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let Some(stem) = name.strip_suffix(".txt") else { continue };
+        let Some(stem) = name.strip_suffix(".txt") else {
+            notes.push(format!("splits/{name}: not the name of a split file, left out"));
+            continue;
+        };
         let dataset = |source: &str| rows.datasets.iter().position(|d| d == source);
         if let Some(source) = stem.strip_suffix("_all") {
             match dataset(source) {
@@ -39,12 +43,30 @@ pub(super) fn load(
         });
         match parsed {
             Some((source, k, part)) => match dataset(source) {
-                Some(code) => files.entry((code, k)).or_default()[part] = Some(path),
+                Some(code) => {
+                    let place = &mut files.entry((code, k)).or_default()[part];
+                    if let Some(other) = place.replace(path) {
+                        let other = other.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                        let what = format!("{name} and {other} are both part of split {k} of {source}");
+                        return Err(Error::run(folder, what));
+                    }
+                }
                 None => notes.push(format!("{name}: the response table has no source {source:?}")),
             },
             None => notes.push(format!("{name}: not the name of a split file, left out")),
         }
     }
+    let joined = |code: usize| {
+        rows.of_row.iter().zip(&rows.pair).any(|(&of, &pair)| usize::from(of) == code && pair != DROPPED)
+    };
+    let gone: Vec<bool> = (0..rows.datasets.len()).map(|code| !joined(code)).collect();
+    for (code, dataset) in rows.datasets.iter().enumerate().filter(|&(code, _)| gone[code]) {
+        let splits = files.keys().filter(|(of, _)| *of == code).count();
+        if splits > 0 {
+            notes.push(format!("{dataset}: {splits} splits left out with their dataset"));
+        }
+    }
+    files.retain(|(code, _), _| !gone[*code]);
     let mut matches: Vec<SplitMatch> = Vec::new();
     for ((code, k), parts) in files {
         let dataset = &rows.datasets[code];
@@ -53,15 +75,25 @@ pub(super) fn load(
             continue;
         };
         let mut dropped = 0;
-        let mut read = |path: &Path| read_rows(path, code, rows, &mut dropped);
+        let mut emptied = false;
+        let mut read = |path: &Path| {
+            let before = dropped;
+            let pairs = read_rows(path, code, rows, &mut dropped)?;
+            emptied |= pairs.is_empty() && dropped > before;
+            Ok::<_, Error>(pairs)
+        };
         let split = SplitRows { train: read(train)?, val: read(val)?, test: read(test)? };
-        writer.split(dataset, k, &split)?;
         if matches.last().is_none_or(|m| m.dataset != *dataset) {
             matches.push(SplitMatch { dataset: dataset.clone(), ..SplitMatch::default() });
         }
         if let Some(found) = matches.last_mut() {
-            found.splits += 1;
             found.dropped += dropped;
+            if emptied {
+                found.left_out.push(k);
+                continue;
+            }
+            writer.split(dataset, k, &split)?;
+            found.splits += 1;
             found.rows += split.parts().iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
         }
     }

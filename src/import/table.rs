@@ -1,5 +1,6 @@
 //! Delimited text, tab or comma, gzipped or not, with the line of every fault.
 
+use super::input::Input;
 use crate::{Error, Result};
 use csv::ByteRecord;
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// line, the header.
 pub(super) struct Table {
     path: PathBuf,
-    reader: csv::Reader<Box<dyn Read>>,
+    reader: csv::Reader<Input>,
     header: Vec<String>,
     ahead: VecDeque<ByteRecord>,
     record: ByteRecord,
@@ -51,7 +52,8 @@ impl Table {
             n if n.ends_with(".tsv") => b'\t',
             _ => {
                 let mut head = Vec::new();
-                input(&file, zipped).map_err(failed)?.take(1 << 16).read_to_end(&mut head).map_err(failed)?;
+                let input = Input::new(file.try_clone().map_err(failed)?, zipped);
+                input.take(1 << 16).read_to_end(&mut head).map_err(failed)?;
                 file.rewind().map_err(failed)?;
                 let line = head.split(|&b| b == b'\n').next().unwrap_or_default();
                 let count = |d| line.iter().filter(|&&b| b == d).count();
@@ -60,7 +62,7 @@ impl Table {
         };
         let mut table = Table {
             path: path.into(),
-            reader: reader(input(&file, zipped).map_err(failed)?, delimiter),
+            reader: reader(Input::new(file, zipped), delimiter),
             header: Vec::new(),
             ahead: VecDeque::new(),
             record: ByteRecord::new(),
@@ -84,7 +86,7 @@ impl Table {
         let failed = |e| Error::io(&self.path, "cannot read", e);
         let mut file = File::open(&self.path).map_err(failed)?;
         file.seek(SeekFrom::Start(mark.byte)).map_err(failed)?;
-        self.reader = reader(Box::new(file), self.delimiter);
+        self.reader = reader(Input::new(file, false), self.delimiter);
         self.ahead.clear();
         self.base = mark;
         Ok(true)
@@ -192,10 +194,18 @@ impl Table {
 
     fn fill(&mut self, mut record: ByteRecord) -> Result<Option<ByteRecord>> {
         loop {
+            self.reader.get_mut().record_begins();
             let more = self.reader.read_byte_record(&mut record);
             let line = self.base.line + record.position().map_or(0, csv::Position::line);
             if !more.map_err(|e| Error::table(&self.path, line, format!("cannot read on: {e}")))? {
                 return Ok(None);
+            }
+            if self.reader.get_ref().end() == Some(self.reader.position().byte()) {
+                if Input::is_tail(&record) {
+                    return Ok(None);
+                }
+                let what = "a quote is opened in this record and never closed";
+                return Err(Error::table(&self.path, line, what));
             }
             // A blank line of a file with CR LF line ends.
             if record.len() == 1 && record[0].trim_ascii().is_empty() && self.header.len() != 1 {
@@ -210,12 +220,7 @@ impl Table {
     }
 }
 
-fn input(file: &File, zipped: bool) -> std::io::Result<Box<dyn Read>> {
-    let file = file.try_clone()?;
-    Ok(if zipped { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) })
-}
-
-fn reader(input: Box<dyn Read>, delimiter: u8) -> csv::Reader<Box<dyn Read>> {
+fn reader(input: Input, delimiter: u8) -> csv::Reader<Input> {
     csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -226,12 +231,14 @@ fn reader(input: Box<dyn Read>, delimiter: u8) -> csv::Reader<Box<dyn Read>> {
         .from_reader(input)
 }
 
-/// Reads a number as f32; truth values are 1 and 0, the usual words for "no value" are [`Cell::Missing`].
+/// Reads a number as f32; truth values are 1 and 0, the words that pandas reads
+/// as "no value" are [`Cell::Missing`].
 pub(super) fn parse(cell: &[u8]) -> Cell {
     match cell {
         b"True" | b"TRUE" | b"true" => Cell::Number(1.0),
         b"False" | b"FALSE" | b"false" => Cell::Number(0.0),
-        b"" | b"NA" | b"N/A" | b"#N/A" | b"<NA>" | b"None" | b"null" | b"NULL" => Cell::Missing,
+        b"" | b"NA" | b"N/A" | b"n/a" | b"#N/A" | b"#N/A N/A" | b"#NA" | b"<NA>" | b"None" | b"null"
+        | b"NULL" | b"1.#IND" | b"-1.#IND" | b"1.#QNAN" | b"-1.#QNAN" => Cell::Missing,
         _ => match fast_float2::parse::<f32, _>(cell) {
             Ok(value) if value.is_finite() => Cell::Number(value),
             Ok(value) if value.is_nan() => Cell::Missing,
@@ -279,9 +286,35 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_left_open_is_refused_at_its_line() {
+        for end in ["", "\n", "\nD3\t3\n", "\nend\n"] {
+            let (_dir, table) = table("t.tsv", format!("id\tx\nD1\t1\nD2\t\"2{end}").as_bytes());
+            let mut table = table.unwrap();
+            assert!(table.advance().unwrap());
+            let error = table.advance().unwrap_err().to_string();
+            assert!(error.contains("t.tsv:3: a quote") && error.contains("never closed"), "{error}");
+        }
+        assert!(table("t.tsv", b"\"id\tx").1.err().unwrap().to_string().contains("t.tsv:1: a quote"));
+    }
+
+    #[test]
+    fn closed_quotes_and_the_word_end_are_content() {
+        for last in ["\"end\"", "end", "end\n", "end\r\n", "\"e\nnd\"\n"] {
+            let (_dir, table) = table("t.csv", format!("id\nend\n\"a\"\"\"\n{last}").as_bytes());
+            let mut table = table.unwrap();
+            let mut rows = 0;
+            while table.advance().unwrap() {
+                rows += 1;
+            }
+            assert_eq!(rows, 3, "{last:?}");
+            assert!(!table.advance().unwrap());
+        }
+    }
+
+    #[test]
     fn numbers_missing_words_and_text_are_told_apart() {
         assert_eq!(parse(b"-1.5e-3"), Cell::Number(-1.5e-3));
-        for word in ["", "NA", "nan", "NaN", "None"] {
+        for word in ["", "NA", "nan", "-NaN", "None", "n/a", "#N/A N/A", "-1.#IND"] {
             assert_eq!(parse(word.as_bytes()), Cell::Missing, "{word}");
         }
         for word in ["inf", "-Infinity", "1e39"] {

@@ -1,6 +1,6 @@
 //! Chunked, filtered arrays: how they are created, and what is checked before one is read.
 
-use hdf5::filters::Filter;
+use super::filters;
 use hdf5::{Dataset, Extent, Group, H5Type};
 
 /// Size that chunks are cut to: large enough to compress well, and four of
@@ -71,13 +71,7 @@ pub(super) fn checked_shape(array: &Dataset, bytes_a_value: usize) -> hdf5::Resu
     if chunk.iter().try_fold(bytes_a_value, |n, &d| n.checked_mul(d)).is_none_or(|n| n > LARGEST_CHUNK) {
         return Err(format!("has chunks of {chunk:?} values; the limit is 64 MiB").into());
     }
-    if let Some(filter) = array
-        .filters()
-        .iter()
-        .find(|f| !matches!(f, Filter::Deflate(_) | Filter::Shuffle | Filter::Fletcher32))
-    {
-        return Err(format!("uses the filter {filter:?}").into());
-    }
+    filters::check(array)?;
     if size as u64 > array.storage_size().saturating_mul(LARGEST_RATIO) {
         return Err(
             format!("claims shape {shape:?}, but only {} bytes are stored", array.storage_size()).into()

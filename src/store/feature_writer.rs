@@ -12,6 +12,7 @@ pub struct FeatureWriter<'a> {
     group: Group,
     values: Dataset,
     filled: usize,
+    missing: u64,
 }
 
 impl<'a> FeatureWriter<'a> {
@@ -22,6 +23,8 @@ impl<'a> FeatureWriter<'a> {
         entity: &[u32],
     ) -> Result<Self> {
         let place = feature_place(info.entity, &info.name);
+        // A part that could not be begun is not finished either.
+        writer.open_part = Some(place.clone());
         let begin = || {
             let group = writer.file.create_group(&place)?;
             let encoding = match info.encoding {
@@ -47,8 +50,7 @@ impl<'a> FeatureWriter<'a> {
             Ok((group, values))
         };
         let (group, values) = begin().map_err(|e: hdf5::Error| writer.fault(&place, e))?;
-        writer.open_part = Some(place);
-        Ok(Self { writer, info, group, values, filled: 0 })
+        Ok(Self { writer, info, group, values, filled: 0, missing: 0 })
     }
 
     /// Notes where the table came from, such as the name of the file it was read from.
@@ -56,8 +58,9 @@ impl<'a> FeatureWriter<'a> {
         strings::write_attr(&self.group, "origin", origin).map_err(|e| self.writer.fault(self.place(), e))
     }
 
-    /// Appends rows, `[any, columns]`. Refuses, naming row and column, a value
-    /// that is not finite, and in a table of bits one that is neither 0 nor 1.
+    /// Appends rows, `[any, columns]`, NaN where there is no value. Refuses,
+    /// naming row and column, an infinite value, and in a table of bits one that
+    /// is neither 0 nor 1.
     pub fn append(&mut self, rows: ArrayView2<f32>) -> Result<()> {
         let (n, columns) = rows.dim();
         if columns != self.info.columns || self.filled + n > self.info.rows {
@@ -68,9 +71,9 @@ impl<'a> FeatureWriter<'a> {
             return Err(self.writer.fault(self.place(), what));
         }
         let bits = self.info.encoding == Encoding::Bits;
-        let fits = |v: f32| if bits { v == 0.0 || v == 1.0 } else { v.is_finite() };
+        let fits = |v: f32| if bits { v == 0.0 || v == 1.0 } else { !v.is_infinite() };
         if let Some(((row, column), value)) = rows.indexed_iter().find(|&(_, &v)| !fits(v)) {
-            let wanted = if bits { "neither 0 nor 1" } else { "not finite" };
+            let wanted = if bits { "neither 0 nor 1" } else { "infinite" };
             let what = format!("row {}, column {column}: {value} is {wanted}", self.filled + row);
             return Err(self.writer.fault(self.place(), what));
         }
@@ -86,6 +89,7 @@ impl<'a> FeatureWriter<'a> {
         };
         written.map_err(|e| self.writer.fault(self.place(), e))?;
         self.filled += n;
+        self.missing += rows.iter().filter(|v| v.is_nan()).count() as u64;
         Ok(())
     }
 
@@ -95,6 +99,8 @@ impl<'a> FeatureWriter<'a> {
             let what = format!("{} rows of {} were written", self.filled, self.info.rows);
             return Err(self.writer.fault(self.place(), what));
         }
+        let note = || self.group.new_attr::<u64>().create("missing")?.write_scalar(&self.missing);
+        note().map_err(|e| self.writer.fault(self.place(), e))?;
         self.writer.open_part = None;
         Ok(())
     }

@@ -22,7 +22,10 @@
 mod array;
 mod fault;
 mod feature_writer;
-mod names;
+mod filters;
+mod links;
+mod lock;
+pub(crate) mod names;
 mod pair_writer;
 mod pairs;
 mod reader;

@@ -25,6 +25,7 @@ struct Label {
     /// One more than the largest code written.
     codes: usize,
     values: Option<Vec<String>>,
+    kept: bool,
 }
 
 impl<'a> DatasetWriter<'a> {
@@ -36,6 +37,8 @@ impl<'a> DatasetWriter<'a> {
         labels: &[String],
         columns: &[String],
     ) -> Result<Self> {
+        // A part that could not be begun is not finished either.
+        writer.open_part = Some(format!("/datasets/{name}"));
         let begin = || {
             let group = writer.file.group("datasets")?.create_group(name)?;
             strings::write_attr_list(&group, "columns", columns)?;
@@ -57,7 +60,7 @@ impl<'a> DatasetWriter<'a> {
             let inner = group.create_group("label")?;
             for label in labels {
                 let code = growing::<u16>(&inner.create_group(label)?, "code")?;
-                codes.push(Label { name: label.clone(), code, codes: 0, values: None });
+                codes.push(Label { name: label.clone(), code, codes: 0, values: None, kept: true });
             }
             group.create_group("split")?;
             let (drug, sample) = (growing::<u32>(&group, "drug")?, growing::<u32>(&group, "sample")?);
@@ -66,7 +69,6 @@ impl<'a> DatasetWriter<'a> {
         };
         let (group, drug, sample, row, dose, endpoints, labels) =
             begin().map_err(|e: hdf5::Error| writer.fault(format!("/datasets/{name}"), e))?;
-        writer.open_part = Some(format!("/datasets/{name}"));
         Ok(Self { writer, name: name.into(), group, drug, sample, row, dose, endpoints, labels, pairs: 0 })
     }
 
@@ -115,7 +117,8 @@ impl<'a> DatasetWriter<'a> {
             for ((_, file), values) in self.endpoints.iter().zip(&block.endpoints) {
                 extend(file, from, values)?;
             }
-            self.labels.iter().zip(&block.labels).try_for_each(|(l, codes)| extend(&l.code, from, codes))
+            let labels = self.labels.iter().zip(&block.labels).filter(|(l, _)| l.kept);
+            labels.into_iter().try_for_each(|(l, codes)| extend(&l.code, from, codes))
         };
         write().map_err(|e| self.fault("", e))?;
         self.pairs += n;
@@ -133,12 +136,31 @@ impl<'a> DatasetWriter<'a> {
         }
     }
 
+    /// Takes the text column `label` out again, for it has more than 65,536 texts.
+    pub fn leave_out_label(&mut self, label: &str) -> Result<()> {
+        let removed = self.group.unlink(&format!("label/{label}"));
+        removed.map_err(|e| self.fault(&format!("label/{label}"), e))?;
+        // Blocks keep its place.
+        if let Some(left) = self.labels.iter_mut().find(|l| l.name == label) {
+            left.kept = false;
+        }
+        Ok(())
+    }
+
+    /// Takes the dataset out again.
+    pub fn abandon(self) -> Result<()> {
+        let removed = self.writer.file.unlink(&format!("datasets/{}", self.name));
+        removed.map_err(|e| self.fault("", e))?;
+        self.writer.open_part = None;
+        Ok(())
+    }
+
     /// Closes the dataset; an error if it has no pairs, or a text column lacks values.
     pub fn finish(self) -> Result<()> {
         if self.pairs == 0 {
             return Err(self.fault("", "has no pairs"));
         }
-        for label in &self.labels {
+        for label in self.labels.iter().filter(|l| l.kept) {
             let place = format!("label/{}", label.name);
             let values = label.values.as_deref().unwrap_or_default();
             if values.len() < label.codes {

@@ -124,6 +124,9 @@ impl Store {
     }
 
     fn dataset_info(&self, name: String) -> Result<DatasetInfo> {
+        if let Some(fault) = super::names::dataset_fault(&name) {
+            return Err(self.fault("/datasets", fault));
+        }
         let place = dataset_place(&name, "");
         let place = place.trim_end_matches('/');
         let group = self.group(place)?;
@@ -132,6 +135,9 @@ impl Store {
         let pairs = array::open::<u32>(&group, "drug", 1).map_err(failed)?.1[0];
         if u32::try_from(pairs).is_err() {
             return Err(self.fault(place, format!("has {pairs} pairs; the limit is {}", u32::MAX)));
+        }
+        if pairs == 0 {
+            return Err(self.fault(place, "has no pairs"));
         }
         self.same_length::<u32>(&name, "sample", pairs)?;
         self.same_length::<u64>(&name, "row", pairs)?;

@@ -1,9 +1,10 @@
 use super::fault::fault;
 use super::{DatasetInfo, Encoding, Entity, FeatureInfo, FeatureTable, Provenance, SCHEMA_VERSION};
-use super::{array, strings};
+use super::{array, links, strings};
 use crate::{Error, Result};
 use hdf5::{File, Group};
 use ndarray::{Array2, s};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// A store open for reading. Any number of ranks may open the same file at
@@ -24,12 +25,17 @@ impl Store {
     /// Opens the store at `path` and reads all that describes it: entity
     /// counts, feature tables without values, datasets without pairs.
     pub fn open(path: &Path) -> Result<Store> {
+        Store::open_copy(path, path)
+    }
+
+    /// Opens `copy`, a copy of the store at `path`, which messages speak of.
+    pub(super) fn open_copy(copy: &Path, path: &Path) -> Result<Store> {
         // Failures become one line of our own; HDF5's stack on stderr would repeat them.
         hdf5::silence_errors(true);
-        if let Err(e) = std::fs::File::open(path) {
+        if let Err(e) = std::fs::File::open(copy) {
             return Err(Error::io(path, "cannot open the store", e));
         }
-        let file = File::open(path).map_err(|e| fault(path, "/", format!("cannot open: {e}")))?;
+        let file = File::open(copy).map_err(|e| fault(path, "/", format!("cannot open: {e}")))?;
         let provenance = read_provenance(&file).map_err(|e| fault(path, "/", e))?;
         if provenance.schema_version != SCHEMA_VERSION {
             return Err(Error::store(
@@ -41,6 +47,7 @@ impl Store {
                 ),
             ));
         }
+        links::only_hard(&file, path)?;
         let mut store = Store {
             file,
             path: path.into(),
@@ -102,7 +109,7 @@ impl Store {
 
     /// Reads a feature table whole. A name that is not there is an error that
     /// lists those that are; so are indices out of range or listed twice, and
-    /// values that are not finite.
+    /// infinite values. NaN stands where a table has no value.
     pub fn feature(&self, entity: Entity, name: &str) -> Result<FeatureTable> {
         let known = self.features(entity);
         let Some(info) = known.iter().find(|f| f.name == name) else {
@@ -113,16 +120,8 @@ impl Store {
             ));
         };
         let place = feature_place(entity, name);
-        let group = self.group(&place)?;
-        let names = strings::read(&group, "names").map_err(|e| self.fault(format!("{place}/names"), e))?;
-        if names.len() != info.columns {
-            return Err(self.fault(
-                format!("{place}/names"),
-                format!("names {} columns of {}", names.len(), info.columns),
-            ));
-        }
+        let names = self.feature_names(info)?;
         let rows = self.feature_entities(info)?;
-        let mut values = Array2::zeros((0, 0));
         let mut flat: Vec<f32> = Vec::new();
         let cells = info.rows.checked_mul(info.columns);
         if cells.is_none_or(|n| flat.try_reserve_exact(n).is_err()) {
@@ -132,14 +131,40 @@ impl Store {
             flat.extend_from_slice(block);
             Ok(())
         })?;
-        if let Ok(whole) = Array2::from_shape_vec((info.rows, info.columns), flat) {
-            values = whole;
-        }
+        let shape = (info.rows, info.columns);
+        let values = Array2::from_shape_vec(shape, flat).map_err(|e| self.fault(&place, e))?;
         Ok(FeatureTable { info: info.clone(), names, entity: rows, values })
     }
 
+    /// The names of a feature table's columns, `[columns]`, distinct.
+    pub(super) fn feature_names(&self, info: &FeatureInfo) -> Result<Vec<String>> {
+        let place = feature_place(info.entity, &info.name);
+        let group = self.group(&place)?;
+        let place = format!("{place}/names");
+        let names = strings::read(&group, "names").map_err(|e| self.fault(&place, e))?;
+        if names.len() != info.columns {
+            return Err(self.fault(place, format!("names {} columns of {}", names.len(), info.columns)));
+        }
+        let mut seen = HashSet::with_capacity(names.len());
+        if let Some(twice) = names.iter().find(|n| !seen.insert(n.as_str())) {
+            return Err(self.fault(place, format!("the column {twice:?} is there twice")));
+        }
+        Ok(names)
+    }
+
+    /// How many values a feature table lacks, as its writer counted them; none
+    /// where it says nothing.
+    pub(super) fn feature_missing(&self, info: &FeatureInfo) -> Result<u64> {
+        let place = feature_place(info.entity, &info.name);
+        let group = self.group(&place)?;
+        match group.attr("missing") {
+            Ok(attr) => attr.as_reader().read_scalar().map_err(|e| self.fault(place, e)),
+            Err(_) => Ok(0),
+        }
+    }
+
     /// Streams the values of a feature table: `each(first row, values)` gets
-    /// whole rows, bits widened, every value finite.
+    /// whole rows, bits widened, no value infinite.
     pub(super) fn feature_blocks(
         &self,
         info: &FeatureInfo,
@@ -149,27 +174,34 @@ impl Store {
         let failed = |e: hdf5::Error| self.fault(&place, e);
         let group = self.group(&feature_place(info.entity, &info.name))?;
         let step = (array::CHUNK_PAIRS * 4 / info.columns.max(1)).max(1);
-        let mut widened = Vec::new();
+        let file = match info.encoding {
+            Encoding::F32 => array::open::<f32>(&group, "values", 2),
+            Encoding::Bits => array::open::<u8>(&group, "values", 2),
+        };
+        let (file, _) = file.map_err(failed)?;
+        let mut widened: Vec<f32> = Vec::new();
         for start in (0..info.rows).step_by(step) {
             let end = info.rows.min(start + step);
             match info.encoding {
                 Encoding::F32 => {
-                    let (file, _) = array::open::<f32>(&group, "values", 2).map_err(failed)?;
                     let block = file.read_slice_2d::<f32, _>(s![start..end, ..]).map_err(failed)?;
                     for ((row, column), value) in block.indexed_iter() {
-                        if !value.is_finite() {
+                        if value.is_infinite() {
                             let row = start + row;
                             return Err(self.fault(&place, format!("row {row}, column {column} is {value}")));
                         }
                     }
-                    if let Some(block) = block.as_slice() {
-                        each(start, block)?;
+                    match block.as_slice() {
+                        Some(block) => each(start, block)?,
+                        None => return Err(self.fault(&place, "was read in another order than it has")),
                     }
                 }
                 Encoding::Bits => {
-                    let (file, _) = array::open::<u8>(&group, "values", 2).map_err(failed)?;
                     let block = file.read_slice_2d::<u8, _>(s![start..end, ..]).map_err(failed)?;
                     widened.clear();
+                    if widened.try_reserve_exact((end - start) * info.columns).is_err() {
+                        return Err(self.fault(&place, "is too wide for this machine's memory"));
+                    }
                     for row in block.rows() {
                         widened.extend(
                             (0..info.columns)
@@ -221,6 +253,10 @@ impl Store {
         if shape != [order.len(), order.len()] {
             let what = format!("best_r2 has shape {shape:?} for {} datasets", order.len());
             return Err(self.fault("/truth", what));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = order.iter().find(|name| !seen.insert(name.as_str())) {
+            return Err(self.fault("/truth", format!("order names {twice:?} twice")));
         }
         Ok(Some((order, file.read_2d().map_err(failed)?)))
     }
@@ -294,7 +330,8 @@ impl Store {
             other => return Err(self.fault(&place, format!("has the unknown encoding {other:?}"))),
         };
         let columns =
-            group.attr("columns").and_then(|a| a.as_reader().read_scalar::<u64>()).map_err(failed)? as usize;
+            group.attr("columns").and_then(|a| a.as_reader().read_scalar::<u64>()).map_err(failed)?;
+        let columns = usize::try_from(columns).map_err(|e| self.fault(&place, e))?;
         let units = strings::read_attr(&group, "units").map_err(failed)?;
         let rows = array::open::<u32>(&group, "entity", 1).map_err(failed)?.1[0];
         let (shape, width) = match encoding {
@@ -307,8 +344,18 @@ impl Store {
             let what = format!("values have shape {shape:?} for {rows} rows of {columns} columns");
             return Err(self.fault(place, what));
         }
+        if too_large(rows, columns) {
+            return Err(self.fault(place, format!("{rows} rows of {columns} columns are more than 16 GiB")));
+        }
         Ok(FeatureInfo { entity, name, encoding, rows, columns, units })
     }
+}
+
+/// Whether a table passes the layout's limit of 16 GiB as f32: bits are widened
+/// on reading, and a small file can claim any number of them.
+pub(super) fn too_large(rows: usize, columns: usize) -> bool {
+    const LARGEST: u64 = 1 << 34;
+    (rows as u64).checked_mul(columns as u64).is_none_or(|cells| cells > LARGEST / 4)
 }
 
 pub(super) fn feature_place(entity: Entity, name: &str) -> String {

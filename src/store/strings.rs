@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 /// Longest string that a store holds, in bytes.
 pub(super) const LONGEST: usize = 1 << 16;
+/// Longest text of one attribute, in bytes.
+pub(super) const LONGEST_ATTRIBUTE: usize = LONGEST;
 
 /// Calls `$call::<WIDTH>` with the smallest width that holds `$bytes`.
 macro_rules! at_width {

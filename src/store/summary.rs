@@ -70,6 +70,9 @@ pub struct FeatureSummary {
     pub columns: usize,
     /// Unit, "1" for none.
     pub units: String,
+    /// Values that are not known; 0 in summaries written before they were counted.
+    #[serde(default)]
+    pub missing: u64,
 }
 
 /// What two datasets share.
@@ -87,7 +90,7 @@ pub struct Overlap {
 
 impl StoreSummary {
     /// Streams every pair of `store` once an endpoint; memory is one block of
-    /// pairs and one bit an entity and dataset.
+    /// pairs and one byte an entity and dataset.
     pub fn of(store: &Store) -> Result<StoreSummary> {
         let mut datasets = Vec::new();
         let mut present = Vec::new();
@@ -108,20 +111,24 @@ impl StoreSummary {
                 });
             }
         }
-        let features = Entity::ALL.iter().flat_map(|&e| store.features(e)).map(|f| FeatureSummary {
-            entity: f.entity,
-            name: f.name.clone(),
-            encoding: f.encoding,
-            rows: f.rows,
-            columns: f.columns,
-            units: f.units.clone(),
-        });
+        let mut features = Vec::new();
+        for f in Entity::ALL.iter().flat_map(|&e| store.features(e)) {
+            features.push(FeatureSummary {
+                entity: f.entity,
+                name: f.name.clone(),
+                encoding: f.encoding,
+                rows: f.rows,
+                columns: f.columns,
+                units: f.units.clone(),
+                missing: store.feature_missing(f)?,
+            });
+        }
         Ok(StoreSummary {
             provenance: store.provenance().clone(),
             drugs: store.count(Entity::Drug),
             samples: store.count(Entity::Sample),
             datasets,
-            features: features.collect(),
+            features,
             overlaps,
         })
     }
@@ -235,14 +242,19 @@ impl fmt::Display for StoreSummary {
             }
         }
         let (rows, columns) = ("rows", "columns");
-        writeln!(f, "\n{:<20} {:<8} {rows:>8} {columns:>8}  kept  units", "feature", "of")?;
+        let missing = "missing";
+        writeln!(f, "\n{:<20} {:<8} {rows:>8} {columns:>8} {missing:>8}  kept  units", "feature", "of")?;
         for t in &self.features {
             let kept = match t.encoding {
                 Encoding::F32 => "f32",
                 Encoding::Bits => "bits",
             };
             let entity = t.entity.name();
-            writeln!(f, "{:<20} {entity:<8} {:>8} {:>8}  {kept:<4}  {}", t.name, t.rows, t.columns, t.units)?;
+            writeln!(
+                f,
+                "{:<20} {entity:<8} {:>8} {:>8} {:>8}  {kept:<4}  {}",
+                t.name, t.rows, t.columns, t.missing, t.units
+            )?;
         }
         if !self.overlaps.is_empty() {
             writeln!(f, "\n{:<41} {:>8} {:>8}", "shared by", "drugs", "samples")?;

@@ -1,4 +1,6 @@
-use super::{Entity, Store, array};
+use super::pairs::dataset_place;
+use super::reader::feature_place;
+use super::{DatasetInfo, Entity, Store, array};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -12,6 +14,8 @@ pub struct VerifyReport {
     pub texts: u64,
     /// Values of feature tables.
     pub feature_values: u64,
+    /// Those of them that are missing.
+    pub feature_missing: u64,
     /// Pairs.
     pub pairs: u64,
     /// Values of endpoints, missing ones included.
@@ -39,25 +43,27 @@ pub fn verify(store: &Store) -> Result<VerifyReport> {
             report.texts += store.text(entity, &column)?.len() as u64;
         }
         for info in store.features(entity) {
-            let place = super::reader::feature_place(entity, &info.name);
-            let names = super::strings::read(&store.group(&place)?, "names");
-            let names = names.map_err(|e| store.fault(format!("{place}/names"), e))?;
-            if names.len() != info.columns {
-                let what = format!("{} names for {} columns", names.len(), info.columns);
-                return Err(store.fault(format!("{place}/names"), what));
-            }
+            store.feature_names(info)?;
             store.feature_entities(info)?;
+            let mut missing = 0;
             store.feature_blocks(info, |_, values| {
                 report.feature_values += values.len() as u64;
+                missing += values.iter().filter(|v| v.is_nan()).count() as u64;
                 Ok(())
             })?;
+            let said = store.feature_missing(info)?;
+            if missing != said {
+                let place = feature_place(entity, &info.name);
+                return Err(store.fault(place, format!("lacks {missing} values, its attribute says {said}")));
+            }
+            report.feature_missing += missing;
         }
     }
     for info in store.datasets() {
         report.pairs += info.pairs as u64;
+        check_rows(store, info)?;
         for start in (0..info.pairs).step_by(array::BLOCK_PAIRS) {
             let rows = start..info.pairs.min(start + array::BLOCK_PAIRS);
-            store.rows_of_table(&info.name, rows.clone())?;
             for (k, (endpoint, _)) in info.endpoints.iter().enumerate() {
                 report.endpoint_values += rows.len() as u64;
                 if k == 0 {
@@ -76,6 +82,40 @@ pub fn verify(store: &Store) -> Result<VerifyReport> {
             report.split_rows += rows.parts().iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
         }
     }
-    store.best_r2()?;
+    if let Some((order, _)) = store.best_r2()? {
+        for name in &order {
+            store.dataset(name)?;
+        }
+    }
     Ok(report)
+}
+
+/// No two pairs may come from one row of the response table. Rows that ascend,
+/// as every import writes them, need no memory.
+fn check_rows(store: &Store, info: &DatasetInfo) -> Result<()> {
+    let blocks = || {
+        (0..info.pairs)
+            .step_by(array::BLOCK_PAIRS)
+            .map(|start| store.rows_of_table(&info.name, start..info.pairs.min(start + array::BLOCK_PAIRS)))
+    };
+    let mut last = None;
+    let mut ascending = true;
+    for block in blocks() {
+        for row in block? {
+            ascending &= last.is_none_or(|last| last < row);
+            last = Some(row);
+        }
+    }
+    if ascending {
+        return Ok(());
+    }
+    let mut rows = blocks().collect::<Result<Vec<_>>>()?.concat();
+    rows.sort_unstable();
+    match rows.windows(2).find(|w| w[0] == w[1]) {
+        Some(twice) => {
+            let what = format!("two pairs come from row {} of the table", twice[0]);
+            Err(store.fault(dataset_place(&info.name, "row"), what))
+        }
+        None => Ok(()),
+    }
 }

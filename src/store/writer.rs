@@ -1,5 +1,6 @@
 use super::fault::fault;
-use super::reader::{feature_place, one_of, read_provenance};
+use super::lock::{Lock, Version};
+use super::reader::{feature_place, one_of, read_provenance, too_large};
 use super::{DatasetWriter, Entity, FORMAT, FeatureInfo, FeatureWriter, SCHEMA_VERSION, SplitRows, Store};
 use super::{array, names, strings};
 use crate::{Error, Result, atomic};
@@ -16,6 +17,7 @@ pub struct StoreWriter {
     pub(super) file: File,
     pub(super) path: PathBuf,
     draft: tempfile::TempPath,
+    begun_over: Target,
     ids: [Vec<String>; 2],
     /// Pairs of the datasets written or found.
     pub(super) pairs: Vec<(String, usize)>,
@@ -23,19 +25,47 @@ pub struct StoreWriter {
     pub(super) open_part: Option<String>,
 }
 
+/// What stood under the final path when writing began.
+enum Target {
+    /// Nothing.
+    Free,
+    /// A store that is to be replaced.
+    Replaced,
+    /// A store that is added to, in this state; nobody else may add meanwhile.
+    Amended(Version, Lock),
+}
+
 impl StoreWriter {
-    /// Begins a store for `path`, replacing one that is there when finished.
-    /// `command` is the command line, kept as provenance.
+    /// Begins a store for `path`, where nothing may be. `command` is the command
+    /// line, kept as provenance.
     pub fn create(path: &Path, command: &str) -> Result<StoreWriter> {
+        refuse_taken(path)?;
+        StoreWriter::begin(path, command, Target::Free)
+    }
+
+    /// Like [`StoreWriter::create`], but replaces a store that is at `path`, of
+    /// any version and sound or not, when finished. Anything else is refused.
+    pub fn replace(path: &Path, command: &str) -> Result<StoreWriter> {
+        hdf5::silence_errors(true);
+        if path.symlink_metadata().is_ok() {
+            let format = || File::open(path).and_then(|file| strings::read_attr(&file, "format"));
+            if format().ok().as_deref() != Some(FORMAT) {
+                return Err(Error::run(path, "is there and is not a store, so it is not replaced"));
+            }
+        }
+        StoreWriter::begin(path, command, Target::Replaced)
+    }
+
+    fn begin(path: &Path, command: &str, target: Target) -> Result<StoreWriter> {
         hdf5::silence_errors(true);
         let draft = draft_path(path)?;
-        let writer = StoreWriter::over(path, draft, |draft| writing_options().create(draft))?;
+        let writer = StoreWriter::over(path, draft, target, |draft| writing_options().create(draft))?;
         let root = || {
             let file = &writer.file;
             strings::write_attr(file, "format", FORMAT)?;
             file.new_attr::<u32>().create("schema_version")?.write_scalar(&SCHEMA_VERSION)?;
             strings::write_attr(file, "program", concat!("crossrx ", env!("CARGO_PKG_VERSION")))?;
-            strings::write_attr(file, "command", command)?;
+            strings::write_attr(file, "command", latest(command))?;
             strings::write_attr(file, "created", &utc_now())?;
             for entity in Entity::ALL {
                 let group = file.create_group(entity.plural())?;
@@ -54,17 +84,24 @@ impl StoreWriter {
 
     /// Copies the store at `path` aside to add to it; the old one stays as it
     /// is until [`StoreWriter::finish`]. `command` is appended to the provenance.
+    /// Refused while another process amends the same store.
     pub fn amend(path: &Path, command: &str) -> Result<StoreWriter> {
-        let old = Store::open(path)?;
+        let unreadable = |e| Error::io(path, "cannot open the store", e);
+        // The store before its lock: no lock is left beside a path that does not exist.
+        Version::of(path).map_err(unreadable)?;
+        let lock = Lock::take(path)?;
+        let version = Version::of(path).map_err(unreadable)?;
+        let draft = draft_path(path)?;
+        std::fs::copy(path, &draft).map_err(|e| Error::io(path, "cannot copy the store", e))?;
+        let old = Store::open_copy(&draft, path)?;
         let ids = [old.ids(Entity::Drug)?, old.ids(Entity::Sample)?];
         let pairs = old.datasets().iter().map(|d| (d.name.clone(), d.pairs)).collect();
         drop(old);
-        let draft = draft_path(path)?;
-        std::fs::copy(path, &draft).map_err(|e| Error::io(path, "cannot copy the store", e))?;
-        let mut writer = StoreWriter::over(path, draft, |draft| writing_options().open_rw(draft))?;
+        let target = Target::Amended(version, lock);
+        let mut writer = StoreWriter::over(path, draft, target, |draft| writing_options().open_rw(draft))?;
         let log = || {
-            let commands = read_provenance(&writer.file)?.command;
-            strings::write_attr(&writer.file, "command", &format!("{commands}\n{command}"))
+            let commands = format!("{}\n{command}", read_provenance(&writer.file)?.command);
+            strings::write_attr(&writer.file, "command", latest(&commands))
         };
         log().map_err(|e| writer.fault("/", e))?;
         writer.ids = ids;
@@ -75,11 +112,36 @@ impl StoreWriter {
     fn over(
         path: &Path,
         draft: tempfile::TempPath,
+        begun_over: Target,
         open: impl FnOnce(&Path) -> hdf5::Result<File>,
     ) -> Result<StoreWriter> {
         let file = open(&draft).map_err(|e| fault(path, "/", format!("cannot begin to write: {e}")))?;
         let ids = [Vec::new(), Vec::new()];
-        Ok(StoreWriter { file, path: path.into(), draft, ids, pairs: Vec::new(), open_part: None })
+        Ok(StoreWriter {
+            file,
+            path: path.into(),
+            draft,
+            begun_over,
+            ids,
+            pairs: Vec::new(),
+            open_part: None,
+        })
+    }
+
+    /// A text column of drugs or samples as it is now, by index. A name that is
+    /// not there is an error that lists those that are.
+    pub fn text_values(&self, entity: Entity, column: &str) -> Result<Vec<String>> {
+        let place = format!("/{}/text", entity.plural());
+        let read = || {
+            let group = self.file.group(&place)?;
+            let mut there = group.member_names()?;
+            if there.iter().any(|t| t == column) {
+                return strings::read(&group, column);
+            }
+            there.sort_unstable();
+            Err(format!("has no text column {column:?}; there is {}", one_of(&there)).into())
+        };
+        read().map_err(|e: hdf5::Error| self.fault(&place, e))
     }
 
     /// The ids written or found so far, by index.
@@ -153,6 +215,10 @@ impl StoreWriter {
             );
             return Err(self.fault(place, what));
         }
+        if too_large(info.rows, info.columns) {
+            let what = format!("{} rows of {} columns are more than 16 GiB", info.rows, info.columns);
+            return Err(self.fault(place, what));
+        }
         let mut seen = HashSet::with_capacity(names.len());
         if let Some(twice) = names.iter().find(|n| !seen.insert(n.as_str())) {
             return Err(self.fault(place, format!("the column {twice:?} is there twice")));
@@ -184,6 +250,9 @@ impl StoreWriter {
         columns: &[String],
     ) -> Result<DatasetWriter<'_>> {
         self.free_name("datasets", name)?;
+        if let Some(fault) = names::dataset_fault(name) {
+            return Err(self.fault("/datasets", fault));
+        }
         for part in endpoints.iter().map(|(name, _)| name).chain(labels) {
             if let Some(fault) = names::fault(part) {
                 return Err(self.fault(format!("/datasets/{name}"), fault));
@@ -232,9 +301,20 @@ impl StoreWriter {
         if let Some(part) = &self.open_part {
             return Err(self.fault(part.clone(), "was begun and not finished"));
         }
-        let StoreWriter { file, path, draft, .. } = self;
+        let StoreWriter { file, path, draft, begun_over, .. } = self;
         let closed = file.flush().and_then(|()| file.close());
         closed.map_err(|e| fault(&path, "/", format!("cannot write: {e}")))?;
+        match &begun_over {
+            Target::Free => refuse_taken(&path)?,
+            Target::Replaced => {}
+            // The lock is held until the new store stands under the name.
+            Target::Amended(version, _lock) => {
+                if Version::of(&path).ok() != Some(*version) {
+                    let what = "was changed by another program meanwhile; nothing was added, run this again";
+                    return Err(fault(&path, "/", what));
+                }
+            }
+        }
         atomic::publish(draft, &path)
     }
 
@@ -255,10 +335,36 @@ impl StoreWriter {
     }
 }
 
+fn refuse_taken(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Err(Error::run(path, "is there already; choose another name, or replace it with --force"));
+    }
+    Ok(())
+}
+
+/// The last of the lines of `commands`, as many as an attribute holds.
+fn latest(commands: &str) -> &str {
+    let over = commands.len().saturating_sub(strings::LONGEST_ATTRIBUTE);
+    if over == 0 {
+        return commands;
+    }
+    match commands.as_bytes()[over - 1..].iter().position(|&b| b == b'\n') {
+        Some(end) if over + end < commands.len() => &commands[over + end..],
+        // One line alone is too long: keep what names the program and what it did.
+        _ => {
+            let last = commands.rsplit('\n').next().unwrap_or_default();
+            let end =
+                (0..=strings::LONGEST_ATTRIBUTE.min(last.len())).rev().find(|&i| last.is_char_boundary(i));
+            &last[..end.unwrap_or(0)]
+        }
+    }
+}
+
 fn draft_path(path: &Path) -> Result<tempfile::TempPath> {
     let folder = atomic::parent(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot create the folder", e))?;
-    let draft = tempfile::Builder::new().prefix(".partial-").suffix(".h5").tempfile_in(folder);
+    let mut builder = tempfile::Builder::new();
+    let draft = atomic::as_umask_says(builder.prefix(".partial-").suffix(".h5")).tempfile_in(folder);
     Ok(draft.map_err(|e| Error::io(path, "cannot write", e))?.into_temp_path())
 }
 

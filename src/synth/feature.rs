@@ -56,12 +56,13 @@ impl FeatureMap {
     /// The features of the entities from `first` on whose factors are given, `[entities, columns]`.
     pub fn rows(&self, first: usize, factors: &[Factors]) -> Array2<f32> {
         let mut values = Array2::zeros((factors.len(), self.columns.len()));
-        if let Some(flat) = values.as_slice_mut() {
-            flat.par_chunks_mut(self.columns.len())
-                .zip(factors)
-                .enumerate()
-                .for_each(|(i, (row, factors))| self.fill(first + i, factors, row));
-        }
+        values
+            .as_slice_mut()
+            .expect("an array made here is contiguous")
+            .par_chunks_mut(self.columns.len())
+            .zip(factors)
+            .enumerate()
+            .for_each(|(i, (row, factors))| self.fill(first + i, factors, row));
         values
     }
 

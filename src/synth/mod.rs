@@ -29,12 +29,17 @@ use truth::Tally;
 /// Values of features and points of pairs made at a time: what bounds the memory.
 const BLOCK: usize = 1 << 20;
 
-/// Writes `corpus` to a store at `out` and returns the best possible R2 of each source (row) on each
-/// target (column): that of the source's own noise-free expectation against the target's values as
-/// written. `command` is kept as provenance. Memory does not grow with the number of points.
+/// Writes `corpus` to a new store at `out`, where nothing may be; `command` is kept as provenance.
+/// Else as [`write_into`].
 pub fn write(corpus: &Corpus, out: &Path, command: &str) -> Result<Array2<f64>> {
+    write_into(StoreWriter::create(out, command)?, corpus)
+}
+
+/// Writes `corpus` to the store that `store` begins, finishes it, and returns the best possible R2 of
+/// each source (row) on each target (column): that of the source's own noise-free expectation against
+/// the target's values as written. Memory does not grow with the number of points.
+pub fn write_into(mut store: StoreWriter, corpus: &Corpus) -> Result<Array2<f64>> {
     let plan = &corpus.plan;
-    let mut store = StoreWriter::create(out, command)?;
     let ids = |prefix: &str, count: usize| (0..count).map(|i| format!("{prefix}_{i}")).collect::<Vec<_>>();
     store.entities(Entity::Drug, &ids("Drug", plan.drugs))?;
     store.entities(Entity::Sample, &ids("Sample", plan.samples))?;
