@@ -344,7 +344,7 @@ fn long_tables_join_by_template_and_by_name() {
     assert_eq!(store.dataset("A").unwrap().pairs, 4);
     let found = &report.responses[0];
     let counts =
-        (found.rows, found.joined, found.unknown_drug, found.unknown_sample, found.ambiguous, found.no_dose);
+        (found.rows, found.joined, found.unknown_drug, found.missing_id, found.ambiguous, found.no_dose);
     assert_eq!(counts, (7, 3, 1, 1, 1, 1));
     assert_eq!(found.missing, [("growth".to_string(), 1)]);
     assert_eq!(found.examples, ["Lapatinib", "Erlotinib"]);

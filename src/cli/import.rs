@@ -3,6 +3,7 @@ use crate::import::long::{FeatureMap, ResponseMap};
 use crate::import::{MatchReport, improve, long};
 use crate::store::{Entity, StoreWriter};
 use crate::{Error, cli};
+use clap::ArgGroup;
 use std::path::PathBuf;
 
 /// Read public file formats into a store.
@@ -52,12 +53,13 @@ struct Improve {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("table").args(["response", "features"]).required(true))]
 struct Table {
     /// The store to add to
     #[arg(long, value_name = "STORE")]
     store: PathBuf,
     /// A table of responses
-    #[arg(long, value_name = "FILE", conflicts_with = "features", requires_all = ["dataset", "drug", "sample", "endpoint"])]
+    #[arg(long, value_name = "FILE", requires_all = ["dataset", "drug", "sample", "endpoint"])]
     response: Option<PathBuf>,
     /// Name of the new dataset; with {column} in it, rows go to one dataset each name
     #[arg(long, value_name = "NAME", requires = "response")]

@@ -93,20 +93,18 @@ fn columns(path: &Path, dose: Option<&str>, notes: &mut Vec<String>) -> Result<(
             notes.push(format!("response.tsv: column {} has no name, left out", column + 1));
             continue;
         };
-        match survey.kinds[column] {
+        let kind = match survey.kinds[column] {
+            // Reading it will name the row, rather than lose the endpoint.
+            ColumnKind::Text { .. } if ENDPOINTS.contains(&header.as_str()) => ColumnKind::Numbers,
+            kind => kind,
+        };
+        match kind {
             ColumnKind::Empty => {
                 notes.push(format!("response.tsv: column {header:?} holds nothing, left out"))
             }
             ColumnKind::Numbers => {
                 let units = units(&name).into();
                 columns.endpoints.push((column, name, units));
-            }
-            ColumnKind::Text { line, .. } if ENDPOINTS.contains(&header.as_str()) => {
-                return Err(Error::table(
-                    path,
-                    line,
-                    format!("column {header:?} holds text; it has numbers"),
-                ));
             }
             ColumnKind::Text { line, numbers } => {
                 if numbers {

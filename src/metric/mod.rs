@@ -11,6 +11,8 @@ pub const NAMES: [&str; 5] = ["mse", "rmse", "pcc", "scc", "r2"];
 /// How far predictions are from the truth. A score that the data does not define is NaN, and `null`
 /// in JSON: all five without a pair, `pcc`, `scc` and `r2` with fewer than two pairs or where the
 /// truth (for `pcc` and `scc` also the prediction) is constant, and all five where a value is NaN.
+/// scikit-learn gives 0 or 1 for the `r2` of a constant truth; neither says anything. Infinite scores,
+/// those of infinite predictions, are `null` in JSON too, and NaN when read back.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Mean squared error, squared units of the endpoint.

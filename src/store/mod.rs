@@ -4,10 +4,10 @@
 //! /                                   attrs: format, schema_version, program, command, created
 //! /drugs/id  /samples/id              strings, one an entity, distinct
 //! /drugs/text/<column>                strings, such as smiles and drug_name (optional)
-//! /features/<drug|sample>/<name>/     attrs: encoding ("f32" | "bits"), columns, units, origin
+//! /features/<drug|sample>/<name>/     attrs: encoding ("f32" | "bits"), columns, units, missing, origin (optional)
 //!     entity                          u32 [rows], index into /drugs/id or /samples/id, distinct
 //!     names                           strings [columns]
-//!     values                          f32 [rows, columns], or u8 [rows, ceil(columns / 8)], bit 0 first
+//!     values                          f32 [rows, columns], NaN where missing, or u8 [rows, ceil(columns / 8)], bit 0 first
 //! /datasets/<name>/                   attrs: columns (the response table's header, for output)
 //!     drug  sample                    u32 [pairs]
 //!     row                             u64 [pairs], 0-based row of the table it came from
@@ -117,7 +117,7 @@ pub struct FeatureTable {
     pub names: Vec<String>,
     /// Entity index of each row, `[rows]`, distinct.
     pub entity: Vec<u32>,
-    /// `[rows, columns]`; bits are widened to 0 and 1.
+    /// `[rows, columns]`, NaN where a value is missing; bits are widened to 0 and 1.
     pub values: ndarray::Array2<f32>,
 }
 
