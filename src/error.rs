@@ -48,7 +48,7 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// A result tree or saved model cannot be read.
+    /// A folder or file as a whole cannot be used: a result tree, a saved model, an input.
     #[error("{}: {what}", path.display())]
     Run {
         /// The file or folder.

@@ -4,6 +4,8 @@ use crossrx::store::{
     Encoding, Entity, FeatureInfo, PairBlock, SplitRows, Store, StoreSummary, StoreWriter, verify,
 };
 use ndarray::{Array2, array};
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -546,6 +548,8 @@ fn amending_keeps_indices_and_a_failed_amendment_keeps_the_store() {
     assert!(w.entities(Entity::Drug, &strings(&["d1"])).is_err());
     drop(w);
     assert_eq!(std::fs::read(&path).unwrap(), before);
+    #[cfg(unix)]
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
     let mut w = StoreWriter::amend(&path, "second").unwrap();
     w.entities(Entity::Drug, &strings(&["a drug with a longer id than before"])).unwrap();
     assert!(w.dataset("A", &[("auc".into(), "1".into())], false, &[], &[]).is_err());
@@ -554,6 +558,8 @@ fn amending_keeps_indices_and_a_failed_amendment_keeps_the_store() {
     w.finish().unwrap();
     let store = Store::open(&path).unwrap();
     assert_eq!(store.provenance().command, "test\nsecond");
+    #[cfg(unix)]
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(
         store.ids(Entity::Drug).unwrap()[1..],
         ["d1", "Prüfstoff", "a drug with a longer id than before"]

@@ -39,7 +39,7 @@ impl Scores {
     /// When the two differ in length, which is a fault of the caller.
     pub fn of(truth: &[f32], predicted: &[f32]) -> Scores {
         assert_eq!(truth.len(), predicted.len(), "one prediction a pair");
-        let m = moment::Moments::of(truth, predicted);
+        let m = moment::PairedMoments::of(truth, predicted);
         let mse = m.squared_error / truth.len() as f64;
         Scores {
             mse,

@@ -1,7 +1,7 @@
 /// Second moments of two paired columns around their means: what squared error, Pearson's
 /// correlation and the coefficient of determination are made of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moments {
+pub(super) struct PairedMoments {
     n: usize,
     /// Sum of (a - b)^2.
     pub squared_error: f64,
@@ -13,13 +13,13 @@ pub(super) struct Moments {
     ab: f64,
 }
 
-impl Moments {
+impl PairedMoments {
     /// Of `a` and `b`, both `[n]`. The means are taken in a pass of their own, so a large mean with
     /// a small spread costs no digits.
     pub fn of<T: Copy + Into<f64>>(a: &[T], b: &[T]) -> Self {
         let mean = |values: &[T]| values.iter().map(|&v| v.into()).sum::<f64>() / values.len() as f64;
         let (mean_a, mean_b) = (mean(a), mean(b));
-        let mut m = Moments { n: a.len(), squared_error: 0.0, aa: 0.0, bb: 0.0, ab: 0.0 };
+        let mut m = PairedMoments { n: a.len(), squared_error: 0.0, aa: 0.0, bb: 0.0, ab: 0.0 };
         for (&a, &b) in a.iter().zip(b) {
             let (a, b): (f64, f64) = (a.into(), b.into());
             let (da, db) = (a - mean_a, b - mean_b);

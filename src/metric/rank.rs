@@ -1,4 +1,4 @@
-use super::moment::Moments;
+use super::moment::PairedMoments;
 use rayon::slice::ParallelSliceMut;
 
 /// Spearman's correlation: Pearson's on ranks, equal values sharing the mean of theirs.
@@ -6,7 +6,7 @@ pub(super) fn spearman(a: &[f32], b: &[f32]) -> f64 {
     if a.iter().chain(b).any(|v| v.is_nan()) {
         return f64::NAN;
     }
-    Moments::of(&average_ranks(a), &average_ranks(b)).correlation()
+    PairedMoments::of(&average_ranks(a), &average_ranks(b)).correlation()
 }
 
 /// Ranks from 0, `[n]`; values that compare equal (0 and -0 do) share the mean of their ranks.
