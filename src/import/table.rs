@@ -70,9 +70,8 @@ impl Table {
             plain: !zipped,
             delimiter,
         };
-        match table.read()? {
-            Some(record) => table.record = record,
-            None => return Err(Error::table(path, 1, "the table is empty")),
+        if !table.fill()? {
+            return Err(Error::table(path, 1, "the table is empty"));
         }
         table.header = (0..table.record.len()).map(|i| table.text(i)).collect::<Result<_>>()?;
         Ok(table)
@@ -117,14 +116,7 @@ impl Table {
             self.record = record;
             return Ok(true);
         }
-        let record = std::mem::take(&mut self.record);
-        self.fill(record).map(|record| match record {
-            Some(record) => {
-                self.record = record;
-                true
-            }
-            None => false,
-        })
+        self.fill()
     }
 
     /// The next `n` records, or fewer at the end, without going to them.
@@ -188,21 +180,27 @@ impl Table {
         self.fault(format!("column {name:?}: {shown:.60?} {what}"))
     }
 
+    /// The next record, the present one staying as it is.
     fn read(&mut self) -> Result<Option<ByteRecord>> {
-        self.fill(ByteRecord::new())
+        let present = std::mem::take(&mut self.record);
+        let more = self.fill();
+        let next = std::mem::replace(&mut self.record, present);
+        more.map(|more| more.then_some(next))
     }
 
-    fn fill(&mut self, mut record: ByteRecord) -> Result<Option<ByteRecord>> {
+    /// Reads the next record into the present one's memory; false at the end.
+    fn fill(&mut self) -> Result<bool> {
         loop {
             self.reader.get_mut().record_begins();
-            let more = self.reader.read_byte_record(&mut record);
+            let more = self.reader.read_byte_record(&mut self.record);
+            let record = &self.record;
             let line = self.base.line + record.position().map_or(0, csv::Position::line);
             if !more.map_err(|e| Error::table(&self.path, line, format!("cannot read on: {e}")))? {
-                return Ok(None);
+                return Ok(false);
             }
             if self.reader.get_ref().end() == Some(self.reader.position().byte()) {
-                if Input::is_tail(&record) {
-                    return Ok(None);
+                if Input::is_tail(record) {
+                    return Ok(false);
                 }
                 let what = "a quote is opened in this record and never closed";
                 return Err(Error::table(&self.path, line, what));
@@ -215,7 +213,7 @@ impl Table {
                 let what = format!("has {} cells, the header has {}", record.len(), self.header.len());
                 return Err(Error::table(&self.path, line, what));
             }
-            return Ok(Some(record));
+            return Ok(true);
         }
     }
 }
