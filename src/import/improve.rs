@@ -32,25 +32,16 @@ pub fn import(raw_data: &Path, out: &Path, dose: Option<&str>, command: &str) ->
 /// Imports the tree below `raw_data` into the store that `writer` begins, and
 /// finishes it. `dose` is `COLUMN:UNIT` where the response table has doses.
 /// Entities are those of the tables in `x_data`; a response row joins when its
-/// drug and its sample are among them. Memory holds up to two tables of `x_data`
-/// at a time, and 6 bytes a response row.
+/// drug and its sample are among them. Memory holds one table of `x_data` at a
+/// time, and 6 bytes a response row.
 pub fn import_into(mut writer: StoreWriter, raw_data: &Path, dose: Option<&str>) -> Result<MatchReport> {
     let response_path = raw_data.join("y_data").join("response.tsv");
     let mut report = MatchReport::default();
     let (columns, survey) = columns(&response_path, dose, &mut report.notes)?;
     let tables = tables(&raw_data.join("x_data"), &mut report.notes)?;
-    // One table is read while the one before it is compressed and written.
-    std::thread::scope(|scope| {
-        let (done, read) = std::sync::mpsc::sync_channel(0);
-        let reading = &tables;
-        scope.spawn(move || {
-            // Nobody takes a table any more once one before it could not be written.
-            reading.iter().all(|(entity, stem, path)| done.send(read_table(*entity, stem, path)).is_ok())
-        });
-        tables.iter().zip(read).try_for_each(|((entity, stem, path), table)| {
-            add_table(&mut writer, *entity, stem, path, table?, &mut report)
-        })
-    })?;
+    for (entity, stem, path) in &tables {
+        add_table(&mut writer, *entity, stem, path, &mut report)?;
+    }
     for entity in Entity::ALL {
         if writer.ids(entity).is_empty() {
             let kind = if entity == Entity::Drug { "drug_*.tsv" } else { "cancer_*.tsv" };
@@ -175,9 +166,9 @@ fn add_table(
     entity: Entity,
     stem: &str,
     path: &Path,
-    table: EntityTable,
     report: &mut MatchReport,
 ) -> Result<()> {
+    let table = read_table(entity, stem, path)?;
     let known: HashSet<&[u8]> = writer.ids(entity).iter().map(|id| id.as_bytes()).collect();
     let new: Vec<String> = table
         .keys
