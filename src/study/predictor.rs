@@ -4,7 +4,12 @@ use crate::feature::{Features, Scaling};
 use crate::graph::Parameters;
 use crate::model::PairNetwork;
 use crate::store::Pairs;
-use crate::train::Scorer;
+use crate::train::{SCORING_CHUNK, Scorer};
+
+/// Pairs predicted together. A matrix product may round a row differently
+/// where it has other rows beside it, so blocks start at multiples of this
+/// row number, whoever predicts them.
+pub const PREDICTED_TOGETHER: usize = 4 * SCORING_CHUNK;
 
 /// A trained network with all that it takes to predict pairs of a store.
 pub struct Predictor {
@@ -23,14 +28,14 @@ pub struct Predictor {
 impl Predictor {
     /// Predicts pairs whose drug and sample have features, in the endpoint's units.
     pub fn predict(&self, pairs: &Pairs) -> Result<Vec<f32>> {
-        let examples = examples(pairs, (0..pairs.len() as u32).collect(), &self.scaling);
-        let mut predicted = Vec::with_capacity(pairs.len());
-        Scorer::new(&self.network, &self.drugs, &self.samples)?.predict(
-            &self.parameters,
-            &examples,
-            &mut predicted,
-        );
-        predicted.iter_mut().for_each(|p| *p = self.scaling.endpoint.restore(*p));
+        let mut scorer = Scorer::new(&self.network, &self.drugs, &self.samples)?;
+        let (mut predicted, mut block) = (Vec::with_capacity(pairs.len()), Vec::new());
+        let all: Vec<u32> = (0..pairs.len() as u32).collect();
+        for rows in all.chunks(PREDICTED_TOGETHER) {
+            let examples = examples(&pairs.select(rows), rows.to_vec(), &self.scaling);
+            scorer.predict(&self.parameters, &examples, &mut block);
+            predicted.extend(block.iter().map(|&p| self.scaling.endpoint.restore(p)));
+        }
         Ok(predicted)
     }
 }

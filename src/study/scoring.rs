@@ -1,4 +1,5 @@
 use super::Corpus;
+use super::predictor::PREDICTED_TOGETHER;
 use super::strict::Seen;
 use super::training::Trained;
 use crate::Result;
@@ -18,7 +19,7 @@ const BLOCK: usize = 1 << 18;
 pub const MEAN_EFFECTS: &str = "baseline/mean-effects";
 
 /// Scores `target` with a trained source: the test rows of the source itself,
-/// all rows of another dataset. The ranks of the group predict a slice each;
+/// all rows of another dataset. The ranks of the group predict some blocks each;
 /// rank `root` writes `infer/<SRC>-<TGT>/split_<k>/` under `out` for the
 /// network and, beside it, for the mean effects.
 pub fn score(
@@ -36,7 +37,9 @@ pub fn score(
         all = corpus.rows(target)?;
         &all
     };
-    let own = &rows[part(rows.len(), group.size(), group.rank())];
+    let blocks = part(rows.len().div_ceil(PREDICTED_TOGETHER), group.size(), group.rank());
+    let row = |block: usize| rows.len().min(block * PREDICTED_TOGETHER);
+    let own = &rows[row(blocks.start)..row(blocks.end)];
     let predicted = gather(group, root, trained.predictor.predict(&corpus.pairs(target, own)?)?);
     if group.rank() != root {
         return Ok(());
