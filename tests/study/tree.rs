@@ -46,3 +46,35 @@ pub fn assert_same(one: &Path, other: &Path) {
     let differ: Vec<_> = a.iter().filter(|(path, bytes)| b[*path] != **bytes).map(|(p, _)| p).collect();
     assert!(differ.is_empty(), "{} and {} differ in {differ:?}", one.display(), other.display());
 }
+
+/// Asserts that every model and every score that has its final name is whole,
+/// whatever became of the run.
+pub fn assert_complete(run: &Path) {
+    let model = ["deck.toml", "history.csv", "model.safetensors", "scaling.csv"];
+    let validation = ["val_scores.json", "val_y_data_predicted.csv"];
+    let score = ["strict_scores.json", "test_scores.json", "test_y_data_predicted.csv"];
+    for (room, expected) in [
+        ("models", [&model[..], &validation].concat()),
+        ("infer", score.to_vec()),
+        ("baseline/mean-effects/infer", score.to_vec()),
+    ] {
+        for folder in splits(&run.join(room)) {
+            let names: Vec<PathBuf> = files(&folder);
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(names, expected, "{}", folder.display());
+            for name in names {
+                assert!(fs::metadata(folder.join(&name)).unwrap().len() > 10, "{}", name.display());
+            }
+        }
+    }
+}
+
+/// The folders `<name>/split_<k>` in `room`; drafts are left out.
+pub fn splits(room: &Path) -> Vec<PathBuf> {
+    let folders = |path: &Path| -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
+        let all = entries.map(|entry| entry.unwrap().path());
+        all.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.')).collect()
+    };
+    folders(room).iter().flat_map(|path| folders(path)).collect()
+}
