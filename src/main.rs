@@ -9,10 +9,21 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
+    share_stores();
     match cli.command.ranks() {
         Some(threads) => on_ranks(cli, threads),
         None if is_extra_process() => ExitCode::SUCCESS,
         None => finish(cli.command.run(&Serial)),
+    }
+}
+
+/// HDF5 locks the files it opens, which fails on file systems without locks.
+/// A finished store never changes and is replaced by renaming, so it needs none.
+fn share_stores() {
+    const LOCKING: &str = "HDF5_USE_FILE_LOCKING";
+    if std::env::var_os(LOCKING).is_none() {
+        // SAFETY: no other thread runs yet that could read the environment.
+        unsafe { std::env::set_var(LOCKING, "FALSE") };
     }
 }
 

@@ -13,9 +13,11 @@ pub struct Epoch {
     pub step: u64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
-    /// Mean loss over the epoch's training batches.
+    /// Mean loss over the epoch's training batches, dropout included, in the
+    /// endpoint's units squared.
     pub train_loss: f64,
-    /// Loss over the validation rows, NaN where there are none.
+    /// Mean squared error over the validation rows, in the endpoint's units
+    /// squared; NaN where there are none.
     pub val_loss: f64,
     /// R2 over the validation rows, NaN where there are none.
     pub val_r2: f64,

@@ -71,6 +71,11 @@ impl<'a> Farm<'a> {
         (task != NONE).then_some(task as usize)
     }
 
+    /// Tasks dealt so far; known on rank 0 of the world alone.
+    pub fn dealt(&self) -> usize {
+        self.dealt
+    }
+
     /// Answers those who have asked. Does nothing but on rank 0 of the world.
     pub fn serve(&mut self) {
         while self.world.rank() == 0 && self.asking > 0 {

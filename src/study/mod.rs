@@ -5,6 +5,7 @@ mod corpus;
 mod estimate;
 mod farm;
 mod model_folder;
+mod narrator;
 mod predict;
 mod predictor;
 mod scoring;

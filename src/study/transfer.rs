@@ -1,13 +1,12 @@
 use super::farm::{Farm, Grouping};
+use super::narrator::{Narrator, Progress};
 use super::scoring::{MEAN_EFFECTS, score};
 use super::training::train;
 use super::{Corpus, Task, model_folder};
 use crate::comm::{Communicator, agree};
-use crate::report::history::Epoch;
 use crate::report::run_json::{self, RunInfo};
 use crate::report::{runtime, tree};
 use crate::store::StoreSummary;
-use crate::train::Observer;
 use crate::{Error, Result, atomic, report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,8 +66,9 @@ pub fn transfer(
     let mut times: Vec<TaskTime> = Vec::new();
     if own < grouping.groups {
         let mut farm = Farm::new(world, group.as_ref(), grouping, tasks.len());
+        let progress = Progress::new(tasks.len(), world.rank() == 0);
         while let Some(number) = farm.next() {
-            times.push(run_task(corpus, out, &tasks[number], group.as_ref(), &mut farm)?);
+            times.push(run_task(corpus, out, &tasks[number], group.as_ref(), &mut farm, &progress)?);
         }
         farm.finish();
     }
@@ -142,9 +142,11 @@ fn run_task(
     task: &Task,
     group: &dyn Communicator,
     farm: &mut Farm<'_>,
+    progress: &Progress,
 ) -> Result<TaskTime> {
     let started = Instant::now();
-    let mut narrator = Narrator { task, farm, speaks: group.rank() == 0, epochs: corpus.deck.train.epochs };
+    let speaks = group.rank() == 0;
+    let mut narrator = Narrator { task, farm, progress, speaks, epochs: corpus.deck.train.epochs };
     let trained = train(corpus, task, group, &mut narrator)?;
     if group.rank() == 0 {
         let folder = out.join("models").join(&task.source).join(format!("split_{}", task.split));
@@ -158,43 +160,16 @@ fn run_task(
     }
     let scoring = started.elapsed().as_secs_f64();
     if group.rank() == 0 {
-        log::info!(
-            "{task}: trained in {training:.1} s, best epoch {} of {}; {} targets scored in {scoring:.1} s",
-            trained.best_epoch,
-            trained.history.len(),
-            corpus.deck.data.targets.len()
-        );
+        progress.log(|| {
+            log::info!(
+                "{task}: trained in {training:.1} s, best epoch {} of {}; {} targets scored in {scoring:.1} s",
+                trained.best_epoch,
+                trained.history.len(),
+                corpus.deck.data.targets.len()
+            );
+        });
     }
     Ok(TaskTime { task: task.to_string(), training, scoring })
-}
-
-/// Tells of a task's epochs, and lets the farm answer between steps.
-struct Narrator<'a, 'f> {
-    task: &'a Task,
-    farm: &'a mut Farm<'f>,
-    speaks: bool,
-    epochs: usize,
-}
-
-impl Observer for Narrator<'_, '_> {
-    fn step(&mut self) {
-        self.farm.serve();
-    }
-
-    fn epoch(&mut self, e: &Epoch, best: usize) {
-        if self.speaks {
-            log::info!(
-                "{}: epoch {}/{} loss {:.4} val mse {:.5} val r2 {:.4} best {best} ({:.2} s)",
-                self.task,
-                e.epoch,
-                self.epochs,
-                e.train_loss,
-                e.val_loss,
-                e.val_r2,
-                e.seconds
-            );
-        }
-    }
 }
 
 /// Writes what a run says of itself, and the same for the baseline beside it.

@@ -132,7 +132,7 @@ pub fn fit(
             epoch: epoch as u32 + 1,
             step: ((epoch + 1) * steps) as u64,
             learning_rate: rate,
-            train_loss: all.train_loss / problem.lanes.total() as f64,
+            train_loss: all.train_loss / problem.lanes.total() as f64 * problem.deviation.powi(2),
             val_loss: all.squared_error / all.pairs * problem.deviation.powi(2),
             val_r2: 1.0 - all.squared_error / (all.truth_squared - all.truth * all.truth / all.pairs),
             seconds: started.elapsed().as_secs_f64(),
