@@ -101,8 +101,7 @@ pub fn run(args: Args) -> Result<()> {
         Format::Improve(a) => improve::import(&a.raw_data, &a.out, a.dose.as_deref(), &command)?,
         Format::Table(a) => add(*a, &command)?,
     };
-    print!("{report}");
-    Ok(())
+    cli::print(report)
 }
 
 fn add(a: Table, command: &str) -> Result<MatchReport> {

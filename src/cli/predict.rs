@@ -32,19 +32,19 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::Request(format!("--max-missing {} is not from 0 to 1", args.max_missing)));
     }
     let report = predict(&args.model, &args.store, &args.dataset, &args.out, args.max_missing)?;
+    let mut text = String::new();
     for columns in &report.missing {
-        println!(
-            "{} features: {} of {} columns are not in the store and take their mean in training: {}",
+        text += &format!(
+            "{} features: {} of {} columns are not in the store and take their mean in training: {}\n",
             columns.entity.name(),
             columns.names.len(),
             columns.of,
             columns.summary()
         );
     }
-    println!(
-        "{} pairs predicted; left out: {} without features of their drug, {} without features of their sample",
+    text += &format!(
+        "{} pairs predicted; left out: {} without features of their drug, {} without features of their sample\n",
         report.predicted, report.drugless, report.sampleless
     );
-    println!("{}", args.out.display());
-    Ok(())
+    super::print(text + &format!("{}\n", args.out.display()))
 }

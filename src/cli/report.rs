@@ -39,9 +39,8 @@ pub fn run(args: Args) -> Result<()> {
         log::warn!("{note}");
     }
     let page = report::write_runs(&runs, out, args.title.as_deref())?;
-    print!("{}", text::matrix(&Models::of(&runs)));
-    println!("report: {}", page.display());
-    Ok(())
+    let matrix = text::matrix(&Models::of(&runs));
+    super::print(format!("{matrix}report: {}\n", page.display()))
 }
 
 #[cfg(test)]

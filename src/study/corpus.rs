@@ -45,6 +45,7 @@ impl Corpus {
     pub fn open(deck: Deck, deck_path: &Path) -> Result<Self> {
         let fault = |key: &str, what: String| Error::deck(deck_path, key, what);
         let store = Store::open(&deck.store.path)?;
+        Entity::ALL.into_iter().try_for_each(|entity| store.ids(entity).map(drop))?;
         for (key, names) in [("data.sources", &deck.data.sources), ("data.targets", &deck.data.targets)] {
             for name in names {
                 let dataset = store.dataset(name).map_err(|e| fault(key, e.to_string()))?;

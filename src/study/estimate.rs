@@ -1,5 +1,6 @@
 use super::Corpus;
 use super::farm::Grouping;
+use super::preflight::preflight;
 use crate::Result;
 use crate::batch::Lanes;
 use crate::device::{MatRef, matmul};
@@ -19,13 +20,13 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let widths =
         InputWidths { drug: corpus.drugs.width(), sample: corpus.samples.width(), dose: corpus.dose };
     let network = deck.model.build(widths, deck.train.loss)?;
+    preflight(corpus, &tasks, grouping)?;
     let lane_count = deck.train.lanes.unwrap_or(grouping.ranks);
     let rate = multiply_adds_per_second();
     let (mut text, mut total, mut most) = (String::new(), 0.0f64, 0usize);
     for task in &tasks {
         let rows = corpus.split(&task.source, task.split)?;
         let lanes = Lanes::new(rows.train.len(), lane_count, deck.train.batch)?;
-        lanes.of_rank(0, grouping.ranks)?;
         let work = step_multiply_adds(&network, corpus, lanes.most_in_step());
         let steps = lanes.steps() * deck.train.epochs * lane_count / grouping.ranks;
         let seconds = work * steps as f64 / rate;

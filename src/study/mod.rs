@@ -8,6 +8,7 @@ mod model_folder;
 mod narrator;
 mod predict;
 mod predictor;
+mod preflight;
 mod scoring;
 mod strict;
 mod training;

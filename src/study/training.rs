@@ -82,6 +82,7 @@ pub fn train<'a>(
         pairs.iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows.to_vec(), &scaling)).collect()
     };
     let problem = Problem {
+        name: task.to_string(),
         network: &network,
         drugs: &drugs,
         samples: &samples,

@@ -1,5 +1,6 @@
 use super::farm::{Farm, Grouping};
 use super::narrator::{Narrator, Progress};
+use super::preflight::preflight;
 use super::scoring::{MEAN_EFFECTS, score};
 use super::training::train;
 use super::{Corpus, Task, model_folder};
@@ -50,8 +51,8 @@ pub fn transfer(
     let grouping = Grouping::of(world.size(), tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
     let own = grouping.group_of(world.rank());
     let group = world.split(own);
-    let claimed = if world.rank() == 0 { claim(out).and_then(|()| report_usable(corpus)) } else { Ok(()) };
-    agree(world, claimed)?;
+    let checked = || preflight(corpus, &tasks, grouping).and_then(|()| claim(out));
+    agree(world, if world.rank() == 0 { checked() } else { Ok(()) })?;
     if world.rank() == 0 {
         let (ranks, idle) = (grouping.ranks, world.size() - grouping.ranks * grouping.groups);
         log::info!("{} tasks on {} groups of {ranks} ranks", tasks.len(), grouping.groups);
@@ -117,23 +118,6 @@ fn claim(out: &Path) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-fn report_usable(corpus: &Corpus) -> Result<()> {
-    let data = &corpus.deck.data;
-    let targets = data.targets.iter().filter(|t| !data.sources.contains(t));
-    for dataset in data.sources.iter().chain(targets) {
-        let usable = corpus.usable(dataset)?;
-        let (unmeasured, featureless) = (usable.unmeasured, usable.featureless);
-        if unmeasured + featureless > 0 {
-            log::warn!(
-                "{dataset}: of {} pairs, {unmeasured} without '{}' and {featureless} without features are left out",
-                usable.mask.len(),
-                data.endpoint
-            );
-        }
-    }
-    Ok(())
 }
 
 fn run_task(

@@ -4,7 +4,7 @@ use super::optimizer::Optimizer;
 use super::schedule::learning_rate;
 use super::{Scorer, TrainSpec};
 use crate::batch::{Assembler, Examples, Lanes, shuffle};
-use crate::comm::{Communicator, TreeSum};
+use crate::comm::{Communicator, TreeSum, agree};
 use crate::device::sum;
 use crate::feature::Features;
 use crate::graph::{CpuPlan, Parameters, Purpose};
@@ -17,6 +17,8 @@ use std::time::Instant;
 
 /// What this rank trains on.
 pub struct Problem<'a> {
+    /// What is trained on, for messages.
+    pub name: String,
     /// The network.
     pub network: &'a PairNetwork,
     /// Scaled features of the drugs.
@@ -138,10 +140,11 @@ pub fn fit(
             seconds: started.elapsed().as_secs_f64(),
         };
         if !record.train_loss.is_finite() || !record.val_loss.is_finite() {
-            return Err(Error::Training(format!(
-                "the loss is not finite in epoch {}: lower train.learning_rate ({})",
-                record.epoch, spec.learning_rate
-            )));
+            let what = format!(
+                "{}: the loss is not finite in epoch {}: lower train.learning_rate ({})",
+                problem.name, record.epoch, spec.learning_rate
+            );
+            return agree(comm, Err(Error::Training(what)));
         }
         history.push(record);
         if stop.improved(record.val_loss) {
@@ -163,9 +166,10 @@ fn share(comm: &dyn Communicator, totals: &[LaneTotals], parameters: &Parameters
     message.extend_from_slice(bytemuck::cast_slice(totals));
     let all = comm.all_gather(&message);
     if let Some(rank) = all.iter().position(|m| m[..4] != all[0][..4]) {
-        return Err(Error::Ranks(format!(
+        let what = format!(
             "rank {rank} of the group holds other parameters than rank 0; are all ranks the same machine type and build?"
-        )));
+        );
+        return agree(comm, Err(Error::Ranks(what)));
     }
     let mut whole = LaneTotals::default();
     for message in &all {

@@ -1,8 +1,9 @@
 use crate::corpus::{Corpus, Dataset, deck};
 use crate::program::{CROSSRX, Outcome, arg, crossrx, fresh, has_ranks, on_ranks, start, store_open};
-use crate::tree::files;
+use crate::tree::{assert_complete, files};
 use crossrx::store::SplitRows;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -149,7 +150,7 @@ fn hostile_stores_are_refused_by_place_and_row() {
         },
         &words,
     );
-    let beyond = [0, red.pairs() as u32];
+    let beyond = [red.splits[1].test[0], red.pairs() as u32];
     let words = ["small.h5", "/datasets/Red/split/1", "part test, position 1", "out of range"];
     spoilt("split-index", &|case| case.tamper("datasets/Red/split/1/test", &beyond), &words);
     let words = ["small.h5", "/datasets/Red/split/1", "part val is empty"];
@@ -176,7 +177,11 @@ fn names_that_lead_out_of_the_folder_are_refused() {
             file.group("datasets").unwrap().relink("Red", name).unwrap();
         }
         let source = format!("data.sources=[{name:?}]");
-        case.transfer(1, &[&source, "data.splits=[0]"]).refused(&["small.h5", "/datasets", &format!("{name:?}")]);
+        case.transfer(1, &[&source, "data.splits=[0]"]).refused(&[
+            "small.h5",
+            "/datasets",
+            &format!("{name:?}"),
+        ]);
         assert_eq!(files(&case.folder), [Path::new("deck.toml"), Path::new("small.h5")]);
     }
     let case = Case::new("names-import");
@@ -196,7 +201,8 @@ fn names_that_lead_out_of_the_folder_are_refused() {
 #[test]
 fn names_that_share_a_folder_are_refused() {
     let named = |name| Dataset::new(name, 0..12, 0..12, 0.0);
-    let case = Case::of("shared-folder", &Corpus::of(vec![named("A"), named("A-B"), named("B-C"), named("C")]));
+    let case =
+        Case::of("shared-folder", &Corpus::of(vec![named("A"), named("A-B"), named("B-C"), named("C")]));
     let set = ["data.sources=[\"A\", \"A-B\"]", "data.targets=[\"B-C\", \"C\"]"];
     case.refused(&set, &["deck.toml", "data.targets", "A-B-C"]);
 }
@@ -211,10 +217,12 @@ fn a_drug_without_features_is_refused_or_dropped() {
     let row = format!("pair {first}");
     case.refused(&[], &["small.h5", "/datasets/Red", &row, "Drug_5", "mordred", "missing_features"]);
     let outcome = case.transfer(1, &["data.missing_features=drop"]);
-    let said = format!("Red: of {} pairs, 0 without 'auc' and {lost} without features", corpus.datasets[0].pairs());
+    let said =
+        format!("Red: of {} pairs, 0 without 'auc' and {lost} without features", corpus.datasets[0].pairs());
     assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
     outcome.ok();
-    let table = fs::read_to_string(case.out.join("infer/Blue-Red/split_0/test_y_data_predicted.csv")).unwrap();
+    let table =
+        fs::read_to_string(case.out.join("infer/Blue-Red/split_0/test_y_data_predicted.csv")).unwrap();
     assert_eq!(table.lines().count() - 1, corpus.datasets[0].pairs() - lost);
     assert!(!table.contains(",Drug_5,"));
 }
@@ -232,7 +240,10 @@ fn a_part_that_is_left_empty_is_refused_before_anything_is_trained() {
     let mut corpus = Corpus::two_screens();
     corpus.datasets[1].auc.fill(f32::NAN);
     let case = Case::of("empty-target", &corpus);
-    case.refused(&["data.sources=[\"Red\"]", "data.targets=[\"Blue\"]"], &["small.h5", "/datasets/Blue", "auc"]);
+    case.refused(
+        &["data.sources=[\"Red\"]", "data.targets=[\"Blue\"]"],
+        &["small.h5", "/datasets/Blue", "auc"],
+    );
 
     let case = Case::new("empty-fold");
     let set = "data.splits={ rule = \"cold-sample\", folds = 100, seed = 1, only = [0] }";
@@ -272,7 +283,8 @@ fn a_folder_that_holds_something_is_left_as_it_is() {
 #[test]
 fn a_loss_that_is_not_finite_is_told_with_its_key() {
     let case = Case::new("not-finite");
-    let set = ["train.learning_rate=1e20", "train.optimizer=sgd", "train.warmup_epochs=0.0", "data.splits=[0]"];
+    let set =
+        ["train.learning_rate=1e20", "train.optimizer=sgd", "train.warmup_epochs=0.0", "data.splits=[0]"];
     let set = [&set[..], &["study.ranks_per_task=2", "data.sources=[\"Red\"]"]].concat();
     case.refused(&set, &["Red split 0", "not finite", "epoch 1", "train.learning_rate"]);
 }
@@ -294,7 +306,7 @@ fn responses_that_are_no_numbers_and_drugs_of_one_id_are_refused_at_import() {
     import(&format!("{head}Drug_2,Sample_1,inf\n"), &["more.csv:3", "auc", "inf"]);
     import(&format!("{head}Drug_2,Sample_1,high\n"), &["more.csv:3", "auc", "high"]);
     import(&format!("{head}Drug_2,Sample_1\n"), &["more.csv:3"]);
-    import("drug,sample,auc\nDrug_1,Sample_1,nan\n", &["auc"]);
+    import("drug,sample,auc\nDrug_1,Sample_1,nan\n", &["more.csv", "\"New\"", "no row"]);
     import("drug,sample\nDrug_1,Sample_1\n", &["more.csv", "auc", "drug, sample"]);
 
     fs::write(&table, "id,x,y\nDrug_1,1,2\nDrug_2,3,4\nDrug_1,5,6\n").unwrap();
@@ -315,25 +327,43 @@ fn a_disk_that_is_full_leaves_whole_results_only() {
     let case = Case::new("full-disk");
     case.transfer(1, &[]).ok();
     let whole = files(&case.out).len();
-    // The limit is on each file, so a larger one lets more of them be finished.
-    let mut cut_short = 0;
-    for kilobytes in [1, 4, 6, 10, 16, 24] {
-        fs::remove_dir_all(&case.out).unwrap();
-        let limit = format!("trap '' XFSZ; ulimit -f {kilobytes}");
-        let outcome = limited(&limit, &["transfer", arg(&case.deck), "--out", arg(&case.out)]);
-        if !outcome.status.success() {
-            cut_short += 1;
-            outcome.refused(&["cannot write", "out/", "File too large"]);
-            assert!(files(&case.out).len() < whole);
+    let disk = case.folder.join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mut parts = Vec::new();
+    for kilobytes in [20, 60, 150, 300] {
+        let _ = fs::remove_dir_all(&case.out);
+        // A disk of its own that nobody else sees, and a copy of what was left on it.
+        let script = format!(
+            "mount -t tmpfs -o size={kilobytes}k none {disk} || exit 77; \
+             {CROSSRX} transfer {deck} --out {disk}/out; status=$?; cp -r {disk}/out {out}; exit $status",
+            disk = arg(&disk),
+            deck = arg(&case.deck),
+            out = arg(&case.out),
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "bash", "-c", &script]);
+        let outcome = start(command).finish(Duration::from_secs(60));
+        if !outcome.stderr.contains("error: ") {
+            let _ = writeln!(std::io::stderr(), "skipped: no small disk can be mounted: {}", outcome.stderr);
+            return;
         }
-        crate::tree::assert_complete(&case.out);
+        outcome.refused(&["disk/out/", "cannot ", "No space left"]);
+        assert_complete(&case.out);
+        parts.push(files(&case.out).len());
     }
-    assert!(cut_short > 2, "the limits were all too high");
-    let store = case.folder.join("more.h5");
-    limited("trap '' XFSZ; ulimit -f 16", &["synth", "--preset", "demo", "--out", arg(&store)])
-        .refused(&["more.h5", "File too large"]);
-    assert!(!store.exists());
-    assert_eq!(fs::read_dir(&case.folder).unwrap().count(), 3, "a partial store is left");
+    assert!(parts.is_sorted() && parts[3] > 0 && parts[3] < whole, "{parts:?} of {whole}");
+}
+
+#[test]
+fn a_store_that_cannot_be_finished_is_not_there() {
+    let folder = fresh("unfinished-store");
+    let store = folder.join("demo.h5");
+    for kilobytes in [1, 16, 300] {
+        let limit = format!("trap '' XFSZ; ulimit -f {kilobytes}");
+        let outcome = limited(&limit, &["synth", "--preset", "demo", "--out", arg(&store)]);
+        outcome.refused(&["demo.h5", "File too large"]);
+        assert!(files(&folder).is_empty(), "{:?}", files(&folder));
+    }
 }
 
 #[test]

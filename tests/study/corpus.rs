@@ -153,8 +153,7 @@ impl Corpus {
         f.append(Array2::from_shape_fn(shape(8), bit).view())?;
         f.finish()?;
         let samples: Vec<u32> = (0..self.sample_ids.len() as u32).collect();
-        let expression =
-            info(Entity::Sample, "expression", Encoding::F32, samples.len(), self.genes.len());
+        let expression = info(Entity::Sample, "expression", Encoding::F32, samples.len(), self.genes.len());
         let mut f = w.feature(expression, &names("gene", &self.genes), &samples)?;
         let shape = (samples.len(), self.genes.len());
         f.append(Array2::from_shape_fn(shape, |(r, c)| gene(r as u32, self.genes[c])).view())?;
