@@ -71,7 +71,7 @@ impl Running {
             }
             if started.elapsed() > limit {
                 // mpirun passes this on to its ranks.
-                signal("TERM", self.child.id());
+                signal("TERM", &[self.child.id()]);
                 std::thread::sleep(Duration::from_secs(3));
                 let _ = self.child.kill();
                 let (stdout, stderr) = (text(&mut self.stdout), text(&mut self.stderr));
@@ -90,9 +90,9 @@ fn text(file: &mut File) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Sends a signal by name.
-pub fn signal(name: &str, pid: u32) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+/// Sends a signal by name, to all of them at once.
+pub fn signal(name: &str, pids: &[u32]) {
+    let _ = Command::new("kill").arg(format!("-{name}")).args(pids.iter().map(u32::to_string)).status();
 }
 
 /// Runs the program as one process.
