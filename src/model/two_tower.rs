@@ -45,6 +45,9 @@ impl Default for TwoTower {
     }
 }
 
+/// A wider layer is a slip of the pen, and its weights would overflow memory.
+const WIDEST: usize = 1 << 16;
+
 impl TwoTower {
     pub(super) fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
         let (Some(&first), 0.0..1.0) = (self.head.first(), self.dropout) else {
@@ -52,6 +55,10 @@ impl TwoTower {
                 format!("head {:?}, dropout {}: at least one layer, a rate below 1", self.head, self.dropout);
             return Err(Error::Network(format!("two-tower: {what}")));
         };
+        let mut layers = self.drug_tower.iter().chain(&self.sample_tower).chain(&self.head);
+        if let Some(width) = layers.find(|&&width| !(1..=WIDEST).contains(&width)) {
+            return Err(Error::Network(format!("two-tower: a layer of {width} units; use 1 to {WIDEST}")));
+        }
         let style = self.style();
         let mut graph = Graph::new();
         let (pairs, drugs, samples) = (graph.space("pairs"), graph.space("drugs"), graph.space("samples"));

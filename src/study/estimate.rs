@@ -17,21 +17,23 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let deck = &corpus.deck;
     let tasks = corpus.tasks()?;
     let grouping = Grouping::of(ranks, tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
+    preflight(corpus, &tasks, grouping)?;
     let widths =
         InputWidths { drug: corpus.drugs.width(), sample: corpus.samples.width(), dose: corpus.dose };
     let network = deck.model.build(widths, deck.train.loss)?;
-    preflight(corpus, &tasks, grouping)?;
     let lane_count = deck.train.lanes.unwrap_or(grouping.ranks);
     let rate = multiply_adds_per_second();
-    let (mut text, mut total, mut most) = (String::new(), 0.0f64, 0usize);
+    let (mut text, mut total) = (String::new(), 0.0f64);
+    let (mut most, mut lane) = (0, 0);
     for task in &tasks {
         let rows = corpus.split(&task.source, task.split)?;
         let lanes = Lanes::new(rows.train.len(), lane_count, deck.train.batch)?;
         let work = step_multiply_adds(&network, corpus, lanes.most_in_step());
-        let steps = lanes.steps() * deck.train.epochs * lane_count / grouping.ranks;
-        let seconds = work * steps as f64 / rate;
+        let steps = (lanes.steps() * lane_count / grouping.ranks) as f64 * deck.train.epochs as f64;
+        let seconds = work * steps / rate;
         total += seconds;
         most = most.max(rows.train.len() / grouping.ranks);
+        lane = lane.max(lanes.most_in_step());
         let _ = writeln!(
             text,
             "  {task}: {} training, {} validation, {} test pairs; {} steps an epoch; up to {}",
@@ -42,7 +44,6 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
             duration(seconds)
         );
     }
-    let lane = deck.train.batch.div_ceil(lane_count);
     let memory = Memory::of(&network, corpus, lane, most)?;
     let head = format!(
         "{} tasks on {} group{} of {} rank{}; {} targets each\n",

@@ -82,6 +82,12 @@ fn decks_are_refused_by_key_with_what_there_is() {
         ("data.dose=true", ["data.dose", "Red", "no dose"]),
         ("train.lanes=6", ["train.lanes", "power of two", "deck.toml"]),
         ("model.head=[]", ["two-tower", "head", "at least one"]),
+        ("model.head=[8, 4000000000]", ["deck.toml", "model", "4000000000 units"]),
+        ("model.sample_tower=[0]", ["deck.toml", "model", "0 units"]),
+        (
+            "data.splits={ rule = \"random\", folds = 4000000000, seed = 1 }",
+            ["data.splits", "folds = 4000000000", "3 to 100000"],
+        ),
         ("model.dropout=1.0", ["two-tower", "dropout 1", "below 1"]),
     ] {
         case.transfer(1, &[set]).refused(&words);

@@ -205,6 +205,10 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
     }
     assert!(cfg!(not(feature = "mpi")) || said.contains("on 3 groups of 1 rank"), "{said}");
     assert!(files(&work).is_empty());
+    for set in ["train.epochs=9000000000000000000", "train.batch=9000000000000000000"] {
+        let said = crossrx(&["transfer", arg(&deck), "--dry-run", "--set", set]).ok();
+        assert!(said.contains("memory a rank:"), "{set}: {said}");
+    }
     let refused = crossrx(&["transfer", arg(&deck), "--dry-run", "--set", "data.splits=[9]"]);
     refused.refused(&["data.splits", "no split 9"]);
 }
