@@ -8,9 +8,9 @@ pub mod inspect;
 mod launch;
 /// Predict with a saved model.
 pub mod predict;
-mod print;
 /// Tables and page of finished runs.
 pub mod report;
+mod say;
 /// Made-up corpora.
 pub mod synth;
 /// One task of a study.
@@ -20,7 +20,6 @@ pub mod transfer;
 
 pub use command_line::command_line;
 pub use launch::{is_extra_process, start_log, start_ranks};
-pub use print::print;
 
 use crate::Result;
 use crate::comm::Communicator;

@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::study::predict;
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -32,19 +33,20 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::Request(format!("--max-missing {} is not from 0 to 1", args.max_missing)));
     }
     let report = predict(&args.model, &args.store, &args.dataset, &args.out, args.max_missing)?;
-    let mut text = String::new();
     for columns in &report.missing {
-        text += &format!(
+        say(format_args!(
             "{} features: {} of {} columns are not in the store and take their mean in training: {}\n",
             columns.entity.name(),
             columns.names.len(),
             columns.of,
             columns.summary()
-        );
+        ))?;
     }
-    text += &format!(
-        "{} pairs predicted; left out: {} without features of their drug, {} without features of their sample\n",
-        report.predicted, report.drugless, report.sampleless
-    );
-    super::print(text + &format!("{}\n", args.out.display()))
+    say(format_args!(
+        "{} pairs predicted; left out: {} without features of their drug, {} without features of their sample\n{}\n",
+        report.predicted,
+        report.drugless,
+        report.sampleless,
+        args.out.display()
+    ))
 }

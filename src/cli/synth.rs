@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::Result;
 use crate::synth::{self, Corpus, Preset};
 use std::path::PathBuf;
@@ -34,5 +35,5 @@ pub fn run(args: Args) -> Result<()> {
         let cells = row.iter().map(|r2| format!("{r2:>width$.3}")).collect::<Vec<_>>();
         text += &format!("{name:width$}  {}\n", cells.join("  "));
     }
-    super::print(text)
+    say(text)
 }

@@ -160,6 +160,9 @@ impl Deck {
         if let Some(what) = self.data.splits.fault() {
             return Some(("data.splits".into(), what));
         }
+        if let Some((key, what)) = self.model.fault() {
+            return Some((format!("model.{key}"), what));
+        }
         self.train.fault().map(|(key, what)| (format!("train.{key}"), what))
     }
 }

@@ -25,6 +25,8 @@ pub fn share(wish: Option<usize>, processors: usize, ranks: usize) -> usize {
 pub fn start(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        // Kernels are called from the main thread; else it would hand each one over and wait.
+        .use_current_thread()
         .thread_name(|i| format!("crossrx-{i}"))
         .build_global()
         .map_err(|e| Error::Request(format!("cannot start {threads} threads: {e}")))

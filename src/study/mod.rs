@@ -8,7 +8,6 @@ mod model_folder;
 mod narrator;
 mod predict;
 mod predictor;
-mod preflight;
 mod scoring;
 mod strict;
 mod training;

@@ -1,7 +1,6 @@
 use super::Corpus;
-use super::predictor::PREDICTED_TOGETHER;
 use super::strict::Seen;
-use super::training::Trained;
+use super::training::{Shown, Trained};
 use crate::Result;
 use crate::atomic::FolderDraft;
 use crate::batch::part;
@@ -10,6 +9,7 @@ use crate::metric::Scores;
 use crate::report::predictions::{Values, write_blocks};
 use crate::report::scores_json;
 use crate::store::{Entity, Pairs};
+use crate::train::SCORING_CHUNK;
 use std::path::Path;
 
 /// Rows of a table written at a time.
@@ -19,40 +19,34 @@ const BLOCK: usize = 1 << 18;
 pub const MEAN_EFFECTS: &str = "baseline/mean-effects";
 
 /// Scores `target` with a trained source: the test rows of the source itself,
-/// all rows of another dataset. The ranks of the group predict some blocks each;
+/// all rows of another dataset. The ranks of the group predict a slice each;
 /// rank `root` writes `infer/<SRC>-<TGT>/split_<k>/` under `out` for the
 /// network and, beside it, for the mean effects.
 pub fn score(
     out: &Path,
-    trained: &Trained<'_>,
+    trained: &mut Trained<'_>,
     target: &str,
     group: &dyn Communicator,
     root: usize,
 ) -> Result<()> {
     let corpus = trained.corpus;
-    let all;
-    let rows = if target == trained.task.source {
-        &trained.rows.test
-    } else {
-        all = corpus.rows(target)?;
-        &all
-    };
-    let blocks = part(rows.len().div_ceil(PREDICTED_TOGETHER), group.size(), group.rank());
-    let row = |block: usize| rows.len().min(block * PREDICTED_TOGETHER);
-    let own = &rows[row(blocks.start)..row(blocks.end)];
-    let predicted = gather(group, root, trained.predictor.predict(&corpus.pairs(target, own)?)?);
+    let rows = if target == trained.task.source { trained.rows.test.clone() } else { corpus.rows(target)? };
+    let rows = rows.as_slice();
+    let chunks = part(rows.len().div_ceil(SCORING_CHUNK), group.size(), group.rank());
+    let end = rows.len().min(chunks.end * SCORING_CHUNK);
+    let own = &rows[end.min(chunks.start * SCORING_CHUNK)..end];
+    let predicted = gather(group, root, trained.predictor.predict(corpus.pairs(target, own)?));
     if group.rank() != root {
         return Ok(());
     }
     let pairs = corpus.pairs(target, rows)?;
-    let (training, naive) = trained.training()?;
-    let seen = Seen::by(training);
+    let Shown { seen, naive } = trained.shown()?;
     let place = |run: &Path| {
         let task = &trained.task;
         run.join("infer").join(format!("{}-{target}", task.source)).join(format!("split_{}", task.split))
     };
-    write(&place(out), corpus, target, rows, &pairs, &predicted, &seen)?;
-    write(&place(&out.join(MEAN_EFFECTS)), corpus, target, rows, &pairs, &naive.predict(&pairs), &seen)
+    write(&place(out), corpus, target, rows, &pairs, &predicted, seen)?;
+    write(&place(&out.join(MEAN_EFFECTS)), corpus, target, rows, &pairs, &naive.predict(&pairs), seen)
 }
 
 fn write(

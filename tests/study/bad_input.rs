@@ -81,14 +81,14 @@ fn decks_are_refused_by_key_with_what_there_is() {
         ),
         ("data.dose=true", ["data.dose", "Red", "no dose"]),
         ("train.lanes=6", ["train.lanes", "power of two", "deck.toml"]),
-        ("model.head=[]", ["two-tower", "head", "at least one"]),
-        ("model.head=[8, 4000000000]", ["deck.toml", "model", "4000000000 units"]),
-        ("model.sample_tower=[0]", ["deck.toml", "model", "0 units"]),
+        ("model.head=[]", ["deck.toml", "model.head", "at least one"]),
+        ("model.head=[8, 4000000000]", ["deck.toml", "model.head", "1 to 65536"]),
+        ("model.sample_tower=[0]", ["deck.toml", "model.sample_tower", "1 to 65536"]),
         (
             "data.splits={ rule = \"random\", folds = 4000000000, seed = 1 }",
             ["data.splits", "folds = 4000000000", "3 to 100000"],
         ),
-        ("model.dropout=1.0", ["two-tower", "dropout 1", "below 1"]),
+        ("model.dropout=1.0", ["deck.toml", "model.dropout", "below 1"]),
     ] {
         case.transfer(1, &[set]).refused(&words);
         case.leaves_nothing();
@@ -291,7 +291,7 @@ fn a_loss_that_is_not_finite_is_told_with_its_key() {
     let case = Case::new("not-finite");
     let set =
         ["train.learning_rate=1e20", "train.optimizer=sgd", "train.warmup_epochs=0.0", "data.splits=[0]"];
-    let set = [&set[..], &["study.ranks_per_task=2", "data.sources=[\"Red\"]"]].concat();
+    let set = [&set[..], &["data.sources=[\"Red\"]"]].concat();
     case.refused(&set, &["Red split 0", "not finite", "epoch 1", "train.learning_rate"]);
 }
 

@@ -196,7 +196,7 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
         "8 tasks on",
         "Beta split 2:",
         "4 targets each",
-        "memory a rank:",
+        "memory of the rank that needs most:",
         "MiB",
         "time: up to",
         " parameters\n",
@@ -207,7 +207,7 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
     assert!(files(&work).is_empty());
     for set in ["train.epochs=9000000000000000000", "train.batch=9000000000000000000"] {
         let said = crossrx(&["transfer", arg(&deck), "--dry-run", "--set", set]).ok();
-        assert!(said.contains("memory a rank:"), "{set}: {said}");
+        assert!(said.contains("memory of the rank"), "{set}: {said}");
     }
     let refused = crossrx(&["transfer", arg(&deck), "--dry-run", "--set", "data.splits=[9]"]);
     refused.refused(&["data.splits", "no split 9"]);
