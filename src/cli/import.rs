@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::Result;
 use crate::import::long::{FeatureMap, ResponseMap};
 use crate::import::{MatchReport, improve, long};
@@ -101,8 +102,7 @@ pub fn run(args: Args) -> Result<()> {
         Format::Improve(a) => improve::import(&a.raw_data, &a.out, a.dose.as_deref(), &command)?,
         Format::Table(a) => add(*a, &command)?,
     };
-    print!("{report}");
-    Ok(())
+    say(report)
 }
 
 fn add(a: Table, command: &str) -> Result<MatchReport> {

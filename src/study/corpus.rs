@@ -47,6 +47,7 @@ impl Corpus {
     pub fn open(deck: Deck, deck_path: &Path) -> Result<Self> {
         let fault = |key: &str, what: String| Error::deck(deck_path, key, what);
         let store = Store::open(&deck.store.path)?;
+        Entity::ALL.into_iter().try_for_each(|entity| store.ids(entity).map(drop))?;
         for (key, names) in [("data.sources", &deck.data.sources), ("data.targets", &deck.data.targets)] {
             for name in names {
                 let dataset = store.dataset(name).map_err(|e| fault(key, e.to_string()))?;
@@ -121,9 +122,11 @@ impl Corpus {
     }
 
     /// Checks what can be known before anything is written: that the network
-    /// can be built, and that every split has rows and lanes for groups of `ranks`.
+    /// can be built, that every target has a pair to score, and that every split
+    /// has rows and lanes for groups of `ranks`.
     pub fn check_tasks(&self, ranks: usize) -> Result<()> {
         self.deck.model.build(self.widths(), self.deck.train.loss)?;
+        self.deck.data.targets.iter().try_for_each(|target| self.rows(target).map(drop))?;
         for task in self.tasks()? {
             let rows = self.split(&task.source, task.split)?;
             let fault = |e: Error| Error::deck(&self.deck_path, "train", format!("{task}: {e}"));

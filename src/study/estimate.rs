@@ -24,14 +24,15 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let rate = multiply_adds_per_second();
     let targets = count(deck.data.targets.len(), "target");
     let mut text = format!("{} on {grouping}; {targets} each\n", count(tasks.len(), "task"));
-    let (mut total, mut most) = (0.0f64, 0usize);
+    let (mut total, mut most, mut lane) = (0.0f64, 0, 0);
     for task in &tasks {
         let rows = corpus.split(&task.source, task.split)?;
         let lanes = corpus.lanes(&rows, grouping.ranks)?;
-        let steps = lanes.steps() * deck.train.epochs * own;
-        let seconds = step_multiply_adds(&network, corpus, lanes.most_in_step()) * steps as f64 / rate;
+        let steps = (lanes.steps() * own) as f64 * deck.train.epochs as f64;
+        let seconds = step_multiply_adds(&network, corpus, lanes.most_in_step()) * steps / rate;
         total += seconds;
         most = most.max(rows.train.len());
+        lane = lane.max(lanes.most_in_step());
         let _ = writeln!(
             text,
             "  {task}: {} training, {} validation, {} test pairs; {} an epoch; up to {}",
@@ -43,7 +44,6 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
         );
     }
     let parameters = Parameters::<f32>::zeros(&network.graph)?;
-    let lane = deck.train.batch.div_ceil(lane_count);
     let memory = Memory::of(&network, corpus, &parameters, lane, [own, lane_count], most)?;
     let _ = writeln!(text, "{}", count(parameters.count(), "parameter"));
     let _ = writeln!(text, "memory of the rank that needs most: {memory}");

@@ -94,6 +94,7 @@ pub fn train<'a>(
         pairs.into_iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows.to_vec(), &scaling)).collect()
     };
     let problem = Problem {
+        name: task.to_string(),
         network: &network,
         drugs: &drugs,
         samples: &samples,

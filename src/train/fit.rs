@@ -17,6 +17,8 @@ use std::time::Instant;
 
 /// What this rank trains on.
 pub struct Problem<'a> {
+    /// What is trained on, for messages.
+    pub name: String,
     /// The network.
     pub network: &'a PairNetwork,
     /// Features of the drugs.
@@ -217,8 +219,8 @@ impl<'a> Training<'a> {
         agree(
             self.comm,
             Err(Error::Training(format!(
-                "the loss or a weight is not finite after epoch {}: lower train.learning_rate ({})",
-                record.epoch, self.spec.learning_rate
+                "{}: the loss or a weight is not finite after epoch {}: lower train.learning_rate ({})",
+                self.problem.name, record.epoch, self.spec.learning_rate
             ))),
         )
     }

@@ -1,5 +1,5 @@
-use crossrx::metric::Scores;
 use crossrx::metric::Epoch;
+use crossrx::metric::Scores;
 use crossrx::report::history;
 use crossrx::report::predictions::{self, Column, Values};
 use crossrx::report::run_json::{self, RunInfo};
