@@ -1,4 +1,4 @@
-use crate::device::Element;
+use crate::device::{Element, sweep_rows};
 use serde::{Deserialize, Serialize};
 
 /// A pointwise function whose derivative follows from its value, so that
@@ -47,6 +47,23 @@ impl Activation {
             Activation::Tanh => pairs.for_each(|(g, &y)| *g *= one - y * y),
             Activation::Sigmoid => pairs.for_each(|(g, &y)| *g *= y * (one - y)),
         }
+    }
+
+    /// [`Self::backward`] over all rows, `[rows, columns]`, in parallel. The
+    /// identity reads no output.
+    pub fn backward_rows<T: Element>(self, gradient: &mut [T], output: &[T], columns: usize) {
+        if self == Activation::Identity {
+            return;
+        }
+        sweep_rows(
+            gradient,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                let from = first * columns;
+                self.backward(block, &output[from..from + block.len()]);
+            },
+        );
     }
 
     /// Variance of the weights that keeps the variance of what passes through:
