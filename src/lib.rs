@@ -1,7 +1,7 @@
 //! crossrx: train drug-response networks on one screen, score them on every other, over MPI.
 //!
-//! The rooms, from the command line down. A room uses only rooms below it;
-//! `docs/architecture.md` draws the way of a pair from store to score.
+//! The rooms, from the command line down. A room uses only rooms below it, which
+//! a test holds; `docs/architecture.md` draws the way of a pair from store to score.
 
 /// Arguments of each subcommand, checked and turned into one call.
 pub mod cli;
@@ -9,8 +9,8 @@ pub mod cli;
 /// What users come for: the transfer study, and predictions by a trained model.
 pub mod study;
 
-/// Tables, JSON and the HTML page made from finished runs; one file an output.
-pub mod report;
+/// The TOML file of an experiment, as written and as checked.
+pub mod deck;
 
 /// One training: the loop, optimisers, schedules, early stopping, the saved model.
 pub mod train;
@@ -18,17 +18,14 @@ pub mod train;
 /// Predictors that a network must beat.
 pub mod baseline;
 
+/// Public file formats read into a store; one file a format.
+pub mod import;
+
+/// Made-up corpora whose best possible scores are known.
+pub mod synth;
+
 /// Networks in the words of [`graph`].
 pub mod model;
-
-/// A network as a graph of ops, its derivative, and the plan compiled from it.
-pub mod graph;
-
-/// Ops: shape rule, derivative and kernels, one op a file.
-pub mod op;
-
-/// Where kernels run: matrix products, elementwise loops, threads, counter-based random bits.
-pub mod device;
 
 /// Lanes, shuffles, and batches of pairs with their distinct drugs and samples.
 pub mod batch;
@@ -36,14 +33,11 @@ pub mod batch;
 /// Collectives over MPI or within one process, and the ordered tree sum.
 pub mod comm;
 
-/// The TOML file of an experiment, as written and as checked.
-pub mod deck;
+/// Tables, JSON and the HTML page made from finished runs; one file an output.
+pub mod report;
 
-/// Public file formats read into a store; one file a format.
-pub mod import;
-
-/// Made-up corpora whose best possible scores are known.
-pub mod synth;
+/// A network as a graph of ops, its derivative, and the plan compiled from it.
+pub mod graph;
 
 /// Feature tables made ready for a network: joining, scaling.
 pub mod feature;
@@ -51,11 +45,17 @@ pub mod feature;
 /// Rules that cut a dataset into training, validation and test rows; one file a rule.
 pub mod split;
 
+/// Ops: shape rule, derivative and kernels, one op a file.
+pub mod op;
+
 /// The HDF5 file that holds entities, features, pairs and splits.
 pub mod store;
 
 /// Scores of predictions.
 pub mod metric;
+
+/// Where kernels run: matrix products, elementwise loops, threads, counter-based random bits.
+pub mod device;
 
 /// The error type of every room.
 pub mod error;

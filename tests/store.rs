@@ -4,6 +4,7 @@ use crossrx::store::{
     Encoding, Entity, FeatureInfo, PairBlock, SplitRows, Store, StoreSummary, StoreWriter, verify,
 };
 use ndarray::{Array2, array};
+use proptest::prelude::*;
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -218,6 +219,69 @@ fn damaged_stores_are_refused_or_harmless() {
     }
     std::fs::write(&damaged, b"drug,sample\n").unwrap();
     assert!(Store::open(&damaged).unwrap_err().to_string().contains("damaged.h5"));
+}
+
+fn storable() -> impl Strategy<Value = f32> {
+    use prop::num::f32::{NEGATIVE, NORMAL, POSITIVE, QUIET_NAN, SUBNORMAL, ZERO};
+    POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO | QUIET_NAN
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Runs of bytes overwritten, taken out or put in: more than a flipped byte.
+    #[test]
+    fn mangled_stores_are_refused_or_harmless(
+        at in 0.0..1.0f64,
+        taken in 0usize..64,
+        put in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let _guard = no_children();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("small.h5");
+        write_small(&path).unwrap();
+        let expected = content(&path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = (at * bytes.len() as f64) as usize;
+        let end = bytes.len().min(at + taken);
+        bytes.splice(at..end, put);
+        std::fs::write(&path, &bytes).unwrap();
+        match use_all(&path) {
+            Err(error) => prop_assert!(!error.to_string().contains('\n'), "{}", error),
+            Ok(()) => prop_assert_eq!(content(&path), expected),
+        }
+    }
+
+    /// Any values that may be stored come back to the bit.
+    #[test]
+    fn any_pairs_come_back(
+        rows in prop::collection::vec((0u32..3, 0u32..2, storable(), -12.0f32..0.0), 1..50),
+    ) {
+        let _guard = no_children();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pairs.h5");
+        let mut w = StoreWriter::create(&path, "test").unwrap();
+        w.entities(Entity::Drug, &names(3)).unwrap();
+        w.entities(Entity::Sample, &names(2)).unwrap();
+        let mut d = w.dataset("A", &[("auc".into(), "1".into())], true, &[], &[]).unwrap();
+        let block = PairBlock {
+            drug: rows.iter().map(|r| r.0).collect(),
+            sample: rows.iter().map(|r| r.1).collect(),
+            row: (0..rows.len() as u64).collect(),
+            endpoints: vec![rows.iter().map(|r| r.2).collect()],
+            dose: rows.iter().map(|r| r.3).collect(),
+            labels: Vec::new(),
+        };
+        d.append(&block).unwrap();
+        d.finish().unwrap();
+        w.finish().unwrap();
+        let pairs = Store::open(&path).unwrap().pairs("A", "auc", 0..rows.len()).unwrap();
+        prop_assert_eq!((&pairs.drug, &pairs.sample), (&block.drug, &block.sample));
+        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!(bits(&pairs.dose), bits(&block.dose));
+        let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+        prop_assert!(pairs.value.iter().zip(&block.endpoints[0]).all(same));
+    }
 }
 
 /// Replaces an array of a small store behind the writer's back.

@@ -62,12 +62,14 @@ impl Lanes {
         self.rows.div_ceil(self.lanes).div_ceil(self.steps)
     }
 
-    /// The lanes of rank `rank` of `ranks`. Refuses more ranks than lanes, and
-    /// lanes that cannot be dealt out evenly.
+    /// The lanes of rank `rank` of `ranks`: one each, or an equal share of a
+    /// power of two among a power of two, so that sums over lanes do not depend
+    /// on how they are dealt. Refuses anything else.
     pub fn of_rank(&self, rank: usize, ranks: usize) -> Result<Range<usize>> {
-        if !self.lanes.is_multiple_of(ranks) {
+        let powers = self.lanes.is_power_of_two() && ranks.is_power_of_two() && ranks <= self.lanes;
+        if self.lanes != ranks && !powers {
             return Err(Error::Ranks(format!(
-                "{} lanes cannot be dealt evenly to {ranks} ranks; use a number of ranks that divides train.lanes",
+                "{} lanes cannot be dealt to {ranks} ranks; use a power of two of ranks, at most train.lanes, itself a power of two",
                 self.lanes
             )));
         }

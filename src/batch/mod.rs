@@ -6,8 +6,10 @@
 
 mod assemble;
 mod lanes;
+mod ports;
 mod shuffle;
 
-pub use assemble::{Assembler, Examples, Ports};
+pub use assemble::Assembler;
 pub use lanes::{Lanes, part};
+pub use ports::{Examples, Ports};
 pub use shuffle::shuffle;

@@ -11,7 +11,7 @@ pub fn shuffle(order: &mut [u32], seed: u64, epoch: u32, lane: u32) {
         if draw % 4 == 0 {
             words = philox4x32_10(Stream::Shuffle.counter((draw / 4) as u32, epoch, lane, 0), key);
         }
-        // The high word of the product is uniform below last + 1 but for a bias of 2^-32 of itself.
+        // The high word of the product favours no place by more than (last + 1) / 2^32.
         let other = (u64::from(words[draw % 4]) * (last as u64 + 1)) >> 32;
         order.swap(last, other as usize);
     }

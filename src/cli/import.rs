@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::Result;
 use crate::import::long::{FeatureMap, ResponseMap};
 use crate::import::{MatchReport, improve, long};
@@ -109,8 +110,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         Format::Table(a) => add(*a, &command)?,
     };
-    print!("{report}");
-    Ok(())
+    say(report)
 }
 
 fn add(a: Table, command: &str) -> Result<MatchReport> {

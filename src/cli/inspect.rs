@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::store::{Store, StoreSummary, verify};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -23,13 +24,12 @@ pub fn run(args: Args) -> Result<()> {
     if args.json {
         let json = serde_json::json!({ "summary": summary, "verified": verified });
         let text = serde_json::to_string_pretty(&json).map_err(|e| Error::Request(e.to_string()))?;
-        println!("{text}");
-        return Ok(());
+        return say(text + "\n");
     }
-    print!("{summary}");
+    say(summary)?;
     if let Some(v) = verified {
-        println!(
-            "\nverified: {} ids, {} texts, {} feature values ({} missing), {} pairs, {} endpoint values, {} splits with {} rows",
+        say(format!(
+            "\nverified: {} ids, {} texts, {} feature values ({} missing), {} pairs, {} endpoint values, {} splits with {} rows\n",
             v.ids,
             v.texts,
             v.feature_values,
@@ -38,7 +38,7 @@ pub fn run(args: Args) -> Result<()> {
             v.endpoint_values,
             v.splits,
             v.split_rows
-        );
+        ))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-use crate::Result;
 use crate::comm::Communicator;
 use crate::device::threads;
+use crate::{Error, Result};
 use std::io::Write;
 use std::time::Instant;
 
@@ -24,6 +24,7 @@ pub fn start_log() {
 /// Sizes the thread pool of every rank so that no processor is used twice, and
 /// says on rank 0 where the ranks sit.
 pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> {
+    refuse_strangers(world)?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
     let place = format!("{host} {}", threads::affinity());
     let places = world.all_gather(place.as_bytes());
@@ -50,6 +51,21 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Refuses a job whose processes do not know of one another, because they were
+/// built without MPI or started by the launcher of another MPI library: each
+/// would do all of the work, into the same folder.
+fn refuse_strangers(world: &dyn Communicator) -> Result<()> {
+    const SIZE: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+    let started = SIZE.iter().find_map(|name| std::env::var(name).ok()?.parse::<u64>().ok()).unwrap_or(1);
+    match started {
+        n if n <= 1 || world.size() > 1 => Ok(()),
+        _ if is_extra_process() => Err(Error::Told),
+        n => Err(Error::Ranks(format!(
+            "the launcher started {n} processes that do not see each other: use the mpirun or srun of the MPI library that crossrx was built with, or one process if it was built without"
+        ))),
+    }
 }
 
 /// Whether a launcher started this process as another than the first of its

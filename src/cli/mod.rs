@@ -10,6 +10,7 @@ mod launch;
 pub mod predict;
 /// Tables and page of finished runs.
 pub mod report;
+mod say;
 /// Made-up corpora.
 pub mod synth;
 /// One task of a study.

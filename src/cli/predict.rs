@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::study::predict;
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -33,18 +34,19 @@ pub fn run(args: Args) -> Result<()> {
     }
     let report = predict(&args.model, &args.store, &args.dataset, &args.out, args.max_missing)?;
     for columns in &report.missing {
-        println!(
-            "{} features: {} of {} columns are not in the store and take their mean in training: {}",
+        say(format_args!(
+            "{} features: {} of {} columns are not in the store and take their mean in training: {}\n",
             columns.entity.name(),
             columns.names.len(),
             columns.of,
             columns.summary()
-        );
+        ))?;
     }
-    println!(
-        "{} pairs predicted; left out: {} without features of their drug, {} without features of their sample",
-        report.predicted, report.drugless, report.sampleless
-    );
-    println!("{}", args.out.display());
-    Ok(())
+    say(format_args!(
+        "{} pairs predicted; left out: {} without features of their drug, {} without features of their sample\n{}\n",
+        report.predicted,
+        report.drugless,
+        report.sampleless,
+        args.out.display()
+    ))
 }

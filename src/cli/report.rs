@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::report::models::Models;
 use crate::report::{self, text, tree::Run};
 use crate::{Error, Result};
@@ -39,9 +40,7 @@ pub fn run(args: Args) -> Result<()> {
         log::warn!("{note}");
     }
     let page = report::write_runs(&runs, out, args.title.as_deref())?;
-    print!("{}", text::matrix(&Models::of(&runs)));
-    println!("report: {}", page.display());
-    Ok(())
+    say(format_args!("{}report: {}\n", text::matrix(&Models::of(&runs)), page.display()))
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use super::say::say;
 use crate::Result;
 use crate::store::StoreWriter;
 use crate::synth::{self, Corpus, Preset};
@@ -32,16 +33,12 @@ pub fn run(args: Args) -> Result<()> {
     let best = synth::write_into(begin(&args.out, &command)?, &corpus)?;
     let names = corpus.studies();
     let width = names.iter().map(String::len).max().unwrap_or(0).max(6);
-    println!("{}", args.out.display());
-    println!("Best possible R2, source by target:");
-    println!(
-        "{:width$}  {}",
-        "",
-        names.iter().map(|n| format!("{n:>width$}")).collect::<Vec<_>>().join("  ")
-    );
+    let mut text = format!("{}\nBest possible R2, source by target:\n", args.out.display());
+    let header = names.iter().map(|n| format!("{n:>width$}")).collect::<Vec<_>>();
+    text += &format!("{:width$}  {}\n", "", header.join("  "));
     for (name, row) in names.iter().zip(best.rows()) {
         let cells = row.iter().map(|r2| format!("{r2:>width$.3}")).collect::<Vec<_>>();
-        println!("{name:width$}  {}", cells.join("  "));
+        text += &format!("{name:width$}  {}\n", cells.join("  "));
     }
-    Ok(())
+    say(text)
 }

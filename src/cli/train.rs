@@ -33,14 +33,14 @@ pub struct Args {
 /// Runs the task on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     let opened = Deck::read(&args.deck, &args.set).and_then(|deck| {
-        let deck = only(deck, &args.source, args.split, world.size(), &args.deck)?;
+        let deck = only(deck, &args.source, args.split, &args.deck)?;
         Corpus::open(deck, &args.deck)
     });
     run_study(&agree(world, opened)?, &args.out, world)
 }
 
-/// The deck cut down to one task for all ranks.
-fn only(mut deck: Deck, source: &str, split: u32, ranks: usize, path: &Path) -> Result<Deck> {
+/// The deck cut down to one task, which all ranks then share.
+fn only(mut deck: Deck, source: &str, split: u32, path: &Path) -> Result<Deck> {
     deck.data.sources = vec![source.into()];
     match &mut deck.data.splits {
         Splits::Imported(numbers) => *numbers = vec![split],
@@ -49,6 +49,5 @@ fn only(mut deck: Deck, source: &str, split: u32, ranks: usize, path: &Path) -> 
     if let Some(what) = deck.data.splits.fault() {
         return Err(Error::deck(path, "data.splits", what));
     }
-    deck.study.ranks_per_task = Some(ranks);
     Ok(deck)
 }

@@ -1,4 +1,5 @@
 use super::command_line;
+use super::say::say;
 use crate::comm::{Communicator, agree};
 use crate::deck::{Deck, Override};
 use crate::study::{Corpus, Launch, estimate, transfer};
@@ -39,8 +40,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
             world,
             if world.rank() == 0 { estimate(&corpus, world.size()) } else { Ok(String::new()) },
         )?;
-        print!("{text}");
-        return Ok(());
+        return say(text);
     }
     let out = args.out.ok_or_else(|| Error::Request("name a folder with --out".into()))?;
     run_study(&corpus, &out, world)
@@ -55,8 +55,7 @@ pub fn run_study(corpus: &Corpus, out: &Path, world: &dyn Communicator) -> Resul
         versions: versions(),
     };
     if let Some((matrix, page)) = transfer(corpus, out, world, &launch)? {
-        print!("{matrix}");
-        println!("report: {}", page.display());
+        return say(format_args!("{matrix}report: {}\n", page.display()));
     }
     Ok(())
 }

@@ -19,7 +19,16 @@ mod tests {
     use crate::comm::Serial;
 
     #[test]
-    fn a_failure_is_told_once() {
+    fn a_failure_anywhere_is_one_everywhere() {
+        let results = crate::comm::threads::on_ranks(3, |comm| {
+            let own = if comm.rank() == 1 { Err(Error::Request("no".into())) } else { Ok(()) };
+            agree(comm, own).is_err()
+        });
+        assert_eq!(results, [true; 3]);
+    }
+
+    #[test]
+    fn alone_a_failure_is_told_too() {
         assert_eq!(agree(&Serial, Ok(3)).unwrap(), 3);
         assert!(matches!(agree::<()>(&Serial, Err(Error::Request("no".into()))), Err(Error::Told)));
     }

@@ -21,3 +21,19 @@ pub fn gather(comm: &dyn Communicator, root: usize, values: Vec<f32>) -> Vec<f32
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::threads::on_ranks;
+
+    #[test]
+    fn values_come_in_the_order_of_ranks() {
+        for root in 0..3 {
+            let got = on_ranks(3, |comm| gather(comm, root, vec![comm.rank() as f32; comm.rank()]));
+            for (rank, values) in got.iter().enumerate() {
+                assert_eq!(values.as_slice(), if rank == root { &[1.0, 2.0, 2.0][..] } else { &[] });
+            }
+        }
+    }
+}

@@ -5,6 +5,8 @@ mod gather;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod serial;
+#[cfg(test)]
+pub(crate) mod threads;
 mod tree_sum;
 
 pub use agree::agree;

@@ -1,6 +1,7 @@
 use super::{Communicator, Tag};
 use crate::{Error, Result};
 use mpi::Threading;
+use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::point_to_point::send_receive_into_with_tags;
 use mpi::topology::{Color, SimpleCommunicator};
@@ -68,13 +69,26 @@ impl Communicator for Mpi {
     }
 
     fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        (0..self.size())
-            .map(|root| {
-                let mut copy = if root == self.rank() { bytes.to_vec() } else { Vec::new() };
-                self.broadcast(root, &mut copy);
-                copy
-            })
-            .collect()
+        let mut lengths = vec![0u64; self.size()];
+        self.0.all_gather_into(&(bytes.len() as u64), &mut lengths[..]);
+        // Every rank gives a part of each round, as long as the longest needs, within the library's counts.
+        let round = (MESSAGE / self.size()).max(1);
+        let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
+        let mut all: Vec<Vec<u8>> = lengths.iter().map(|&n| Vec::with_capacity(n as usize)).collect();
+        for first in (0..longest).step_by(round) {
+            let counts: Vec<i32> =
+                lengths.iter().map(|&n| (n as usize).saturating_sub(first).min(round) as i32).collect();
+            let starts: Vec<i32> =
+                counts.iter().scan(0, |at, &n| Some(std::mem::replace(at, *at + n))).collect();
+            let mut received = vec![0u8; counts.iter().map(|&n| n as usize).sum()];
+            let own = &bytes[first.min(bytes.len())..bytes.len().min(first + round)];
+            let mut parts = PartitionMut::new(&mut received[..], &counts[..], &starts[..]);
+            self.0.all_gather_varcount_into(own, &mut parts);
+            for ((all, &start), &count) in all.iter_mut().zip(&starts).zip(&counts) {
+                all.extend_from_slice(&received[start as usize..(start + count) as usize]);
+            }
+        }
+        all
     }
 
     fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]) {

@@ -55,3 +55,55 @@ impl TreeSum {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::threads::on_ranks;
+
+    fn value(rank: usize, at: usize) -> f32 {
+        ((rank * 131 + at * 17) as f32).sin() * 10f32.powi((rank + at) as i32 % 7 - 3)
+    }
+
+    /// The balanced tree over neighbours, as one rank would sum its lanes.
+    fn tree(leaves: &[f32]) -> f32 {
+        match leaves {
+            [one] => *one,
+            _ => tree(&leaves[..leaves.len() / 2]) + tree(&leaves[leaves.len() / 2..]),
+        }
+    }
+
+    #[test]
+    fn powers_of_two_sum_as_a_balanced_tree_on_every_rank() {
+        for ranks in [1, 2, 4, 8] {
+            for length in [0, 1, 2, 7, 64, 1001] {
+                let sums = on_ranks(ranks, |comm| {
+                    let mut values: Vec<f32> = (0..length).map(|at| value(comm.rank(), at)).collect();
+                    TreeSum::default().all_reduce(comm, &mut values);
+                    values
+                });
+                let leaves = |at| (0..ranks).map(|rank| value(rank, at)).collect::<Vec<_>>();
+                let expected: Vec<f32> = (0..length).map(|at| tree(&leaves(at))).collect();
+                assert!(sums.iter().all(|sum| *sum == expected), "{ranks} ranks, {length} values");
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_ranks_ends_with_the_same_sum() {
+        for ranks in [3, 5, 6, 7, 9] {
+            let sums = on_ranks(ranks, |comm| {
+                let mut sum = TreeSum::default();
+                let mut values: Vec<f32> = (0..33).map(|at| value(comm.rank(), at)).collect();
+                sum.all_reduce(comm, &mut values);
+                sum.all_reduce(comm, &mut values);
+                values
+            });
+            assert!(sums.windows(2).all(|w| w[0] == w[1]));
+            for (at, &sum) in sums[0].iter().enumerate() {
+                let exact: f64 = (0..ranks).map(|rank| f64::from(value(rank, at))).sum();
+                assert!((f64::from(sum) - ranks as f64 * exact).abs() < 1e-3 * (1.0 + exact.abs()));
+            }
+        }
+    }
+}

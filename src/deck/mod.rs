@@ -14,6 +14,7 @@ use crate::model::ModelSpec;
 use crate::train::TrainSpec;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// An experiment.
@@ -120,6 +121,14 @@ impl Deck {
         toml::to_string(self).map_err(|e| Error::Request(format!("cannot write the deck as TOML: {e}")))
     }
 
+    /// A name `<SRC>-<TGT>` that two pairs of source and target have, as A-B
+    /// to C and A to B-C do.
+    fn shared_folder(&self) -> Option<String> {
+        let mut met = HashSet::new();
+        let pairs = self.data.sources.iter().flat_map(|s| self.data.targets.iter().map(move |t| (s, t)));
+        pairs.map(|(source, target)| format!("{source}-{target}")).find(|name| !met.insert(name.clone()))
+    }
+
     fn fault(&self) -> Option<(String, String)> {
         let named = |key: &str, what: &str| Some((key.to_string(), what.to_string()));
         let lists = [
@@ -136,6 +145,12 @@ impl Deck {
                 return Some((key.into(), format!("names '{}' twice", list[twice])));
             }
         }
+        if let Some(folder) = self.shared_folder() {
+            return Some((
+                "data.targets".into(),
+                format!("two pairs of datasets would share infer/{folder}"),
+            ));
+        }
         if self.data.clip.is_nan() || self.data.clip <= 0.0 {
             return named("data.clip", "must be above zero");
         }
@@ -144,6 +159,9 @@ impl Deck {
         }
         if let Some(what) = self.data.splits.fault() {
             return Some(("data.splits".into(), what));
+        }
+        if let Some((key, what)) = self.model.fault() {
+            return Some((format!("model.{key}"), what));
         }
         self.train.fault().map(|(key, what)| (format!("train.{key}"), what))
     }

@@ -19,6 +19,9 @@ pub enum Splits {
     },
 }
 
+/// One a drug or sample left out is the most that can be meant.
+const MOST_FOLDS: u32 = 100_000;
+
 impl Splits {
     /// Numbers of the splits to run.
     pub fn numbers(&self) -> Vec<u32> {
@@ -30,6 +33,11 @@ impl Splits {
 
     /// What is wrong with them, if anything.
     pub fn fault(&self) -> Option<String> {
+        if let Splits::Rule { rule, .. } = self
+            && !(3..=MOST_FOLDS).contains(&rule.folds)
+        {
+            return Some(format!("folds = {}: 3 to {MOST_FOLDS}", rule.folds));
+        }
         let numbers = self.numbers();
         if numbers.is_empty() {
             return Some("names no split".into());
@@ -38,9 +46,6 @@ impl Splits {
             return Some(format!("names split {} twice", numbers[twice]));
         }
         match self {
-            Splits::Rule { rule, .. } if rule.folds < 3 => {
-                Some(format!("folds = {}: at least 3", rule.folds))
-            }
             Splits::Rule { rule, .. } => {
                 let beyond = numbers.iter().find(|n| **n >= rule.folds)?;
                 Some(format!("split {beyond} of {} folds, which are 0 to {}", rule.folds, rule.folds - 1))

@@ -40,8 +40,8 @@ impl<'a, T> MatRef<'a, T> {
 /// `c = a b`, or `c += a b` when `accumulate`; `c` is row-major `[a.rows, b.columns]`.
 ///
 /// Runs on the current rayon pool when the product is large enough to pay for
-/// it. Each element is summed over the inner dimension in an order that does
-/// not depend on the number of threads. Panics if the shapes do not fit.
+/// it. Each element is summed over the inner dimension in an order that depends
+/// on the shapes and on the processor's caches, not on the number of threads. Panics if the shapes do not fit.
 pub fn matmul<T: Element>(c: &mut [T], a: MatRef<'_, T>, b: MatRef<'_, T>, accumulate: bool) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner dimensions of a matrix product");

@@ -12,4 +12,4 @@ pub mod threads;
 
 pub use element::Element;
 pub use matmul::{MatRef, matmul};
-pub use sweep::{column_sums, sum, sweep_rows, vectorised};
+pub use sweep::{column_sums, sum, sweep_columns, sweep_rows, vectorised};

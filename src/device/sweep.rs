@@ -28,6 +28,29 @@ pub fn sweep_rows<T: Element>(data: &mut [T], columns: usize, work: impl Fn(usiz
         .for_each(|(block, data)| vectorised(|| work(block * rows, data)));
 }
 
+/// Calls `work(row, first_column, part)` on every row of `data`, `[rows,
+/// columns]`, whole or in runs of columns, in parallel where `values`, the
+/// number of values read and written, is worth it. Rows may cost very
+/// different amounts.
+pub fn sweep_columns<T: Element>(
+    data: &mut [T],
+    columns: usize,
+    values: usize,
+    work: impl Fn(usize, usize, &mut [T]) + Sync,
+) {
+    const RUN: usize = 128;
+    if columns == 0 || data.is_empty() {
+        return;
+    }
+    if values <= SEQUENTIAL || rayon::current_num_threads() == 1 {
+        vectorised(|| data.chunks_exact_mut(columns).enumerate().for_each(|(row, all)| work(row, 0, all)));
+        return;
+    }
+    data.par_chunks_exact_mut(columns).enumerate().for_each(|(row, all)| {
+        all.par_chunks_mut(RUN).enumerate().for_each(|(run, part)| vectorised(|| work(row, run * RUN, part)));
+    });
+}
+
 /// `sums[c] = ` sum over rows of `data[r, c]`, each column from the first row
 /// to the last, whatever the number of threads.
 pub fn column_sums<T: Element>(sums: &mut [T], data: &[T]) {
@@ -73,6 +96,20 @@ mod tests {
                 })
             });
             assert!(data.chunks(columns).enumerate().all(|(r, row)| row.iter().all(|&v| v == r as f32)));
+        }
+    }
+
+    #[test]
+    fn every_value_is_swept_once_by_columns_for_any_pool() {
+        for (threads, columns) in [(1, 300), (3, 300), (3, 5)] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut data = vec![0.0f64; 40 * columns];
+            pool.install(|| {
+                sweep_columns(&mut data, columns, usize::MAX, |row, first, part| {
+                    part.iter_mut().zip(first..).for_each(|(v, c)| *v += (row * columns + c) as f64);
+                })
+            });
+            assert!(data.iter().enumerate().all(|(i, &v)| v == i as f64));
         }
     }
 

@@ -21,10 +21,18 @@ pub fn share(wish: Option<usize>, processors: usize, ranks: usize) -> usize {
     wish.unwrap_or(processors / ranks.max(1)).max(1)
 }
 
+/// Most threads of one rank; beyond, it is a slip of the keyboard.
+const MOST: usize = 4096;
+
 /// Sizes the global pool. Call once, before any parallel work.
 pub fn start(threads: usize) -> Result<()> {
+    if threads > MOST {
+        return Err(Error::Request(format!("{threads} threads a rank: at most {MOST}")));
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        // Kernels are called from the main thread; else it would hand each one over and wait.
+        .use_current_thread()
         .thread_name(|i| format!("crossrx-{i}"))
         .build_global()
         .map_err(|e| Error::Request(format!("cannot start {threads} threads: {e}")))

@@ -1,8 +1,10 @@
 //! Feature tables made ready for a network: joined by entity, and scaled by
 //! what the training rows show.
 
+mod scaled;
 mod scaling;
 mod table;
 
-pub use scaling::{EndpointScale, Scaling};
+pub use scaled::ScaledFeatures;
+pub use scaling::{Scaling, ValueScale};
 pub use table::{Column, Features};

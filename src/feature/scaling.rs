@@ -1,7 +1,8 @@
-use super::{Column, Features};
+use super::{Column, Features, ScaledFeatures};
 use crate::store::Entity;
 use crate::{Error, Result};
 use std::path::Path;
+use std::rc::Rc;
 
 /// Mean and spread of one column over the entities that were trained on.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,20 +13,19 @@ struct ColumnScale {
     deviation: f32,
 }
 
-/// Mean and spread of a quantity of the pairs over the training rows.
+/// Mean and spread of the dose or the endpoint over the training pairs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EndpointScale {
+pub struct ValueScale {
     /// Mean.
     pub mean: f32,
-    /// Standard deviation; one where there is no spread.
+    /// Standard deviation, above zero; one where there is no spread.
     pub deviation: f32,
 }
 
-impl EndpointScale {
+impl ValueScale {
     /// Of this mean and variance.
     pub fn new(mean: f64, variance: f64) -> Self {
-        let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-        Self { mean: mean as f32, deviation: deviation as f32 }
+        Self { mean: mean as f32, deviation: spread(mean, variance).unwrap_or(1.0) }
     }
 
     /// To mean zero and deviation one.
@@ -47,44 +47,55 @@ pub struct Scaling {
     drug: Vec<ColumnScale>,
     sample: Vec<ColumnScale>,
     /// Of the dose, where the network takes one.
-    pub dose: Option<EndpointScale>,
+    pub dose: Option<ValueScale>,
     /// Of the endpoint.
-    pub endpoint: EndpointScale,
+    pub endpoint: ValueScale,
     endpoint_name: String,
 }
 
+/// The standard deviation, or `None` of what is constant but for rounding.
+fn spread(mean: f64, variance: f64) -> Option<f32> {
+    let deviation = variance.sqrt();
+    (deviation > 1e-6 * mean.abs().max(1e-6)).then_some(deviation as f32)
+}
+
+/// Mean and deviation of each column over the values that are not missing.
 fn fit(features: &Features, trained_on: &[u32]) -> Vec<ColumnScale> {
     let width = features.width();
-    let n = trained_on.len().max(1) as f64;
-    let mut mean = vec![0.0f64; width];
-    let mut square = vec![0.0f64; width];
+    let (mut count, mut mean, mut square) = (vec![0.0f64; width], vec![0.0f64; width], vec![0.0f64; width]);
     for &entity in trained_on {
-        mean.iter_mut().zip(features.row(entity)).for_each(|(m, &x)| *m += f64::from(x) / n);
-    }
-    for &entity in trained_on {
-        for ((s, m), &x) in square.iter_mut().zip(&mean).zip(features.row(entity)) {
-            *s += (f64::from(x) - m).powi(2) / n;
+        for ((n, sum), &x) in count.iter_mut().zip(&mut mean).zip(features.row(entity)) {
+            if !x.is_nan() {
+                *n += 1.0;
+                *sum += f64::from(x);
+            }
         }
     }
-    let columns = features.columns().iter().zip(mean.iter().zip(&square));
-    let scale = |(column, (&mean, &variance)): (&Column, (&f64, &f64))| {
-        // Rounding leaves a constant column a spread of about its last digit.
-        let constant = variance.sqrt() <= 1e-6 * mean.abs().max(1e-6);
-        let deviation = if constant { 0.0 } else { variance.sqrt() as f32 };
-        ColumnScale { column: column.clone(), mean: mean as f32, deviation }
+    mean.iter_mut().zip(&count).for_each(|(sum, n)| *sum /= n.max(1.0));
+    for &entity in trained_on {
+        for ((sum, mean), &x) in square.iter_mut().zip(&mean).zip(features.row(entity)) {
+            if !x.is_nan() {
+                *sum += (f64::from(x) - mean).powi(2);
+            }
+        }
+    }
+    let scale = |(c, column): (usize, &Column)| ColumnScale {
+        column: column.clone(),
+        mean: mean[c] as f32,
+        deviation: spread(mean[c], square[c] / count[c].max(1.0)).unwrap_or(0.0),
     };
-    columns.map(scale).collect()
+    features.columns().iter().enumerate().map(scale).collect()
 }
 
 impl Scaling {
-    /// Fits every column over the distinct entities of the training pairs, and
-    /// dose and endpoint over the pairs themselves. `drugs` and `samples` are
-    /// the distinct entities, ascending.
+    /// Fits every column over the distinct entities of the training pairs,
+    /// `drugs` and `samples`, ascending; dose and endpoint were fitted over the
+    /// pairs themselves.
     pub fn fit(
         features: [&Features; 2],
         [drugs, samples]: [&[u32]; 2],
-        dose: Option<EndpointScale>,
-        endpoint: EndpointScale,
+        dose: Option<ValueScale>,
+        endpoint: ValueScale,
         endpoint_name: &str,
     ) -> Self {
         Self {
@@ -113,26 +124,13 @@ impl Scaling {
         self.of(entity).iter().map(|c| c.column.clone()).collect()
     }
 
-    /// The mean of each column.
-    pub fn means(&self, entity: Entity) -> Vec<f32> {
-        self.of(entity).iter().map(|c| c.mean).collect()
-    }
-
-    /// Scales features in place: mean zero, deviation one, then within
-    /// `clip` deviations; a column that was constant in training becomes zero.
-    /// The columns must be those that were fitted, in order.
-    pub fn apply(&self, features: &mut Features, clip: f32) {
+    /// `features`, whose columns are those that were fitted, in order, as a
+    /// network trained with this scaling sees them.
+    pub fn scaled(&self, features: Rc<Features>, clip: f32) -> ScaledFeatures {
         let columns = self.of(features.entity());
-        assert_eq!(columns.len(), features.width(), "columns fitted and columns scaled");
-        let scales: Vec<(f32, f32)> = columns
-            .iter()
-            .map(|c| (c.mean, if c.deviation > 0.0 { 1.0 / c.deviation } else { 0.0 }))
-            .collect();
-        for row in features.rows_mut() {
-            for (x, &(mean, inverse)) in row.iter_mut().zip(&scales) {
-                *x = ((*x - mean) * inverse).clamp(-clip, clip);
-            }
-        }
+        let inverse = |c: &ColumnScale| if c.deviation > 0.0 { 1.0 / c.deviation } else { 0.0 };
+        let scale = columns.iter().map(|c| (c.mean, inverse(c))).collect();
+        ScaledFeatures::new(features, scale, clip)
     }
 
     /// Writes `scaling.csv`.
@@ -163,15 +161,20 @@ impl Scaling {
         for (line, record) in (2..).zip(reader.deserialize::<(String, String, String, f32, f32)>()) {
             let (part, feature, name, mean, deviation) =
                 record.map_err(|e| Error::table(path, line, e.to_string()))?;
-            if !mean.is_finite() || !deviation.is_finite() || deviation < 0.0 {
+            let of_pairs = part == "dose" || part == "endpoint";
+            if !mean.is_finite()
+                || !deviation.is_finite()
+                || deviation < 0.0
+                || (of_pairs && deviation == 0.0)
+            {
                 return Err(Error::table(path, line, format!("mean {mean}, deviation {deviation}")));
             }
             let column = ColumnScale { column: Column { feature, name: name.clone() }, mean, deviation };
             match part.as_str() {
                 "drug" => drug.push(column),
                 "sample" => sample.push(column),
-                "dose" => dose = Some(EndpointScale { mean, deviation }),
-                "endpoint" => endpoint = Some((EndpointScale { mean, deviation }, name)),
+                "dose" => dose = Some(ValueScale { mean, deviation }),
+                "endpoint" => endpoint = Some((ValueScale { mean, deviation }, name)),
                 other => return Err(Error::table(path, line, format!("unknown part '{other}'"))),
             }
         }

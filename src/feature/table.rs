@@ -13,7 +13,8 @@ pub struct Column {
 }
 
 /// One row of values an entity: the columns of one or more feature tables side
-/// by side, for the entities that have a row in all of them.
+/// by side, for the entities that have a row in all of them. A missing value
+/// is NaN.
 #[derive(Debug, Clone)]
 pub struct Features {
     entity: Entity,
@@ -43,9 +44,18 @@ impl Features {
             table.entity.iter().for_each(|&e| found[e as usize] += 1);
         }
         let mut row_of = vec![NONE; found.len()];
-        let complete = found.iter().enumerate().filter(|(_, n)| **n == tables.len());
-        let rows = complete.zip(0..).map(|((e, _), row)| row_of[e] = row).count();
-        let mut values = vec![0.0; rows * columns.len()];
+        let mut rows = 0;
+        for (row, _) in row_of.iter_mut().zip(&found).filter(|(_, n)| **n == tables.len()) {
+            *row = rows;
+            rows += 1;
+        }
+        let length = (rows as usize).checked_mul(columns.len());
+        let mut values = Vec::new();
+        if length.is_none_or(|length| values.try_reserve_exact(length).is_err()) {
+            let what = format!("no memory for {rows} rows of {} {} features", columns.len(), entity.name());
+            return Err(Error::Request(what));
+        }
+        values.resize(rows as usize * columns.len(), 0.0f32);
         let mut offset = 0;
         for table in &tables {
             for (&entity, from) in table.entity.iter().zip(table.values.rows()) {
@@ -61,19 +71,15 @@ impl Features {
     }
 
     /// The same entities with exactly `wanted` columns, matched by name. Columns
-    /// that are not here are filled with `fill` (one value a wanted column) and
-    /// listed by their position.
-    pub fn arranged(&self, wanted: &[Column], fill: &[f32]) -> (Self, Vec<usize>) {
+    /// that are not here hold NaN, as a missing value does, and are listed by
+    /// their position.
+    pub fn arranged(&self, wanted: &[Column]) -> (Self, Vec<usize>) {
         let here: HashMap<&Column, usize> = self.columns.iter().zip(0..).collect();
         let from: Vec<Option<usize>> = wanted.iter().map(|column| here.get(column).copied()).collect();
         let missing = from.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(i, _)| i).collect();
-        let values = self.values.chunks_exact(self.width());
-        let values =
-            values.flat_map(|row| from.iter().zip(fill).map(|(f, &fill)| f.map_or(fill, |f| row[f])));
-        (
-            Self { columns: wanted.to_vec(), values: values.collect(), row_of: self.row_of.clone(), ..*self },
-            missing,
-        )
+        let rows = self.values.chunks_exact(self.width());
+        let values = rows.flat_map(|row| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f]))).collect();
+        (Self { columns: wanted.to_vec(), values, row_of: self.row_of.clone(), ..*self }, missing)
     }
 
     /// Drugs or samples.
@@ -113,8 +119,8 @@ impl Features {
         &self.values[self.row_of[index as usize] as usize * width..][..width]
     }
 
-    /// All rows, to be changed in place.
-    pub fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
-        self.values.chunks_exact_mut(self.columns.len())
+    /// Every entity that has a row, ascending.
+    pub fn present(&self) -> Vec<u32> {
+        (0..self.row_of.len() as u32).filter(|&entity| self.has(entity)).collect()
     }
 }

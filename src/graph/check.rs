@@ -67,10 +67,10 @@ pub fn check_derivative<O: Op + 'static>(check: Check<O>) {
 /// Checks every parameter's gradient of the sum of `loss` over made-up inputs.
 pub fn check_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize]) {
     let graph = Arc::new(graph);
-    let mut plan = CpuPlan::<f64>::new(graph.clone(), Purpose::Train, loss, capacity).unwrap();
+    let mut plan = CpuPlan::<f64>::new(graph.clone(), Purpose::Train, loss, &[], capacity).unwrap();
     fill(&mut plan, &graph, fed, capacity);
     let step = Step { seed: 3, number: 11, training: true };
-    let mut parameters = Parameters::<f64>::start(&graph, 1);
+    let mut parameters = Parameters::<f64>::start(&graph, 1).unwrap();
     for (i, v) in parameters.values_mut().iter_mut().enumerate() {
         *v += 0.3 * value(i + 91);
     }

@@ -79,7 +79,11 @@ impl Graph {
         let shapes: Vec<Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
         let shape = op.shape(&shapes, &self.maps).map_err(|e| at(e.to_string()))?;
         let first = self.specs.len();
-        self.specs.extend(op.parameters(&shapes).into_iter().map(|p| (format!("{name}.{}", p.name), p)));
+        let parameters = op.parameters(&shapes);
+        if parameters.len() > MAX_OPERANDS {
+            return Err(at(format!("{} parameters, of at most {MAX_OPERANDS}", parameters.len())));
+        }
+        self.specs.extend(parameters.into_iter().map(|p| (format!("{name}.{}", p.name), p)));
         Ok(self.push(Node {
             shape,
             op: Some(Box::new(op)),
@@ -106,6 +110,33 @@ impl Graph {
     /// Names of the spaces, by number.
     pub fn spaces(&self) -> &[String] {
         &self.spaces
+    }
+
+    /// The tensors of other spaces that ops of `output`'s space read, directly
+    /// or after ops that pass through: where a scoring pass can be cut into
+    /// entities, computed once, and pairs, streamed.
+    pub fn boundary(&self, output: NodeId) -> Vec<NodeId> {
+        let stands_for = self.stand_ins(Purpose::Score);
+        let space = self.shape(output).space;
+        let readers = self.nodes.iter().filter(|node| node.shape.space == space);
+        let read = readers.flat_map(|node| node.inputs.iter().map(|i| stands_for[i.0]));
+        let mut boundary: Vec<NodeId> = read.filter(|&n| self.shape(n).space != space).collect();
+        boundary.sort();
+        boundary.dedup();
+        boundary
+    }
+
+    /// For each node, the one that holds its value: when scoring, ops that
+    /// pass through have none of their own.
+    fn stand_ins(&self, purpose: Purpose) -> Vec<NodeId> {
+        let mut stand_ins: Vec<NodeId> = (0..self.nodes.len()).map(NodeId).collect();
+        for (id, node) in self.nodes.iter().enumerate() {
+            let passes = node.op.as_ref().is_some_and(|op| op.passes_through_when_scoring());
+            if purpose == Purpose::Score && passes {
+                stand_ins[id] = stand_ins[node.inputs[0].0];
+            }
+        }
+        stand_ins
     }
 
     /// Space and forward multiply-adds a row of every op that has any.

@@ -2,6 +2,7 @@ use super::Graph;
 use crate::device::Element;
 use crate::device::philox::{Stream, key, normal, philox4x32_10};
 use crate::op::Init;
+use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -30,35 +31,51 @@ pub struct Parameters<T> {
 /// Parameters start at multiples of this many values, a cache line of `f32`.
 const CELL: usize = 16;
 
-fn layout(graph: &Graph) -> Arc<[Parameter]> {
-    let mut offset = 0;
+/// A buffer of zeros. Fails, saying how much it is, if there is no memory for it.
+pub(super) fn zeros<T: Element>(length: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(length).map_err(|_| {
+        let gib = length as f64 * size_of::<T>() as f64 / f64::from(1 << 30);
+        Error::Network(format!(
+            "no memory for a buffer of {gib:.1} GiB; use smaller layers or a smaller batch"
+        ))
+    })?;
+    values.resize(length, T::zero());
+    Ok(values)
+}
+
+fn layout(graph: &Graph) -> Result<Arc<[Parameter]>> {
+    let too_many = || Error::Network("more parameters than can be counted; use smaller layers".into());
+    let mut offset = 0usize;
     let mut places: Vec<Parameter> = Vec::with_capacity(graph.specs().len());
     for (name, spec) in graph.specs().iter().rev() {
-        let length = spec.shape[0] * spec.shape[1];
+        let length = spec.shape[0].checked_mul(spec.shape[1]).ok_or_else(too_many)?;
+        let end = offset.checked_add(length).and_then(|end| end.checked_next_multiple_of(CELL));
         places.push(Parameter {
             name: name.clone(),
             shape: spec.shape,
             range: offset..offset + length,
             decay: spec.decay,
         });
-        offset += length.next_multiple_of(CELL);
+        offset = end.ok_or_else(too_many)?;
     }
     places.reverse();
-    places.into()
+    Ok(places.into())
 }
 
 impl<T: Element> Parameters<T> {
-    /// A buffer of zeros for the parameters of `graph`.
-    pub fn zeros(graph: &Graph) -> Self {
-        let layout = layout(graph);
+    /// A buffer of zeros for the parameters of `graph`. Fails if there is no
+    /// memory for it.
+    pub fn zeros(graph: &Graph) -> Result<Self> {
+        let layout = layout(graph)?;
         let length = layout.iter().map(|p| p.range.end.next_multiple_of(CELL)).max().unwrap_or(0);
-        Self { layout, values: vec![T::zero(); length] }
+        Ok(Self { layout, values: zeros(length)? })
     }
 
     /// Starting values. They depend on the seed and on each parameter's place
-    /// in the network alone.
-    pub fn start(graph: &Graph, seed: u64) -> Self {
-        let mut parameters = Self::zeros(graph);
+    /// in the network alone. Fails if there is no memory for them.
+    pub fn start(graph: &Graph, seed: u64) -> Result<Self> {
+        let mut parameters = Self::zeros(graph)?;
         for (number, (_, spec)) in graph.specs().iter().enumerate() {
             let values = &mut parameters.values[parameters.layout[number].range.clone()];
             match spec.init {
@@ -74,7 +91,7 @@ impl<T: Element> Parameters<T> {
                 }
             }
         }
-        parameters
+        Ok(parameters)
     }
 
     /// A buffer of zeros of the same layout.

@@ -1,13 +1,13 @@
-use super::schedule::Task;
+use super::parameters::zeros;
+use super::schedule::{Task, Write};
 use super::{Graph, NodeId, Parameters, Purpose, Schedule};
 use crate::Result;
-use crate::op::{Backward, Forward, InputGradient, MAX_OPERANDS, Number, Rows, SpaceId, Step};
+use crate::op::{Backward, Forward, InputGradient, MAX_OPERANDS, Number, Rows, Step};
 use arrayvec::ArrayVec;
 use std::sync::Arc;
 
-/// A network compiled for the CPU: a schedule with its buffers. Running it
-/// allocates nothing. It holds no parameters, so several plans can serve one
-/// set of them.
+/// A network compiled for the CPU: a schedule with its buffers, laid out once.
+/// It holds no parameters, so several plans can serve one set of them.
 #[derive(Debug)]
 pub struct CpuPlan<T> {
     graph: Arc<Graph>,
@@ -17,11 +17,17 @@ pub struct CpuPlan<T> {
 }
 
 impl<T: Number> CpuPlan<T> {
-    /// Compiles what `output` needs for at most `capacity` rows a space.
-    /// For training, `output` is the loss of each row.
-    pub fn new(graph: Arc<Graph>, purpose: Purpose, output: NodeId, capacity: &[usize]) -> Result<Self> {
-        let schedule = Schedule::new(&graph, purpose, output, capacity)?;
-        let buffers = schedule.buffers.iter().map(|&n| vec![T::zero(); n]).collect();
+    /// Compiles what `output` needs for at most `capacity` rows a space, as
+    /// [`Schedule::new`] has it. Fails if there is no memory for it.
+    pub fn new(
+        graph: Arc<Graph>,
+        purpose: Purpose,
+        output: NodeId,
+        fed: &[NodeId],
+        capacity: &[usize],
+    ) -> Result<Self> {
+        let schedule = Schedule::new(&graph, purpose, output, fed, capacity)?;
+        let buffers = schedule.buffers.iter().map(|&n| zeros(n)).collect::<Result<_>>()?;
         let rows = Rows::with_capacity(capacity, graph.maps());
         Ok(Self { graph, schedule, buffers, rows })
     }
@@ -34,11 +40,6 @@ impl<T: Number> CpuPlan<T> {
     /// Rows of the batch at hand.
     pub fn rows(&self) -> &Rows {
         &self.rows
-    }
-
-    /// Most rows that `space` may have.
-    pub fn capacity(&self, space: SpaceId) -> usize {
-        self.schedule.capacity[space.0]
     }
 
     /// The rows in use of a tensor that is fed from outside, to be filled; with
@@ -70,16 +71,6 @@ impl<T: Number> CpuPlan<T> {
     pub fn forward(&mut self, parameters: &Parameters<T>, step: Step) {
         for at in 0..self.schedule.forward.len() {
             self.forward_task(at, parameters, step);
-        }
-    }
-
-    /// Computes the tensors of one space alone; scoring plans keep those that
-    /// other spaces read until they are computed again.
-    pub fn forward_space(&mut self, space: SpaceId, parameters: &Parameters<T>, step: Step) {
-        for at in 0..self.schedule.forward.len() {
-            if self.graph.shape(self.schedule.forward[at].node).space == space {
-                self.forward_task(at, parameters, step);
-            }
         }
     }
 
@@ -151,8 +142,8 @@ impl<T: Number> CpuPlan<T> {
             for ((input, target), taken) in inputs.iter().zip(targets).zip(&mut taken) {
                 let length = self.length(*input);
                 input_gradients.push(match (taken, target) {
-                    (Some(data), Some(accumulate)) => {
-                        Some(InputGradient { data: &mut data[..length], accumulate: *accumulate })
+                    (Some(data), Some(write)) => {
+                        Some(InputGradient { data: &mut data[..length], accumulate: *write == Write::Add })
                     }
                     _ => None,
                 });

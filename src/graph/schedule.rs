@@ -1,5 +1,4 @@
 use super::{Graph, NodeId};
-use crate::op::SpaceId;
 use crate::{Error, Result};
 
 /// What a plan is for.
@@ -7,7 +6,7 @@ use crate::{Error, Result};
 pub enum Purpose {
     /// Forward, then backward from a loss.
     Train,
-    /// Forward only, space by space: entities once, then pairs in many batches.
+    /// Forward only.
     Score,
 }
 
@@ -17,8 +16,17 @@ pub(crate) struct Task {
     pub node: NodeId,
     /// The nodes it reads, with ops that pass through left out.
     pub inputs: Vec<NodeId>,
-    /// Backward only, one an input: the gradient's place, and whether to add to it.
-    pub gradients: Vec<Option<bool>>,
+    /// Backward only, one an input: how its gradient is written, if it has one.
+    pub gradients: Vec<Option<Write>>,
+}
+
+/// How a gradient is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// For the first time in a pass.
+    Set,
+    /// On top of what another op wrote.
+    Add,
 }
 
 /// The order of ops forward and backward and the buffer of every tensor: all
@@ -39,8 +47,15 @@ pub struct Schedule {
 
 impl Schedule {
     /// Schedules what `output` needs, for at most `capacity` rows a space.
-    /// For training, `output` is the loss of each row.
-    pub fn new(graph: &Graph, purpose: Purpose, output: NodeId, capacity: &[usize]) -> Result<Self> {
+    /// For training, `output` is the loss of each row. The tensors `fed` are
+    /// taken as given, and what makes them is left out.
+    pub fn new(
+        graph: &Graph,
+        purpose: Purpose,
+        output: NodeId,
+        fed: &[NodeId],
+        capacity: &[usize],
+    ) -> Result<Self> {
         if capacity.len() != graph.spaces().len() {
             return Err(Error::Network(format!(
                 "capacities for {} of {} spaces",
@@ -48,30 +63,23 @@ impl Schedule {
                 graph.spaces().len()
             )));
         }
-        // Where a scoring plan finds a node's value: ops that pass through have none of their own.
-        let mut stands_for: Vec<NodeId> = (0..graph.len()).map(NodeId).collect();
-        if purpose == Purpose::Score {
-            for id in 0..graph.len() {
-                let node = graph.node(NodeId(id));
-                if node.op.as_ref().is_some_and(|op| op.passes_through_when_scoring()) {
-                    stands_for[id] = stands_for[node.inputs[0].0];
-                }
-            }
-        }
+        let stands_for = graph.stand_ins(purpose);
         let output = stands_for[output.0];
+        let given = |id: usize| graph.node(NodeId(id)).op.is_none() || fed.contains(&NodeId(id));
         let mut needed = vec![false; graph.len()];
         let mut learns = vec![false; graph.len()];
         needed[output.0] = true;
         for id in (0..=output.0).rev().filter(|&id| stands_for[id].0 == id) {
-            if needed[id] {
+            if needed[id] && !given(id) {
                 graph.node(NodeId(id)).inputs.iter().for_each(|i| needed[stands_for[i.0].0] = true);
             }
         }
         for id in 0..graph.len() {
             let node = graph.node(NodeId(id));
-            learns[id] = !node.parameters.is_empty() || node.inputs.iter().any(|i| learns[i.0]);
+            learns[id] =
+                !given(id) && (!node.parameters.is_empty() || node.inputs.iter().any(|i| learns[i.0]));
         }
-        let tasks = (0..=output.0).filter(|&id| needed[id] && graph.node(NodeId(id)).op.is_some());
+        let tasks = (0..=output.0).filter(|&id| needed[id] && !given(id));
         let forward: Vec<Task> = tasks
             .map(|id| Task {
                 node: NodeId(id),
@@ -83,8 +91,10 @@ impl Schedule {
         if purpose == Purpose::Train {
             let mut written = vec![false; graph.len()];
             for task in forward.iter().rev().filter(|t| learns[t.node.0]) {
-                let mut mark =
-                    |input: &NodeId| learns[input.0].then(|| std::mem::replace(&mut written[input.0], true));
+                let mut mark = |input: &NodeId| {
+                    let again = std::mem::replace(&mut written[input.0], true);
+                    learns[input.0].then_some(if again { Write::Add } else { Write::Set })
+                };
                 let gradients = task.inputs.iter().map(&mut mark).collect();
                 backward.push(Task { gradients, ..task.clone() });
             }
@@ -98,23 +108,19 @@ impl Schedule {
             output,
             capacity: capacity.to_vec(),
         };
-        schedule.place(graph, purpose, &needed);
+        let given: Vec<NodeId> = (0..graph.len()).filter(|&id| needed[id] && given(id)).map(NodeId).collect();
+        schedule.place(graph, purpose, &given)?;
         Ok(schedule)
     }
 
     /// Gives every tensor a buffer; tensors that are never alive together share one.
-    fn place(&mut self, graph: &Graph, purpose: Purpose, needed: &[bool]) {
+    fn place(&mut self, graph: &Graph, purpose: Purpose, given: &[NodeId]) -> Result<()> {
         let end = self.forward.len() + self.backward.len();
         // The last task that reads each value, as a position in forward then backward.
         let mut last = vec![0; graph.len()];
         for (at, task) in self.forward.iter().enumerate() {
             last[task.node.0] = last[task.node.0].max(at);
-            for input in &task.inputs {
-                // Entities are computed once and read by every later batch of pairs.
-                let crosses = graph.shape(*input).space != graph.shape(task.node).space;
-                last[input.0] =
-                    if purpose == Purpose::Score && crosses { end } else { last[input.0].max(at) };
-            }
+            task.inputs.iter().for_each(|i| last[i.0] = last[i.0].max(at));
         }
         for (at, task) in self.backward.iter().enumerate() {
             let at = self.forward.len() + at;
@@ -128,33 +134,36 @@ impl Schedule {
         }
         last[self.output.0] = end;
         let mut pool = Pool::default();
-        let size = |schedule: &Self, node: NodeId| {
-            let shape = graph.shape(node);
-            schedule.capacity[shape.space.0] * shape.columns
+        let sizes: Vec<Option<usize>> = (0..graph.len())
+            .map(|id| {
+                let shape = graph.shape(NodeId(id));
+                self.capacity[shape.space.0].checked_mul(shape.columns)
+            })
+            .collect();
+        let size = |node: NodeId| {
+            sizes[node.0].ok_or_else(|| Error::Network("a tensor has more values than can be counted".into()))
         };
         // What is fed from outside stays: nobody says when it is fed.
-        for id in (0..graph.len()).filter(|&id| needed[id] && graph.node(NodeId(id)).op.is_none()) {
-            self.value[id] = Some(pool.take(size(self, NodeId(id)), None));
-            last[id] = end;
+        for &node in given {
+            self.value[node.0] = Some(pool.take(size(node)?));
+            last[node.0] = end;
         }
         for at in 0..self.forward.len() {
             let node = self.forward[at].node;
-            // Scoring runs the tasks of one space apart from those of another.
-            let owner = (purpose == Purpose::Score).then(|| graph.shape(node).space);
-            self.value[node.0] = Some(pool.take(size(self, node), owner));
+            self.value[node.0] = Some(pool.take(size(node)?));
             let done = |node: &NodeId| last[node.0] == at;
             let finished: Vec<NodeId> =
                 self.forward[at].inputs.iter().copied().chain([node]).filter(done).collect();
             finished.iter().for_each(|n| pool.give(self.value[n.0]));
         }
         if purpose == Purpose::Train {
-            self.gradient[self.output.0] = Some(pool.take(size(self, self.output), None));
+            self.gradient[self.output.0] = Some(pool.take(size(self.output)?));
         }
         for at in 0..self.backward.len() {
             let Task { node, inputs, gradients } = self.backward[at].clone();
-            for (input, accumulate) in inputs.iter().zip(&gradients) {
-                if *accumulate == Some(false) {
-                    self.gradient[input.0] = Some(pool.take(size(self, *input), None));
+            for (input, write) in inputs.iter().zip(&gradients) {
+                if *write == Some(Write::Set) {
+                    self.gradient[input.0] = Some(pool.take(size(*input)?));
                 }
             }
             pool.give(self.gradient[node.0]);
@@ -166,6 +175,7 @@ impl Schedule {
             finished.iter().for_each(|n| pool.give(self.value[n.0]));
         }
         self.buffers = pool.sizes;
+        Ok(())
     }
 
     /// Values held by all buffers together.
@@ -174,18 +184,16 @@ impl Schedule {
     }
 }
 
-/// Buffers by size and whether they are free; a free one is used again by
-/// tensors of the same owner.
+/// Buffers by size and whether they are free to be used again.
 #[derive(Default)]
 struct Pool {
     sizes: Vec<usize>,
-    owners: Vec<Option<SpaceId>>,
     free: Vec<bool>,
 }
 
 impl Pool {
-    fn take(&mut self, size: usize, owner: Option<SpaceId>) -> usize {
-        let candidates = (0..self.sizes.len()).filter(|&i| self.free[i] && self.owners[i] == owner);
+    fn take(&mut self, size: usize) -> usize {
+        let candidates = (0..self.sizes.len()).filter(|&i| self.free[i]);
         // The smallest that is large enough, else the largest, which then grows.
         let best = candidates.min_by_key(|&i| {
             let fits = self.sizes[i] >= size;
@@ -193,7 +201,6 @@ impl Pool {
         });
         let buffer = best.unwrap_or_else(|| {
             self.sizes.push(0);
-            self.owners.push(owner);
             self.free.push(false);
             self.sizes.len() - 1
         });

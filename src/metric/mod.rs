@@ -1,7 +1,10 @@
 //! Scores of predictions. All sums are taken in f64 and in row order, around the mean.
 
+mod epoch;
 mod moment;
 mod rank;
+
+pub use epoch::Epoch;
 
 use serde::{Deserialize, Serialize};
 

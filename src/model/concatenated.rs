@@ -57,7 +57,7 @@ fn blocks(factorised: &Parameters<f64>) -> Vec<(&str, std::ops::Range<usize>, bo
 
 /// The concatenating network's parameters that make it the same function.
 pub fn parameters(network: &PairNetwork, factorised: &Parameters<f64>) -> Parameters<f64> {
-    let mut joined = Parameters::<f64>::zeros(&network.graph);
+    let mut joined = Parameters::<f64>::zeros(&network.graph).unwrap();
     let find = |name: &str| factorised.layout().iter().find(|p| p.name == name);
     for place in joined.clone().layout() {
         let values = &mut joined.values_mut()[place.range.clone()];

@@ -65,6 +65,13 @@ impl ModelSpec {
         }
     }
 
+    /// The first key whose value cannot be used, with what is wrong.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        match self {
+            ModelSpec::TwoTower(spec) => spec.fault(),
+        }
+    }
+
     /// Builds the network for these inputs.
     pub fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
         match self {

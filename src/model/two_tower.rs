@@ -45,13 +45,30 @@ impl Default for TwoTower {
     }
 }
 
+/// Most layers in a stack, and most units in a layer: beyond, it is a slip of the keyboard.
+const MOST: (usize, usize) = (64, 1 << 16);
+
 impl TwoTower {
+    pub(super) fn fault(&self) -> Option<(&'static str, String)> {
+        if self.head.is_empty() {
+            return Some(("head", "must have at least one layer".into()));
+        }
+        let stacks =
+            [("drug_tower", &self.drug_tower), ("sample_tower", &self.sample_tower), ("head", &self.head)];
+        let (layers, units) = MOST;
+        for (key, widths) in stacks {
+            if widths.len() > layers || widths.iter().any(|w| !(1..=units).contains(w)) {
+                return Some((key, format!("must have at most {layers} layers of 1 to {units} units")));
+            }
+        }
+        (!(0.0..1.0).contains(&self.dropout)).then(|| ("dropout", "must be from 0 to below 1".into()))
+    }
+
     pub(super) fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
-        let (Some(&first), 0.0..1.0) = (self.head.first(), self.dropout) else {
-            let what =
-                format!("head {:?}, dropout {}: at least one layer, a rate below 1", self.head, self.dropout);
-            return Err(Error::Network(format!("two-tower: {what}")));
-        };
+        if let Some((key, what)) = self.fault() {
+            return Err(Error::Network(format!("two-tower: {key} {what}")));
+        }
+        let first = self.head[0];
         let style = self.style();
         let mut graph = Graph::new();
         let (pairs, drugs, samples) = (graph.space("pairs"), graph.space("drugs"), graph.space("samples"));
@@ -134,7 +151,7 @@ mod tests {
     /// Loss of each pair, and gradients by name, of one step in f64.
     fn one_step(network: &PairNetwork, parameters: &Parameters<f64>) -> (Vec<f64>, Vec<(String, Vec<f64>)>) {
         let mut plan =
-            CpuPlan::<f64>::new(network.graph.clone(), Purpose::Train, network.loss, &CAPACITY).unwrap();
+            CpuPlan::<f64>::new(network.graph.clone(), Purpose::Train, network.loss, &[], &CAPACITY).unwrap();
         fill(&mut plan, &network.graph, &fed(network.ports), &CAPACITY);
         let mut gradients = parameters.zeros_like();
         plan.forward(parameters, STEP);
@@ -151,7 +168,7 @@ mod tests {
             // Dropout in a tower is drawn an entity when factorised and a pair when concatenated.
             let (spec, widths) = small(dose, 0.0);
             let factorised = spec.build(widths, Loss::Mse).unwrap();
-            let parameters = Parameters::<f64>::start(&factorised.graph, 8);
+            let parameters = Parameters::<f64>::start(&factorised.graph, 8).unwrap();
             let (loss, gradients) = one_step(&factorised, &parameters);
             let reference = concatenated::build(&spec, widths).unwrap();
             let joined = concatenated::parameters(&reference, &parameters);
@@ -170,26 +187,31 @@ mod tests {
 
     #[test]
     fn a_scoring_plan_computes_entities_once_and_predicts_as_training_does() {
-        let (spec, widths) = small(true, 0.0);
+        let (spec, widths) = small(true, 0.3);
         let network = spec.build(widths, Loss::Mse).unwrap();
-        let parameters = Parameters::<f64>::start(&network.graph, 8);
+        let parameters = Parameters::<f64>::start(&network.graph, 8).unwrap();
         let step = Step { training: false, ..STEP };
-        let run = |purpose, by_space: bool| {
+        let ports = network.ports;
+        let plan = |purpose, output, given: &[_]| {
             let mut plan =
-                CpuPlan::<f64>::new(network.graph.clone(), purpose, network.prediction, &CAPACITY).unwrap();
-            fill(&mut plan, &network.graph, &fed(network.ports), &CAPACITY);
-            if by_space {
-                plan.forward_space(network.ports.drugs, &parameters, step);
-                plan.forward_space(network.ports.samples, &parameters, step);
-                // Twice, as for two batches of pairs over the same entities.
-                plan.forward_space(network.ports.pairs, &parameters, step);
-                plan.forward_space(network.ports.pairs, &parameters, step);
-            } else {
-                plan.forward(&parameters, step);
-            }
-            plan.output().to_vec()
+                CpuPlan::<f64>::new(network.graph.clone(), purpose, output, given, &CAPACITY).unwrap();
+            fill(&mut plan, &network.graph, &fed(ports), &CAPACITY);
+            plan
         };
-        assert_eq!(run(Purpose::Train, false), run(Purpose::Score, true));
+        let mut whole = plan(Purpose::Train, network.prediction, &[]);
+        whole.forward(&parameters, step);
+        let boundary = network.graph.boundary(network.prediction);
+        assert_eq!(boundary.len(), 2);
+        let mut head = plan(Purpose::Score, network.prediction, &boundary);
+        for &node in &boundary {
+            let mut tower = plan(Purpose::Score, node, &[]);
+            tower.forward(&parameters, step);
+            head.input_mut(node).unwrap().0.copy_from_slice(tower.output());
+        }
+        // Twice, as for two batches of pairs over the same entities.
+        head.forward(&parameters, step);
+        head.forward(&parameters, step);
+        assert_eq!(head.output(), whole.output());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use crate::device::Element;
+use crate::device::{Element, sweep_rows};
 use serde::{Deserialize, Serialize};
 
 /// A pointwise function whose derivative follows from its value, so that
@@ -27,7 +27,7 @@ impl Activation {
         match self {
             Activation::Identity => {}
             Activation::Relu => {
-                values.iter_mut().for_each(|v| *v = if *v > T::zero() { *v } else { T::zero() })
+                values.iter_mut().for_each(|v| *v = if *v < T::zero() { T::zero() } else { *v })
             }
             Activation::Elu => values.iter_mut().filter(|v| **v < T::zero()).for_each(|v| *v = v.exp_m1()),
             Activation::Tanh => values.iter_mut().for_each(|v| *v = v.tanh()),
@@ -42,11 +42,28 @@ impl Activation {
         let pairs = gradient.iter_mut().zip(output);
         match self {
             Activation::Identity => {}
-            Activation::Relu => pairs.for_each(|(g, &y)| *g = if y > zero { *g } else { zero }),
+            Activation::Relu => pairs.for_each(|(g, &y)| *g = if y <= zero { zero } else { *g }),
             Activation::Elu => pairs.for_each(|(g, &y)| *g *= if y < zero { y + one } else { one }),
             Activation::Tanh => pairs.for_each(|(g, &y)| *g *= one - y * y),
             Activation::Sigmoid => pairs.for_each(|(g, &y)| *g *= y * (one - y)),
         }
+    }
+
+    /// [`Self::backward`] over all rows, `[rows, columns]`, in parallel. The
+    /// identity reads no output.
+    pub fn backward_rows<T: Element>(self, gradient: &mut [T], output: &[T], columns: usize) {
+        if self == Activation::Identity {
+            return;
+        }
+        sweep_rows(
+            gradient,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                let from = first * columns;
+                self.backward(block, &output[from..from + block.len()]);
+            },
+        );
     }
 
     /// Variance of the weights that keeps the variance of what passes through:
@@ -60,6 +77,18 @@ impl Activation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_hides_a_value_that_is_not_a_number() {
+        use Activation::*;
+        for activation in [Identity, Relu, Elu, Tanh, Sigmoid] {
+            let mut v = [f32::NAN];
+            activation.apply(&mut v);
+            let mut gradient = [1.0];
+            activation.backward(&mut gradient, &v);
+            assert!(v[0].is_nan() && (gradient[0].is_nan() || gradient[0] == 1.0), "{activation:?}");
+        }
+    }
 
     #[test]
     fn derivatives_from_the_output_match_central_differences() {

@@ -7,7 +7,8 @@ use crate::{Error, Result};
 /// rest by `1 / (1 - rate)` (Srivastava et al. 2014); passes through otherwise.
 ///
 /// Whether a unit drops depends on the seed, the step, this op's number and
-/// the row's number in the dataset: neither on the batch's order nor on rank
+/// the row's number, that of a pair in its dataset or of an entity in the
+/// store: neither on the batch's order nor on rank
 /// or thread. Sixteen random bits a value round the rate to 1/65536.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {

@@ -106,17 +106,7 @@ impl<T: Element> CpuKernel<T> for Fuse {
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let columns = pass.columns;
-        if self.activation != Activation::Identity {
-            sweep_rows(
-                pass.output_gradient,
-                columns,
-                #[inline(always)]
-                |first, block| {
-                    let output = &pass.output[first * columns..first * columns + block.len()];
-                    self.activation.backward(block, output);
-                },
-            );
-        }
+        self.activation.backward_rows(pass.output_gradient, pass.output, columns);
         let gradient = &*pass.output_gradient;
         for (map, input) in self.maps.iter().zip(pass.input_gradients.iter_mut()) {
             if let Some(input) = input {

@@ -36,7 +36,15 @@ impl<T: Element> CpuKernel<T> for Huber {
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let delta = T::of(self.delta);
-        super::loss_backward(pass, |error| error.max(-delta).min(delta));
+        super::loss_backward(pass, |error| {
+            if error > delta {
+                delta
+            } else if error < -delta {
+                -delta
+            } else {
+                error
+            }
+        });
     }
 }
 

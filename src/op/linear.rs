@@ -87,17 +87,7 @@ impl<T: Element> CpuKernel<T> for Linear {
         let (x, weight) = (pass.inputs[0], pass.parameters[0]);
         let (columns, rows) = (pass.columns, pass.output_gradient.len() / pass.columns);
         let width = weight.len() / columns;
-        if self.activation != Activation::Identity {
-            sweep_rows(
-                pass.output_gradient,
-                columns,
-                #[inline(always)]
-                |first, block| {
-                    let output = &pass.output[first * columns..first * columns + block.len()];
-                    self.activation.backward(block, output);
-                },
-            );
-        }
+        self.activation.backward_rows(pass.output_gradient, pass.output, columns);
         let gradient = MatRef::new(&*pass.output_gradient, rows, columns);
         matmul(pass.parameter_gradients[0], gradient.t(), MatRef::new(x, rows, width), false);
         if let Some(bias) = pass.parameter_gradients.get_mut(1) {

@@ -1,5 +1,5 @@
 use super::{InputGradient, RowMap};
-use crate::device::{Element, sweep_rows};
+use crate::device::{Element, sweep_columns};
 
 /// Sums rows along a map: each row of `to` becomes the sum of the rows of
 /// `from`, `[rows, columns]`, that name it, first to last; rows that nothing
@@ -7,19 +7,19 @@ use crate::device::{Element, sweep_rows};
 /// depends on no thread.
 pub fn segment_sums<T: Element>(to: &mut InputGradient<'_, T>, from: &[T], map: &RowMap, columns: usize) {
     let accumulate = to.accumulate;
-    sweep_rows(
+    let work = from.len() + to.data.len();
+    sweep_columns(
         to.data,
         columns,
+        work,
         #[inline(always)]
-        |first, block| {
-            for (r, sum) in block.chunks_exact_mut(columns).enumerate() {
-                if !accumulate {
-                    sum.fill(T::zero());
-                }
-                for &row in map.segment(first + r) {
-                    let row = &from[row as usize * columns..][..columns];
-                    sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v);
-                }
+        |row, first, sum| {
+            if !accumulate {
+                sum.fill(T::zero());
+            }
+            for &named_by in map.segment(row) {
+                let values = &from[named_by as usize * columns + first..];
+                sum.iter_mut().zip(values).for_each(|(s, &v)| *s += v);
             }
         },
     );

@@ -79,9 +79,18 @@ impl Store {
         self.counts[entity as usize]
     }
 
-    /// The ids of all drugs or samples, by index.
+    /// The ids of all drugs or samples, by index. Refuses one that is empty
+    /// or there twice.
     pub fn ids(&self, entity: Entity) -> Result<Vec<String>> {
-        self.entity_strings(entity, "id")
+        let ids = self.entity_strings(entity, "id")?;
+        let mut seen = HashSet::with_capacity(ids.len());
+        match ids.iter().find(|id| id.is_empty() || !seen.insert(id.as_str())) {
+            Some(bad) => {
+                Err(self
+                    .fault(format!("/{}/id", entity.plural()), format!("{bad:?} is empty or there twice")))
+            }
+            None => Ok(ids),
+        }
     }
 
     /// The names of the text columns of drugs or samples, such as `smiles`.

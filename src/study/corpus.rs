@@ -1,6 +1,8 @@
 use super::Task;
+use crate::batch::Lanes;
 use crate::deck::{Deck, MissingFeatures, Splits};
 use crate::feature::Features;
+use crate::model::InputWidths;
 use crate::split;
 use crate::store::{Entity, Pairs, SplitRows, Store};
 use crate::{Error, Result};
@@ -18,9 +20,9 @@ pub struct Corpus {
     /// The store.
     pub store: Store,
     /// Features of the drugs, as stored.
-    pub drugs: Features,
+    pub drugs: Rc<Features>,
     /// Features of the samples, as stored.
-    pub samples: Features,
+    pub samples: Rc<Features>,
     /// Whether the network takes the dose.
     pub dose: bool,
     usable: RefCell<HashMap<String, Rc<Usable>>>,
@@ -45,6 +47,7 @@ impl Corpus {
     pub fn open(deck: Deck, deck_path: &Path) -> Result<Self> {
         let fault = |key: &str, what: String| Error::deck(deck_path, key, what);
         let store = Store::open(&deck.store.path)?;
+        Entity::ALL.into_iter().try_for_each(|entity| store.ids(entity).map(drop))?;
         for (key, names) in [("data.sources", &deck.data.sources), ("data.targets", &deck.data.targets)] {
             for name in names {
                 let dataset = store.dataset(name).map_err(|e| fault(key, e.to_string()))?;
@@ -69,7 +72,7 @@ impl Corpus {
             }
         }
         let features = |entity, key: &str, names: &[String]| {
-            Features::read(&store, entity, names).map_err(|e| fault(key, e.to_string()))
+            Features::read(&store, entity, names).map(Rc::new).map_err(|e| fault(key, e.to_string()))
         };
         let drugs = features(Entity::Drug, "data.drug_features", &deck.data.drug_features)?;
         let samples = features(Entity::Sample, "data.sample_features", &deck.data.sample_features)?;
@@ -82,6 +85,8 @@ impl Corpus {
             (Some(wish), _) => wish,
             (None, absent) => absent.is_none(),
         };
+        let mut deck = deck;
+        deck.data.dose = Some(dose);
         Ok(Self {
             deck,
             deck_path: deck_path.into(),
@@ -103,6 +108,31 @@ impl Corpus {
         }
         tasks.sort_by_key(|task| std::cmp::Reverse(task.pairs));
         Ok(tasks)
+    }
+
+    /// What a network is given.
+    pub fn widths(&self) -> InputWidths {
+        InputWidths { drug: self.drugs.width(), sample: self.samples.width(), dose: self.dose }
+    }
+
+    /// The lanes of a split's training rows for a group of `ranks`: as the deck
+    /// says, or one a rank.
+    pub fn lanes(&self, rows: &SplitRows, ranks: usize) -> Result<Lanes> {
+        Lanes::new(rows.train.len(), self.deck.train.lanes.unwrap_or(ranks), self.deck.train.batch)
+    }
+
+    /// Checks what can be known before anything is written: that the network
+    /// can be built, that every target has a pair to score, and that every split
+    /// has rows and lanes for groups of `ranks`.
+    pub fn check_tasks(&self, ranks: usize) -> Result<()> {
+        self.deck.model.build(self.widths(), self.deck.train.loss)?;
+        self.deck.data.targets.iter().try_for_each(|target| self.rows(target).map(drop))?;
+        for task in self.tasks()? {
+            let rows = self.split(&task.source, task.split)?;
+            let fault = |e: Error| Error::deck(&self.deck_path, "train", format!("{task}: {e}"));
+            self.lanes(&rows, ranks).and_then(|lanes| lanes.of_rank(0, ranks)).map_err(fault)?;
+        }
+        Ok(())
     }
 
     /// Which pairs of `dataset` have an endpoint and features. A missing
@@ -185,6 +215,10 @@ impl Corpus {
         let usable = self.usable(dataset)?;
         let parts = [("train", &mut rows.train), ("val", &mut rows.val), ("test", &mut rows.test)];
         for (part, rows) in parts {
+            // Lanes are runs of the training rows: in the order of the store each is read in a few pieces.
+            if part == "train" {
+                rows.sort_unstable();
+            }
             rows.retain(|&row| usable.mask[row as usize]);
             if rows.is_empty() {
                 let place = format!("/datasets/{dataset}/split/{number}/{part}");

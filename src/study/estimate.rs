@@ -1,11 +1,11 @@
 use super::Corpus;
-use super::farm::Grouping;
+use super::farm::{Grouping, count};
 use crate::Result;
-use crate::batch::Lanes;
 use crate::device::{MatRef, matmul};
 use crate::feature::Features;
-use crate::graph::{Parameters, Purpose, Schedule};
-use crate::model::{InputWidths, PairNetwork};
+use crate::graph::{NodeId, Parameters, Purpose, Schedule};
+use crate::model::PairNetwork;
+use crate::train::SCORING_CHUNK;
 use std::fmt::Write;
 use std::time::Instant;
 
@@ -16,49 +16,44 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let deck = &corpus.deck;
     let tasks = corpus.tasks()?;
     let grouping = Grouping::of(ranks, tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
-    let widths =
-        InputWidths { drug: corpus.drugs.width(), sample: corpus.samples.width(), dose: corpus.dose };
-    let network = deck.model.build(widths, deck.train.loss)?;
+    grouping.check(ranks)?;
+    corpus.check_tasks(grouping.ranks)?;
+    let network = deck.model.build(corpus.widths(), deck.train.loss)?;
     let lane_count = deck.train.lanes.unwrap_or(grouping.ranks);
+    let own = lane_count / grouping.ranks;
     let rate = multiply_adds_per_second();
-    let (mut text, mut total, mut most) = (String::new(), 0.0f64, 0usize);
+    let targets = count(deck.data.targets.len(), "target");
+    let mut text = format!("{} on {grouping}; {targets} each\n", count(tasks.len(), "task"));
+    let (mut total, mut most, mut lane) = (0.0f64, 0, 0);
     for task in &tasks {
         let rows = corpus.split(&task.source, task.split)?;
-        let lanes = Lanes::new(rows.train.len(), lane_count, deck.train.batch)?;
-        lanes.of_rank(0, grouping.ranks)?;
-        let work = step_multiply_adds(&network, corpus, lanes.most_in_step());
-        let steps = lanes.steps() * deck.train.epochs * lane_count / grouping.ranks;
-        let seconds = work * steps as f64 / rate;
+        let lanes = corpus.lanes(&rows, grouping.ranks)?;
+        let steps = (lanes.steps() * own) as f64 * deck.train.epochs as f64;
+        let seconds = step_multiply_adds(&network, corpus, lanes.most_in_step()) * steps / rate;
         total += seconds;
-        most = most.max(rows.train.len() / grouping.ranks);
+        most = most.max(rows.train.len());
+        lane = lane.max(lanes.most_in_step());
         let _ = writeln!(
             text,
-            "  {task}: {} training, {} validation, {} test pairs; {} steps an epoch; up to {}",
+            "  {task}: {} training, {} validation, {} test pairs; {} an epoch; up to {}",
             rows.train.len(),
             rows.val.len(),
             rows.test.len(),
-            lanes.steps(),
+            count(lanes.steps(), "step"),
             duration(seconds)
         );
     }
-    let lane = deck.train.batch.div_ceil(lane_count);
-    let memory = Memory::of(&network, corpus, lane, most)?;
-    let head = format!(
-        "{} tasks on {} group{} of {} rank{}; {} targets each\n",
-        tasks.len(),
-        grouping.groups,
-        if grouping.groups == 1 { "" } else { "s" },
-        grouping.ranks,
-        if grouping.ranks == 1 { "" } else { "s" },
-        deck.data.targets.len()
-    );
-    let tail = format!(
-        "{} parameters\nmemory a rank: {memory}\ntime: up to {} if no training stops early ({:.0} Gflop/s measured on this rank)\n",
-        Parameters::<f32>::zeros(&network.graph).count(),
+    let parameters = Parameters::<f32>::zeros(&network.graph)?;
+    let memory = Memory::of(&network, corpus, &parameters, lane, [own, lane_count], most)?;
+    let _ = writeln!(text, "{}", count(parameters.count(), "parameter"));
+    let _ = writeln!(text, "memory of the rank that needs most: {memory}");
+    let _ = writeln!(
+        text,
+        "time: up to {} if no training stops early, at {:.0} Gflop/s measured on this rank",
         duration(total / grouping.groups as f64),
         2e-9 * rate
     );
-    Ok(head + &text + &tail)
+    Ok(text)
 }
 
 /// Distinct entities expected among `rows` drawn from `of`.
@@ -66,7 +61,7 @@ fn distinct(rows: usize, of: usize) -> f64 {
     of as f64 * (1.0 - (1.0 - 1.0 / of.max(1) as f64).powi(rows as i32))
 }
 
-/// Multiply-adds of one lane's step: forward, and twice as many backward.
+/// Multiply-adds of one lane's step: forward, and at most twice as many backward.
 fn step_multiply_adds(network: &PairNetwork, corpus: &Corpus, rows: usize) -> f64 {
     let ports = network.ports;
     let mut count = [0.0; 3];
@@ -89,35 +84,48 @@ fn multiply_adds_per_second() -> f64 {
     (SIZE * SIZE * SIZE) as f64 / fastest
 }
 
-/// Bytes that a rank holds while it trains, by part.
+/// Bytes held at once by the first rank of a group, by part.
 struct Memory {
     features: usize,
     pairs: usize,
+    scoring: usize,
     parameters: usize,
     buffers: usize,
 }
 
 impl Memory {
-    fn of(network: &PairNetwork, corpus: &Corpus, lane: usize, training_pairs: usize) -> Result<Self> {
+    fn of(
+        network: &PairNetwork,
+        corpus: &Corpus,
+        parameters: &Parameters<f32>,
+        lane: usize,
+        [own_lanes, lanes]: [usize; 2],
+        training_pairs: usize,
+    ) -> Result<Self> {
         let (drugs, samples) = (corpus.drugs.rows(), corpus.samples.rows());
         let table = |f: &Features| f.rows() * f.width() * size_of::<f32>();
-        let buffers = |purpose, output, capacity: [usize; 3]| -> Result<usize> {
-            Ok(Schedule::new(&network.graph, purpose, output, &capacity)?.memory() * size_of::<f32>())
+        let plan = |purpose, output, fed: &[NodeId], capacity: [usize; 3]| -> Result<usize> {
+            Ok(Schedule::new(&network.graph, purpose, output, fed, &capacity)?.memory() * size_of::<f32>())
         };
         let ports = network.ports;
+        let boundary = network.graph.boundary(network.prediction);
         let train = ports.capacity(lane, drugs.min(lane), samples.min(lane));
-        let score = ports.capacity(crate::train::SCORING_CHUNK, drugs, samples);
-        let parameters = Parameters::<f32>::zeros(&network.graph);
-        let values = parameters.values();
+        let head = ports.capacity(SCORING_CHUNK, drugs, samples);
+        let named = corpus.deck.data.sources.iter().chain(&corpus.deck.data.targets);
+        let largest =
+            named.filter_map(|name| corpus.store.dataset(name).ok()).map(|d| d.pairs).max().unwrap_or(0);
+        // Weights, the best ones, two moments, half a gradient received, and one gradient a level of the lane tree.
+        let copies = 4.5 + f64::from(own_lanes.next_power_of_two().ilog2() + 1);
         Ok(Self {
-            // As stored, and scaled for the task at hand.
-            features: 2 * (table(&corpus.drugs) + table(&corpus.samples)),
-            // As read, scaled, and read once more for the mean effects.
-            pairs: training_pairs * (16 + 20 + 16),
-            // Weights, best weights, gradient, two moments, and what is received from another rank.
-            parameters: 6 * size_of_val(values),
-            buffers: buffers(Purpose::Train, network.loss, train)?
-                + 2 * buffers(Purpose::Score, network.prediction, score)?,
+            features: table(&corpus.drugs) + table(&corpus.samples),
+            // Own lanes, 24 bytes a pair with its place in the shuffle; the rows of the split and the mask of
+            // usable pairs, 5 bytes a pair of the whole dataset.
+            pairs: training_pairs * own_lanes / lanes * 24 + largest * 5,
+            // The target's rows, pairs and two predictions, and what the training rows show.
+            scoring: largest * 36 + training_pairs * 24,
+            parameters: (size_of_val(parameters.values()) as f64 * copies) as usize,
+            buffers: plan(Purpose::Train, network.loss, &[], train)?
+                + plan(Purpose::Score, network.prediction, &boundary, head)?,
         })
     }
 }
@@ -127,10 +135,11 @@ impl std::fmt::Display for Memory {
         let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
         write!(
             f,
-            "{:.0} MiB (features {:.0}, pairs {:.0}, parameters {:.0}, buffers {:.0})",
-            mib(self.features + self.pairs + self.parameters + self.buffers),
+            "{:.0} MiB (features {:.0}, pairs {:.0}, scoring {:.0}, parameters {:.0}, buffers {:.0})",
+            mib(self.features + self.pairs + self.scoring + self.parameters + self.buffers),
             mib(self.features),
             mib(self.pairs),
+            mib(self.scoring),
             mib(self.parameters),
             mib(self.buffers)
         )

@@ -1,4 +1,5 @@
 use crate::comm::{Communicator, Tag};
+use crate::{Error, Result};
 
 /// Deals tasks to groups of ranks as they become free, first to last. Rank 0
 /// of the world keeps the list: the leaders of other groups ask it, and it
@@ -25,11 +26,19 @@ pub struct Grouping {
 
 impl Grouping {
     /// Groups of `wish` ranks, or of one while there are tasks for all, or of
-    /// an equal share of the ranks; with fixed lanes, of a size that divides them.
+    /// an equal share of the ranks; with fixed lanes, of a size that they can
+    /// be dealt to.
     pub fn of(world: usize, tasks: usize, wish: Option<usize>, lanes: Option<usize>) -> Self {
-        let share = wish.unwrap_or(world / tasks.max(1)).clamp(1, world);
+        let share = wish.unwrap_or(world / tasks.max(1)).max(1);
         let ranks = match (wish, lanes) {
-            (None, Some(lanes)) => (1..=share).rev().find(|r| lanes.is_multiple_of(*r)).unwrap_or(1),
+            (None, Some(lanes)) if !lanes.is_power_of_two() => {
+                if lanes <= share {
+                    lanes
+                } else {
+                    1
+                }
+            }
+            (None, Some(lanes)) => lanes.min(1 << share.ilog2()),
             _ => share,
         };
         Self { ranks, groups: (world / ranks).min(tasks.max(1)) }
@@ -39,6 +48,28 @@ impl Grouping {
     pub fn group_of(&self, rank: usize) -> usize {
         (rank / self.ranks).min(self.groups)
     }
+}
+
+impl Grouping {
+    /// Refuses groups of more ranks than there are.
+    pub fn check(&self, world: usize) -> Result<()> {
+        if self.ranks > world {
+            let what = format!("study.ranks_per_task = {} is more than the {world} there are", self.ranks);
+            return Err(Error::Ranks(what));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Grouping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", count(self.groups, "group"), count(self.ranks, "rank"))
+    }
+}
+
+/// A number and a noun, as in "1 task" and "2 tasks".
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 impl<'a> Farm<'a> {
@@ -125,6 +156,27 @@ mod tests {
         assert_eq!(of(40, 12, Some(8), Some(8)), (8, 5));
         assert_eq!(of(4, 1, None, None), (4, 1));
         assert_eq!(Grouping::of(40, 12, Some(7), None).group_of(39), 5);
+        assert!(Grouping::of(4, 12, Some(5), None).check(4).is_err());
+    }
+
+    #[test]
+    fn every_task_is_dealt_once_to_whichever_group_asks() {
+        for (groups, tasks) in [(4, 11), (3, 3)] {
+            let grouping = Grouping { ranks: 1, groups };
+            let dealt = crate::comm::threads::on_ranks(groups, |world| {
+                let mut farm = Farm::new(world, &Serial, grouping, tasks);
+                let own: Vec<usize> = std::iter::from_fn(|| {
+                    farm.serve();
+                    farm.next()
+                })
+                .collect();
+                farm.finish();
+                own
+            });
+            let mut all = dealt.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..tasks).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@ use super::predictor::Predictor;
 use super::training::Trained;
 use crate::atomic::FolderDraft;
 use crate::deck::Deck;
-use crate::feature::{Features, Scaling};
+use crate::feature::{Features, ScaledFeatures, Scaling};
 use crate::graph::Parameters;
 use crate::metric::Scores;
 use crate::model::{InputWidths, PairNetwork};
@@ -11,6 +11,7 @@ use crate::store::{Entity, Store};
 use crate::train::{load_weights, save_weights};
 use crate::{Error, Result};
 use std::path::Path;
+use std::rc::Rc;
 
 /// Writes `models/<SRC>/split_<k>/`: weights, resolved deck, scaling, the
 /// history, and predictions and scores of the validation rows. Called on rank
@@ -19,10 +20,12 @@ pub fn save(folder: &Path, trained: &Trained<'_>) -> Result<()> {
     let draft = FolderDraft::new(folder)?;
     let file = |name: &str| draft.folder().join(name);
     let corpus = trained.corpus;
-    save_weights(&file("model.safetensors"), &trained.predictor.parameters)?;
-    let deck = corpus.deck.to_toml()?;
+    save_weights(&file("model.safetensors"), trained.predictor.parameters())?;
+    let mut deck = corpus.deck.clone();
+    deck.train.lanes = Some(trained.lanes);
+    let deck = deck.to_toml()?;
     crate::atomic::write_file(&file("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
-    trained.predictor.scaling.save(&file("scaling.csv"))?;
+    trained.predictor.scaling().save(&file("scaling.csv"))?;
     history::write(&file("history.csv"), &trained.history)?;
     let rows = &trained.rows.val;
     let truth = corpus.pairs(&trained.task.source, rows)?.value;
@@ -90,24 +93,22 @@ impl SavedModel {
     /// and a column that is not there is taken to have its mean in training.
     pub fn on_store(self, store: &Store) -> Result<(Predictor, Vec<MissingColumns>)> {
         let mut absent = Vec::new();
-        let mut arrange = |entity: Entity, names: &[String]| -> Result<Features> {
+        let mut arrange = |entity: Entity, names: &[String]| -> Result<ScaledFeatures> {
             let there = store.features(entity);
             let present: Vec<String> =
                 names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
             let features = Features::read(store, entity, if present.is_empty() { names } else { &present })?;
             let wanted = self.scaling.columns(entity);
-            let (mut features, missing) = features.arranged(&wanted, &self.scaling.means(entity));
+            let (features, missing) = features.arranged(&wanted);
             if !missing.is_empty() {
                 let name = |&i: &usize| format!("{}:{}", wanted[i].feature, wanted[i].name);
                 let names = missing.iter().map(name).collect();
                 absent.push(MissingColumns { entity, names, of: wanted.len() });
             }
-            self.scaling.apply(&mut features, self.deck.data.clip);
-            Ok(features)
+            Ok(self.scaling.scaled(Rc::new(features), self.deck.data.clip))
         };
         let drugs = arrange(Entity::Drug, &self.deck.data.drug_features)?;
         let samples = arrange(Entity::Sample, &self.deck.data.sample_features)?;
-        let Self { scaling, network, parameters, .. } = self;
-        Ok((Predictor { network, parameters, scaling, drugs, samples }, absent))
+        Ok((Predictor::new(&self.network, self.parameters, self.scaling, drugs, samples)?, absent))
     }
 }

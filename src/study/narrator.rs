@@ -1,6 +1,6 @@
 use super::Task;
 use super::farm::Farm;
-use crate::report::history::Epoch;
+use crate::metric::Epoch;
 use crate::train::Observer;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

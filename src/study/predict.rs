@@ -44,8 +44,7 @@ pub fn predict(
         let what = "has no dose, which the model needs";
         return Err(Error::store(store.path(), format!("/datasets/{dataset}"), what));
     }
-    let takes_dose = model.takes_dose();
-    let (predictor, missing) = model.on_store(&store)?;
+    let (mut predictor, missing) = model.on_store(&store)?;
     for columns in &missing {
         let part = columns.names.len() as f64 / columns.of as f64;
         if part > max_missing {
@@ -73,9 +72,9 @@ pub fn predict(
             let block = store.pairs(dataset, read, first..info.pairs.min(first + BLOCK))?;
             let mut rows = Vec::with_capacity(block.len());
             for i in 0..block.len() {
-                if !predictor.drugs.has(block.drug[i]) {
+                if !predictor.has(Entity::Drug, block.drug[i]) {
                     report.drugless += 1;
-                } else if !predictor.samples.has(block.sample[i]) {
+                } else if !predictor.has(Entity::Sample, block.sample[i]) {
                     report.sampleless += 1;
                 } else {
                     rows.push(i as u32);
@@ -85,11 +84,7 @@ pub fn predict(
             if !measured {
                 pairs.value.fill(f32::NAN);
             }
-            let dose = pairs.dose.clone();
-            if !takes_dose {
-                pairs.dose.clear();
-            }
-            let predicted = predictor.predict(&pairs)?;
+            let predicted = predictor.predict(pairs.clone());
             report.predicted += predicted.len();
             let mut values = vec![
                 Values::Same(dataset),
@@ -97,7 +92,7 @@ pub fn predict(
                 Values::Coded { codes: &pairs.drug, names: &drugs },
             ];
             if info.dose {
-                values.push(Values::Number(&dose));
+                values.push(Values::Number(&pairs.dose));
             }
             table.append(&values, &pairs.value, &predicted)?;
         }

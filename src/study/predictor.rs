@@ -1,48 +1,73 @@
 use crate::Result;
 use crate::batch::Examples;
-use crate::feature::{Features, Scaling};
+use crate::feature::{ScaledFeatures, Scaling};
 use crate::graph::Parameters;
 use crate::model::PairNetwork;
-use crate::store::Pairs;
+use crate::store::{Entity, Pairs};
 use crate::train::Scorer;
 
-/// A trained network with all that it takes to predict pairs of a store.
+/// A trained network, its parameters, and the embedding of every drug and
+/// sample of a store that has features.
 pub struct Predictor {
-    /// The network.
-    pub network: PairNetwork,
-    /// Its parameters.
-    pub parameters: Parameters<f32>,
-    /// How its inputs and its output are scaled.
-    pub scaling: Scaling,
-    /// Scaled features of the store's drugs.
-    pub drugs: Features,
-    /// Scaled features of the store's samples.
-    pub samples: Features,
+    parameters: Parameters<f32>,
+    scaling: Scaling,
+    drugs: ScaledFeatures,
+    samples: ScaledFeatures,
+    scorer: Scorer,
 }
 
 impl Predictor {
+    /// Embeds every entity that has features.
+    pub fn new(
+        network: &PairNetwork,
+        parameters: Parameters<f32>,
+        scaling: Scaling,
+        drugs: ScaledFeatures,
+        samples: ScaledFeatures,
+    ) -> Result<Self> {
+        let (all_drugs, all_samples) = (drugs.table().present(), samples.table().present());
+        let most = [all_drugs.len(), all_samples.len()];
+        let mut scorer = Scorer::new(network, drugs.clone(), samples.clone(), most)?;
+        scorer.embed(&parameters, &all_drugs, &all_samples);
+        Ok(Self { parameters, scaling, drugs, samples, scorer })
+    }
+
     /// Predicts pairs whose drug and sample have features, in the endpoint's units.
-    pub fn predict(&self, pairs: &Pairs) -> Result<Vec<f32>> {
-        let examples = examples(pairs, (0..pairs.len() as u32).collect(), &self.scaling);
-        let mut predicted = Vec::with_capacity(pairs.len());
-        Scorer::new(&self.network, &self.drugs, &self.samples)?.predict(
-            &self.parameters,
-            &examples,
-            &mut predicted,
-        );
+    pub fn predict(&mut self, pairs: Pairs) -> Vec<f32> {
+        let number = (0..pairs.len() as u32).collect();
+        let examples = examples(pairs, number, &self.scaling);
+        let mut predicted = Vec::with_capacity(examples.len());
+        self.scorer.predict(&self.parameters, &examples, 0..examples.len(), &mut predicted);
         predicted.iter_mut().for_each(|p| *p = self.scaling.endpoint.restore(*p));
-        Ok(predicted)
+        predicted
+    }
+
+    /// Whether drug or sample `index` of the store has features.
+    pub fn has(&self, entity: Entity, index: u32) -> bool {
+        match entity {
+            Entity::Drug => self.drugs.table().has(index),
+            Entity::Sample => self.samples.table().has(index),
+        }
+    }
+
+    /// The network's parameters.
+    pub fn parameters(&self) -> &Parameters<f32> {
+        &self.parameters
+    }
+
+    /// How inputs and endpoint are scaled.
+    pub fn scaling(&self) -> &Scaling {
+        &self.scaling
     }
 }
 
 /// Pairs scaled for a network; `number` is the row of each in its dataset.
-pub fn examples(pairs: &Pairs, number: Vec<u32>, scaling: &Scaling) -> Examples {
-    let dose = scaling.dose.map(|scale| pairs.dose.iter().map(|&dose| scale.scale(dose)).collect());
-    Examples {
-        drug: pairs.drug.clone(),
-        sample: pairs.sample.clone(),
-        dose: dose.unwrap_or_default(),
-        truth: pairs.value.iter().map(|&value| scaling.endpoint.scale(value)).collect(),
-        number,
+pub fn examples(pairs: Pairs, number: Vec<u32>, scaling: &Scaling) -> Examples {
+    let Pairs { drug, sample, mut dose, value: mut truth } = pairs;
+    match scaling.dose {
+        Some(scale) => dose.iter_mut().for_each(|dose| *dose = scale.scale(*dose)),
+        None => dose = Vec::new(),
     }
+    truth.iter_mut().for_each(|value| *value = scaling.endpoint.scale(*value));
+    Examples { drug, sample, dose, truth, number }
 }

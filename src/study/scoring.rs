@@ -1,6 +1,6 @@
 use super::Corpus;
 use super::strict::Seen;
-use super::training::Trained;
+use super::training::{Shown, Trained};
 use crate::Result;
 use crate::atomic::FolderDraft;
 use crate::batch::part;
@@ -9,6 +9,7 @@ use crate::metric::Scores;
 use crate::report::predictions::{Values, write_blocks};
 use crate::report::scores_json;
 use crate::store::{Entity, Pairs};
+use crate::train::SCORING_CHUNK;
 use std::path::Path;
 
 /// Rows of a table written at a time.
@@ -23,33 +24,29 @@ pub const MEAN_EFFECTS: &str = "baseline/mean-effects";
 /// network and, beside it, for the mean effects.
 pub fn score(
     out: &Path,
-    trained: &Trained<'_>,
+    trained: &mut Trained<'_>,
     target: &str,
     group: &dyn Communicator,
     root: usize,
 ) -> Result<()> {
     let corpus = trained.corpus;
-    let all;
-    let rows = if target == trained.task.source {
-        &trained.rows.test
-    } else {
-        all = corpus.rows(target)?;
-        &all
-    };
-    let own = &rows[part(rows.len(), group.size(), group.rank())];
-    let predicted = gather(group, root, trained.predictor.predict(&corpus.pairs(target, own)?)?);
+    let rows = if target == trained.task.source { trained.rows.test.clone() } else { corpus.rows(target)? };
+    let rows = rows.as_slice();
+    let chunks = part(rows.len().div_ceil(SCORING_CHUNK), group.size(), group.rank());
+    let end = rows.len().min(chunks.end * SCORING_CHUNK);
+    let own = &rows[end.min(chunks.start * SCORING_CHUNK)..end];
+    let predicted = gather(group, root, trained.predictor.predict(corpus.pairs(target, own)?));
     if group.rank() != root {
         return Ok(());
     }
     let pairs = corpus.pairs(target, rows)?;
-    let (training, naive) = trained.training()?;
-    let seen = Seen::by(training);
+    let Shown { seen, naive } = trained.shown()?;
     let place = |run: &Path| {
         let task = &trained.task;
         run.join("infer").join(format!("{}-{target}", task.source)).join(format!("split_{}", task.split))
     };
-    write(&place(out), corpus, target, rows, &pairs, &predicted, &seen)?;
-    write(&place(&out.join(MEAN_EFFECTS)), corpus, target, rows, &pairs, &naive.predict(&pairs), &seen)
+    write(&place(out), corpus, target, rows, &pairs, &predicted, seen)?;
+    write(&place(&out.join(MEAN_EFFECTS)), corpus, target, rows, &pairs, &naive.predict(&pairs), seen)
 }
 
 fn write(

@@ -1,12 +1,12 @@
 use super::predictor::{Predictor, examples};
+use super::strict::Seen;
 use super::{Corpus, Task};
 use crate::Result;
 use crate::baseline::MeanEffects;
-use crate::batch::{Examples, Lanes, part};
+use crate::batch::{Examples, part};
 use crate::comm::{Communicator, gather};
-use crate::feature::{EndpointScale, Features, Scaling};
-use crate::model::InputWidths;
-use crate::report::history::Epoch;
+use crate::feature::{Features, Scaling, ValueScale};
+use crate::metric::Epoch;
 use crate::store::{Pairs, SplitRows};
 use crate::train::{Observer, Problem, fit};
 use std::cell::OnceCell;
@@ -19,6 +19,8 @@ pub struct Trained<'a> {
     pub task: Task,
     /// The best epoch's network.
     pub predictor: Predictor,
+    /// Lanes that the training rows were cut into.
+    pub lanes: usize,
     /// The usable rows of the split.
     pub rows: SplitRows,
     /// Every epoch.
@@ -27,19 +29,26 @@ pub struct Trained<'a> {
     pub best_epoch: usize,
     /// On rank 0 of the group: predictions of the validation rows, in order.
     pub validation: Vec<f32>,
-    training: OnceCell<(Pairs, MeanEffects)>,
+    shown: OnceCell<Shown>,
+}
+
+/// What the training rows show without a network.
+pub struct Shown {
+    /// Which drugs, samples and combinations.
+    pub seen: Seen,
+    /// The mean effects fitted on them.
+    pub naive: MeanEffects,
 }
 
 impl Trained<'_> {
-    /// The training pairs and the mean-effects predictor fitted on them, read
-    /// when first asked for.
-    pub fn training(&self) -> Result<&(Pairs, MeanEffects)> {
-        if let Some(known) = self.training.get() {
+    /// What the training rows show; they are read when first asked for.
+    pub fn shown(&self) -> Result<&Shown> {
+        if let Some(known) = self.shown.get() {
             return Ok(known);
         }
         let pairs = self.corpus.pairs(&self.task.source, &self.rows.train)?;
-        let naive = MeanEffects::fit(&pairs);
-        Ok(self.training.get_or_init(|| (pairs, naive)))
+        let shown = Shown { seen: Seen::by(&pairs), naive: MeanEffects::fit(&pairs) };
+        Ok(self.shown.get_or_init(|| shown))
     }
 }
 
@@ -54,7 +63,7 @@ pub fn train<'a>(
 ) -> Result<Trained<'a>> {
     let deck = &corpus.deck;
     let rows = corpus.split(&task.source, task.split)?;
-    let lanes = Lanes::new(rows.train.len(), deck.train.lanes.unwrap_or(group.size()), deck.train.batch)?;
+    let lanes = corpus.lanes(&rows, group.size())?;
     let own = lanes.of_rank(group.rank(), group.size())?;
     let train_rows: Vec<&[u32]> = own.clone().map(|lane| &rows.train[lanes.rows(lane)]).collect();
     let val_rows: Vec<&[u32]> =
@@ -63,51 +72,57 @@ pub fn train<'a>(
     let train: Vec<Pairs> = train_rows.iter().map(read).collect::<Result<_>>()?;
     let validation: Vec<Pairs> = val_rows.iter().map(read).collect::<Result<_>>()?;
 
-    let (mut drugs, mut samples) = (corpus.drugs.clone(), corpus.samples.clone());
-    let distinct = |features: &Features, of: fn(&Pairs) -> &[u32]| {
-        distinct(group, features.entities(), train.iter().flat_map(|lane| of(lane).iter().copied()))
+    let distinct = |pairs: &[Pairs]| {
+        let of = |features: &Features, entities: fn(&Pairs) -> &[u32]| {
+            distinct(group, features.entities(), pairs.iter().flat_map(entities).copied())
+        };
+        [of(&corpus.drugs, |p| &p.drug), of(&corpus.samples, |p| &p.sample)]
     };
-    let trained_on = [distinct(&drugs, |p| &p.drug), distinct(&samples, |p| &p.sample)];
+    let trained_on = distinct(&train);
+    let validated = distinct(&validation);
     let scale = |of: fn(&Pairs) -> &[f32]| scale(group, train.iter().map(of).collect());
     let dose = corpus.dose.then(|| scale(|p| &p.dose));
     let endpoint = scale(|p| &p.value);
-    let entities = [trained_on[0].as_slice(), trained_on[1].as_slice()];
-    let scaling = Scaling::fit([&drugs, &samples], entities, dose, endpoint, &deck.data.endpoint);
-    scaling.apply(&mut drugs, deck.data.clip);
-    scaling.apply(&mut samples, deck.data.clip);
+    let features = [corpus.drugs.as_ref(), corpus.samples.as_ref()];
+    let entities = [trained_on[0].as_slice(), &trained_on[1]];
+    let scaling = Scaling::fit(features, entities, dose, endpoint, &deck.data.endpoint);
+    let drugs = scaling.scaled(corpus.drugs.clone(), deck.data.clip);
+    let samples = scaling.scaled(corpus.samples.clone(), deck.data.clip);
 
-    let widths = InputWidths { drug: drugs.width(), sample: samples.width(), dose: corpus.dose };
-    let network = deck.model.build(widths, deck.train.loss)?;
-    let scaled = |pairs: &[Pairs], rows: &[&[u32]]| -> Vec<Examples> {
-        pairs.iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows.to_vec(), &scaling)).collect()
+    let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+    let scaled = |pairs: Vec<Pairs>, rows: &[&[u32]]| -> Vec<Examples> {
+        pairs.into_iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows.to_vec(), &scaling)).collect()
     };
     let problem = Problem {
+        name: task.to_string(),
         network: &network,
         drugs: &drugs,
         samples: &samples,
         lanes,
         own,
-        train: &scaled(&train, &train_rows),
-        validation: &scaled(&validation, &val_rows),
+        train: &scaled(train, &train_rows),
+        validation: &scaled(validation, &val_rows),
+        validation_entities: [&validated[0], &validated[1]],
         deviation: f64::from(scaling.endpoint.deviation),
     };
     let seed = deck.train.seed.wrapping_add(u64::from(task.split));
     let fitted = fit(&problem, &deck.train, seed, group, observer)?;
 
-    let predictor = Predictor { network, parameters: fitted.parameters, scaling, drugs, samples };
+    let mut predictor = Predictor::new(&network, fitted.parameters, scaling, drugs, samples)?;
     let mut predicted = Vec::new();
-    for lane in &validation {
-        predicted.extend(predictor.predict(lane)?);
+    for lane in &val_rows {
+        predicted.extend(predictor.predict(read(lane)?));
     }
     Ok(Trained {
         corpus,
         task: task.clone(),
         predictor,
+        lanes: lanes.count(),
         rows,
         history: fitted.history,
         best_epoch: fitted.best_epoch,
         validation: gather(group, 0, predicted),
-        training: OnceCell::new(),
+        shown: OnceCell::new(),
     })
 }
 
@@ -123,7 +138,7 @@ fn distinct(group: &dyn Communicator, entities: usize, named: impl Iterator<Item
 
 /// Mean and deviation over the lanes of all ranks, summed lane by lane, so
 /// that they do not depend on how lanes are dealt to ranks.
-fn scale(group: &dyn Communicator, lanes: Vec<&[f32]>) -> EndpointScale {
+fn scale(group: &dyn Communicator, lanes: Vec<&[f32]>) -> ValueScale {
     let total = |of: &dyn Fn(f64) -> f64| {
         let sums: Vec<f64> = lanes.iter().map(|lane| lane.iter().map(|&v| of(v.into())).sum()).collect();
         let all = group.all_gather(bytemuck::cast_slice(&sums));
@@ -131,5 +146,5 @@ fn scale(group: &dyn Communicator, lanes: Vec<&[f32]>) -> EndpointScale {
     };
     let count = total(&|_| 1.0);
     let mean = total(&|v| v) / count;
-    EndpointScale::new(mean, total(&|v| (v - mean).powi(2)) / count)
+    ValueScale::new(mean, total(&|v| (v - mean).powi(2)) / count)
 }

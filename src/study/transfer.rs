@@ -1,4 +1,4 @@
-use super::farm::{Farm, Grouping};
+use super::farm::{Farm, Grouping, count};
 use super::narrator::{Narrator, Progress};
 use super::scoring::{MEAN_EFFECTS, score};
 use super::training::train;
@@ -50,16 +50,18 @@ pub fn transfer(
     let grouping = Grouping::of(world.size(), tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
     let own = grouping.group_of(world.rank());
     let group = world.split(own);
-    let claimed = if world.rank() == 0 { claim(out).and_then(|()| report_usable(corpus)) } else { Ok(()) };
-    agree(world, claimed)?;
+    let ready = || {
+        grouping.check(world.size())?;
+        corpus.check_tasks(grouping.ranks)?;
+        claim(out)?;
+        report_usable(corpus)
+    };
+    agree(world, if world.rank() == 0 { ready() } else { Ok(()) })?;
     if world.rank() == 0 {
-        let (ranks, idle) = (grouping.ranks, world.size() - grouping.ranks * grouping.groups);
-        log::info!("{} tasks on {} groups of {ranks} ranks", tasks.len(), grouping.groups);
+        log::info!("{grouping} for {}", count(tasks.len(), "task"));
+        let idle = world.size() - grouping.ranks * grouping.groups;
         if idle > 0 {
-            log::warn!(
-                "{idle} of {} ranks have nothing to do: there are no more tasks for groups of {ranks}",
-                world.size()
-            );
+            log::warn!("{idle} of {} ranks have nothing to do: there are too few tasks", world.size());
         }
     }
 
@@ -73,38 +75,34 @@ pub fn transfer(
         farm.finish();
     }
     let times = if group.rank() == 0 { times } else { Vec::new() };
-    let times = world.all_gather(
-        &serde_json::to_vec(&times)
-            .map_err(std::io::Error::from)
-            .map_err(|e| Error::io(out, "cannot gather times", e))?,
-    );
-    if world.rank() != 0 {
-        return Ok(None);
-    }
-    let times: Vec<TaskTime> = times
-        .iter()
-        .flat_map(|bytes| serde_json::from_slice::<Vec<TaskTime>>(bytes).unwrap_or_default())
-        .collect();
-    let info = RunInfo {
-        model: deck.model.name().into(),
-        endpoint: deck.data.endpoint.clone(),
-        crossrx: env!("CARGO_PKG_VERSION").into(),
-        versions: launch.versions.clone(),
-        command: launch.command.clone(),
-        ranks: world.size(),
-        threads: launch.threads,
-        groups: grouping.groups,
-        started: launch.started.clone(),
-        wall_s: started.elapsed().as_secs_f64(),
-        sources: deck.data.sources.clone(),
-        targets: deck.data.targets.clone(),
-        splits: deck.data.splits.numbers(),
+    let times = world.all_gather(serde_json::json!(times).to_string().as_bytes());
+    let finish = || {
+        let times: Vec<Vec<TaskTime>> = times
+            .iter()
+            .map(|bytes| serde_json::from_slice(bytes))
+            .collect::<serde_json::Result<_>>()
+            .map_err(|e| Error::Ranks(format!("times of tasks do not come through: {e}")))?;
+        let info = RunInfo {
+            model: deck.model.name().into(),
+            endpoint: deck.data.endpoint.clone(),
+            crossrx: env!("CARGO_PKG_VERSION").into(),
+            versions: launch.versions.clone(),
+            command: launch.command.clone(),
+            ranks: world.size(),
+            threads: launch.threads,
+            groups: grouping.groups,
+            started: launch.started.clone(),
+            wall_s: started.elapsed().as_secs_f64(),
+            sources: deck.data.sources.clone(),
+            targets: deck.data.targets.clone(),
+            splits: deck.data.splits.numbers(),
+        };
+        write_records(corpus, out, info, &times.concat())?;
+        let page = report::write(out)?;
+        let runs = [tree::Run::read(out)?];
+        Ok((report::text::matrix(&report::models::Models::of(&runs)), page))
     };
-    write_records(corpus, out, info, &times)?;
-    let run = tree::Run::read(out)?;
-    let page = report::write(out)?;
-    let runs = [run];
-    Ok(Some((report::text::matrix(&report::models::Models::of(&runs)), page)))
+    if world.rank() == 0 { agree(world, finish().map(Some)) } else { agree(world, Ok(None)) }
 }
 
 /// Takes `out` for this run: it must not be there, or be an empty folder.
@@ -147,7 +145,7 @@ fn run_task(
     let started = Instant::now();
     let speaks = group.rank() == 0;
     let mut narrator = Narrator { task, farm, progress, speaks, epochs: corpus.deck.train.epochs };
-    let trained = train(corpus, task, group, &mut narrator)?;
+    let mut trained = train(corpus, task, group, &mut narrator)?;
     if group.rank() == 0 {
         let folder = out.join("models").join(&task.source).join(format!("split_{}", task.split));
         model_folder::save(&folder, &trained)?;
@@ -155,17 +153,17 @@ fn run_task(
     let training = started.elapsed().as_secs_f64();
     let started = Instant::now();
     for (number, target) in corpus.deck.data.targets.iter().enumerate() {
-        score(out, &trained, target, group, number % group.size())?;
+        score(out, &mut trained, target, group, number % group.size())?;
         farm.serve();
     }
     let scoring = started.elapsed().as_secs_f64();
     if group.rank() == 0 {
         progress.log(|| {
             log::info!(
-                "{task}: trained in {training:.1} s, best epoch {} of {}; {} targets scored in {scoring:.1} s",
+                "{task}: trained in {training:.1} s, best epoch {} of {}; {} scored in {scoring:.1} s",
                 trained.best_epoch,
                 trained.history.len(),
-                corpus.deck.data.targets.len()
+                count(corpus.deck.data.targets.len(), "target")
             );
         });
     }

@@ -1,4 +1,4 @@
-use super::optimizer::{BLOCK, CELL, decay_by_cell};
+use super::decay::{BLOCK, CELL, decay_by_cell};
 use super::{OptimizerKind, TrainSpec};
 use crate::device::vectorised;
 use crate::graph::Parameters;
@@ -108,7 +108,7 @@ mod tests {
         graph.add("l", Linear::new(3, 7, Activation::Identity), &[x]).unwrap();
         for optimizer in [OptimizerKind::Adam, OptimizerKind::AdamW] {
             let spec = TrainSpec { optimizer, weight_decay: 0.1, ..TrainSpec::default() };
-            let mut parameters = Parameters::<f32>::start(&graph, 4);
+            let mut parameters = Parameters::<f32>::start(&graph, 4).unwrap();
             let mut gradients = parameters.zeros_like();
             for place in parameters.clone().layout() {
                 place.range.clone().for_each(|i| gradients.values_mut()[i] = (i as f32).sin());

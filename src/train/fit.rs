@@ -4,25 +4,27 @@ use super::optimizer::Optimizer;
 use super::schedule::learning_rate;
 use super::{Scorer, TrainSpec};
 use crate::batch::{Assembler, Examples, Lanes, shuffle};
-use crate::comm::{Communicator, TreeSum};
+use crate::comm::{Communicator, TreeSum, agree};
 use crate::device::sum;
-use crate::feature::Features;
+use crate::feature::ScaledFeatures;
 use crate::graph::{CpuPlan, Parameters, Purpose};
+use crate::metric::Epoch;
 use crate::model::PairNetwork;
 use crate::op::Step;
-use crate::report::history::Epoch;
 use crate::{Error, Result};
 use std::ops::Range;
 use std::time::Instant;
 
 /// What this rank trains on.
 pub struct Problem<'a> {
+    /// What is trained on, for messages.
+    pub name: String,
     /// The network.
     pub network: &'a PairNetwork,
-    /// Scaled features of the drugs.
-    pub drugs: &'a Features,
-    /// Scaled features of the samples.
-    pub samples: &'a Features,
+    /// Features of the drugs.
+    pub drugs: &'a ScaledFeatures,
+    /// Features of the samples.
+    pub samples: &'a ScaledFeatures,
     /// The cut of all training pairs.
     pub lanes: Lanes,
     /// The lanes of this rank.
@@ -31,6 +33,8 @@ pub struct Problem<'a> {
     pub train: &'a [Examples],
     /// Validation pairs, cut the same way.
     pub validation: &'a [Examples],
+    /// Drugs and samples of the validation pairs of all ranks, ascending.
+    pub validation_entities: [&'a [u32]; 2],
     /// Standard deviation of the endpoint, to give losses in its units.
     pub deviation: f64,
 }
@@ -64,9 +68,31 @@ struct LaneTotals {
     truth_squared: f64,
 }
 
-/// Trains on all ranks of `comm`. Every rank ends with the same parameters,
-/// which is checked every epoch. With a fixed number of lanes the result does
-/// not depend on the number of ranks.
+/// A training under way on all ranks of a group. Every rank holds the same
+/// parameters, which is checked every epoch. With a fixed number of lanes
+/// nothing depends on the number of ranks.
+struct Training<'a> {
+    problem: &'a Problem<'a>,
+    spec: &'a TrainSpec,
+    seed: u64,
+    comm: &'a dyn Communicator,
+    plan: CpuPlan<f32>,
+    assembler: Assembler,
+    scorer: Scorer,
+    parameters: Parameters<f32>,
+    optimizer: Optimizer,
+    lane_sum: LaneSum,
+    tree_sum: TreeSum,
+    /// One shuffled list a lane of this rank.
+    orders: Vec<Vec<u32>>,
+    /// Sums of the epoch under way, one a lane of this rank.
+    totals: Vec<LaneTotals>,
+    /// Epochs finished.
+    epoch: usize,
+    rate: f64,
+}
+
+/// Trains on all ranks of `comm` until the last epoch, or until patience ends.
 pub fn fit(
     problem: &Problem<'_>,
     spec: &TrainSpec,
@@ -74,51 +100,97 @@ pub fn fit(
     comm: &dyn Communicator,
     observer: &mut dyn Observer,
 ) -> Result<Fitted> {
-    let network = problem.network;
-    let most = problem.lanes.most_in_step();
-    let capacity =
-        network.ports.capacity(most, problem.drugs.rows().min(most), problem.samples.rows().min(most));
-    let mut plan = CpuPlan::<f32>::new(network.graph.clone(), Purpose::Train, network.loss, &capacity)?;
-    let mut assembler = Assembler::new(network.ports, problem.drugs, problem.samples);
-    let mut scorer = Scorer::new(network, problem.drugs, problem.samples)?;
-    let mut parameters = Parameters::<f32>::start(&network.graph, seed);
-    let mut optimizer = Optimizer::new(spec, &parameters);
-    let mut lane_sum = LaneSum::new(&parameters, problem.own.len());
-    let mut tree_sum = TreeSum::default();
-    let mut orders: Vec<Vec<u32>> = problem.train.iter().map(|lane| vec![0; lane.len()]).collect();
-    let mut predicted = Vec::new();
+    let mut training = Training::new(problem, spec, seed, comm)?;
     let mut stop = EarlyStop::new(spec.patience);
-    let mut best = parameters.clone();
+    let mut best = training.parameters.clone();
     let mut history: Vec<Epoch> = Vec::new();
-    let steps = problem.lanes.steps();
-
-    for epoch in 0..spec.epochs {
+    while history.len() < spec.epochs && !stop.exhausted() {
         let started = Instant::now();
-        let mut totals = vec![LaneTotals::default(); problem.own.len()];
-        for (order, lane) in orders.iter_mut().zip(problem.own.clone()) {
-            shuffle(order, seed, epoch as u32, lane as u32);
-        }
-        let mut rate = 0.0;
-        for at in 0..steps {
-            let number = (epoch * steps + at) as u64;
-            let step = Step { seed, number, training: true };
-            let scale = 1.0 / problem.lanes.rows_in_step(at) as f32;
-            for (local, lane) in problem.own.clone().enumerate() {
-                let rows = &orders[local][problem.lanes.step(lane, at)];
-                assembler.feed(&mut plan, &problem.train[local], rows);
-                plan.forward(&parameters, step);
-                totals[local].train_loss += sum(plan.output());
-                plan.backward(&parameters, lane_sum.next(), scale, step);
-                lane_sum.taken();
-            }
-            let gradients = lane_sum.finish();
-            tree_sum.all_reduce(comm, gradients.values_mut());
-            rate = learning_rate(spec, number, steps);
-            optimizer.step(&mut parameters, gradients, rate);
+        training.shuffle();
+        for at in 0..problem.lanes.steps() {
+            training.step(at);
             observer.step();
         }
-        for (totals, lane) in totals.iter_mut().zip(problem.validation) {
-            scorer.predict(&parameters, lane, &mut predicted);
+        let record = Epoch { seconds: started.elapsed().as_secs_f64(), ..training.finish_epoch()? };
+        if stop.improved(record.val_loss) {
+            best.values_mut().copy_from_slice(training.parameters.values());
+        }
+        observer.epoch(&record, stop.best_epoch());
+        history.push(record);
+    }
+    Ok(Fitted { parameters: best, best_epoch: stop.best_epoch(), history })
+}
+
+impl<'a> Training<'a> {
+    fn new(
+        problem: &'a Problem<'a>,
+        spec: &'a TrainSpec,
+        seed: u64,
+        comm: &'a dyn Communicator,
+    ) -> Result<Self> {
+        let (network, ports) = (problem.network, problem.network.ports);
+        let most = problem.lanes.most_in_step();
+        let entities = |features: &ScaledFeatures| features.table().rows().min(most);
+        let capacity = ports.capacity(most, entities(problem.drugs), entities(problem.samples));
+        let parameters = Parameters::<f32>::start(&network.graph, seed)?;
+        let (drugs, samples) = (problem.drugs.clone(), problem.samples.clone());
+        let validated = problem.validation_entities.map(<[u32]>::len);
+        Ok(Self {
+            problem,
+            spec,
+            seed,
+            comm,
+            plan: CpuPlan::new(network.graph.clone(), Purpose::Train, network.loss, &[], &capacity)?,
+            assembler: Assembler::new(ports, drugs.clone(), samples.clone()),
+            scorer: Scorer::new(network, drugs, samples, validated)?,
+            optimizer: Optimizer::new(spec, &parameters),
+            lane_sum: LaneSum::new(&parameters, problem.own.len()),
+            tree_sum: TreeSum::default(),
+            orders: problem.train.iter().map(|lane| vec![0; lane.len()]).collect(),
+            totals: vec![LaneTotals::default(); problem.own.len()],
+            epoch: 0,
+            rate: 0.0,
+            parameters,
+        })
+    }
+
+    /// Puts every lane in the order of the epoch that begins.
+    fn shuffle(&mut self) {
+        self.totals.fill(LaneTotals::default());
+        for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
+            shuffle(order, self.seed, self.epoch as u32, lane as u32);
+        }
+    }
+
+    /// Takes step `at` of the epoch.
+    fn step(&mut self, at: usize) {
+        let lanes = self.problem.lanes;
+        let number = (self.epoch * lanes.steps() + at) as u64;
+        let step = Step { seed: self.seed, number, training: true };
+        let scale = 1.0 / lanes.rows_in_step(at) as f32;
+        for (local, lane) in self.problem.own.clone().enumerate() {
+            let rows = &self.orders[local][lanes.step(lane, at)];
+            self.assembler.feed(&mut self.plan, &self.problem.train[local], rows);
+            self.plan.forward(&self.parameters, step);
+            self.totals[local].train_loss += sum(self.plan.output());
+            self.plan.backward(&self.parameters, self.lane_sum.next(), scale, step);
+            self.lane_sum.taken();
+        }
+        let gradients = self.lane_sum.finish();
+        self.tree_sum.all_reduce(self.comm, gradients.values_mut());
+        self.rate = learning_rate(self.spec, number, lanes.steps());
+        self.optimizer.step(&mut self.parameters, gradients, self.rate);
+    }
+
+    /// Scores the validation pairs and adds up the epoch over all lanes. Fails
+    /// where the loss or a parameter is not finite, or ranks have come apart.
+    fn finish_epoch(&mut self) -> Result<Epoch> {
+        let [drugs, samples] = self.problem.validation_entities;
+        self.scorer.embed(&self.parameters, drugs, samples);
+        let mut predicted = Vec::new();
+        for (totals, lane) in self.totals.iter_mut().zip(self.problem.validation) {
+            predicted.clear();
+            self.scorer.predict(&self.parameters, lane, 0..lane.len(), &mut predicted);
             for (&truth, &predicted) in lane.truth.iter().zip(&predicted) {
                 let (truth, predicted) = (f64::from(truth), f64::from(predicted));
                 totals.pairs += 1.0;
@@ -127,32 +199,31 @@ pub fn fit(
                 totals.truth_squared += truth * truth;
             }
         }
-        let all = share(comm, &totals, &parameters)?;
+        let all = share(self.comm, &self.totals, &self.parameters)?;
+        self.epoch += 1;
+        let variance = self.problem.deviation.powi(2);
         let record = Epoch {
-            epoch: epoch as u32 + 1,
-            step: ((epoch + 1) * steps) as u64,
-            learning_rate: rate,
-            train_loss: all.train_loss / problem.lanes.total() as f64 * problem.deviation.powi(2),
-            val_loss: all.squared_error / all.pairs * problem.deviation.powi(2),
+            epoch: self.epoch as u32,
+            step: (self.epoch * self.problem.lanes.steps()) as u64,
+            learning_rate: self.rate,
+            train_loss: all.train_loss / self.problem.lanes.total() as f64 * variance,
+            val_loss: all.squared_error / all.pairs * variance,
             val_r2: 1.0 - all.squared_error / (all.truth_squared - all.truth * all.truth / all.pairs),
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: 0.0,
         };
-        if !record.train_loss.is_finite() || !record.val_loss.is_finite() {
-            return Err(Error::Training(format!(
-                "the loss is not finite in epoch {}: lower train.learning_rate ({})",
-                record.epoch, spec.learning_rate
-            )));
+        let finite = self.parameters.values().iter().all(|v| v.is_finite());
+        if finite && record.train_loss.is_finite() && record.val_loss.is_finite() {
+            return Ok(record);
         }
-        history.push(record);
-        if stop.improved(record.val_loss) {
-            best.values_mut().copy_from_slice(parameters.values());
-        }
-        observer.epoch(&record, stop.best_epoch());
-        if stop.exhausted() {
-            break;
-        }
+        // Every rank holds the same numbers, so all of them come to this; one says so.
+        agree(
+            self.comm,
+            Err(Error::Training(format!(
+                "{}: the loss or a weight is not finite after epoch {}: lower train.learning_rate ({})",
+                self.problem.name, record.epoch, self.spec.learning_rate
+            ))),
+        )
     }
-    Ok(Fitted { parameters: best, best_epoch: stop.best_epoch(), history })
 }
 
 /// Adds up the lanes of all ranks, in the order of lanes, after checking that

@@ -63,7 +63,7 @@ mod tests {
         let space = graph.space("pairs");
         let x = graph.input(space, 1);
         graph.add("l", Linear::new(1, 1, Activation::Identity), &[x]).unwrap();
-        let parameters = Parameters::<f32>::zeros(&graph);
+        let parameters = Parameters::<f32>::zeros(&graph).unwrap();
         let lanes = [1.0e8f32, 1.0, -1.0e8, 3.0, 0.1, 0.2, 0.3];
         let mut sum = LaneSum::new(&parameters, lanes.len());
         for _ in 0..2 {

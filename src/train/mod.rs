@@ -1,6 +1,7 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+mod decay;
 mod early_stop;
 mod fit;
 mod lane_sum;

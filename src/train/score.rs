@@ -1,45 +1,96 @@
 use crate::Result;
 use crate::batch::{Assembler, Examples};
-use crate::feature::Features;
-use crate::graph::{CpuPlan, Parameters, Purpose};
+use crate::feature::ScaledFeatures;
+use crate::graph::{CpuPlan, NodeId, Parameters, Purpose};
 use crate::model::PairNetwork;
 use crate::op::Step;
+use crate::store::Entity;
+use std::ops::Range;
 
-/// Pairs that stream through the head at a time.
+/// Pairs that stream through the head at a time. Ranks share a dataset in
+/// whole chunks, so that a pair's prediction has the same bits on any number.
 pub const SCORING_CHUNK: usize = 4096;
 
-/// Predicts pairs: each tower runs once an entity, then the head runs over
-/// the pairs in chunks, whose features are never laid out.
-pub struct Scorer<'a> {
-    plan: CpuPlan<f32>,
-    assembler: Assembler<'a>,
-    network: &'a PairNetwork,
+/// Entities that pass through a tower at a time.
+const EMBEDDING_CHUNK: usize = 1024;
+
+const SCORING: Step = Step { seed: 0, number: 0, training: false };
+
+/// Predicts pairs: [`Scorer::embed`] runs each tower once an entity and keeps
+/// what the head reads of it; [`Scorer::predict`] then streams pairs through
+/// the head in chunks, whose features are never laid out.
+pub struct Scorer {
+    towers: Vec<Tower>,
+    head: CpuPlan<f32>,
+    assembler: Assembler,
 }
 
-impl<'a> Scorer<'a> {
-    /// For pairs among these (scaled) features.
-    pub fn new(network: &'a PairNetwork, drugs: &'a Features, samples: &'a Features) -> Result<Self> {
-        let capacity = network.ports.capacity(SCORING_CHUNK, drugs.rows(), samples.rows());
-        let plan = CpuPlan::new(network.graph.clone(), Purpose::Score, network.prediction, &capacity)?;
-        Ok(Self { plan, assembler: Assembler::new(network.ports, drugs, samples), network })
+/// What computes one tensor that the head reads of an entity.
+struct Tower {
+    entity: Entity,
+    /// The tensor.
+    boundary: NodeId,
+    plan: CpuPlan<f32>,
+}
+
+impl Scorer {
+    /// For at most `most` drugs and samples with these features.
+    pub fn new(
+        network: &PairNetwork,
+        drugs: ScaledFeatures,
+        samples: ScaledFeatures,
+        most: [usize; 2],
+    ) -> Result<Self> {
+        let (graph, ports) = (&network.graph, network.ports);
+        let boundary = graph.boundary(network.prediction);
+        let capacity = ports.capacity(SCORING_CHUNK, most[0], most[1]);
+        let head = CpuPlan::new(graph.clone(), Purpose::Score, network.prediction, &boundary, &capacity)?;
+        let tower = |&boundary: &NodeId| {
+            let entity =
+                if graph.shape(boundary).space == ports.drugs { Entity::Drug } else { Entity::Sample };
+            let capacity = ports.capacity(0, EMBEDDING_CHUNK, EMBEDDING_CHUNK);
+            let plan = CpuPlan::new(graph.clone(), Purpose::Score, boundary, &[], &capacity)?;
+            Ok(Tower { entity, boundary, plan })
+        };
+        let towers = boundary.iter().map(tower).collect::<Result<_>>()?;
+        Ok(Self { towers, head, assembler: Assembler::new(ports, drugs, samples) })
     }
 
-    /// The scaled prediction of every pair, in order, replacing what `into` held.
-    pub fn predict(&mut self, parameters: &Parameters<f32>, examples: &Examples, into: &mut Vec<f32>) {
-        let step = Step { seed: 0, number: 0, training: false };
-        let ports = self.network.ports;
-        into.clear();
-        if examples.is_empty() {
-            return;
+    /// Runs the towers on these entities, each list distinct; their pairs can
+    /// be predicted until this is called again.
+    pub fn embed(&mut self, parameters: &Parameters<f32>, drugs: &[u32], samples: &[u32]) {
+        for tower in &mut self.towers {
+            let entities = if tower.entity == Entity::Drug { drugs } else { samples };
+            self.assembler.feed_entities(&mut self.head, tower.entity, entities);
+            let mut offset = 0;
+            for chunk in entities.chunks(EMBEDDING_CHUNK) {
+                self.assembler.feed_entities(&mut tower.plan, tower.entity, chunk);
+                tower.plan.forward(parameters, SCORING);
+                let embedded = tower.plan.output();
+                if let Some((kept, _)) = self.head.input_mut(tower.boundary) {
+                    kept[offset..offset + embedded.len()].copy_from_slice(embedded);
+                }
+                offset += embedded.len();
+            }
+            // Chunks were numbered from zero each; pairs look entities up in the whole list.
+            self.assembler.feed_entities(&mut self.head, tower.entity, entities);
         }
-        self.assembler.feed_all_entities(&mut self.plan, examples);
-        self.plan.forward_space(ports.drugs, parameters, step);
-        self.plan.forward_space(ports.samples, parameters, step);
-        for first in (0..examples.len()).step_by(SCORING_CHUNK) {
-            let rows = first..examples.len().min(first + SCORING_CHUNK);
-            self.assembler.feed_pairs(&mut self.plan, examples, rows);
-            self.plan.forward_space(ports.pairs, parameters, step);
-            into.extend_from_slice(self.plan.output());
+    }
+
+    /// The scaled prediction of pairs `rows` of `examples`, whose entities are
+    /// embedded, appended to `into`.
+    pub fn predict(
+        &mut self,
+        parameters: &Parameters<f32>,
+        examples: &Examples,
+        rows: Range<usize>,
+        into: &mut Vec<f32>,
+    ) {
+        for first in rows.clone().step_by(SCORING_CHUNK) {
+            let chunk = first..rows.end.min(first + SCORING_CHUNK);
+            self.assembler.feed_pairs(&mut self.head, examples, chunk);
+            self.head.forward(parameters, SCORING);
+            into.extend_from_slice(self.head.output());
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::TrainSpec;
-use super::optimizer::{BLOCK, CELL, decay_by_cell};
+use super::decay::{BLOCK, CELL, decay_by_cell};
 use crate::device::vectorised;
 use crate::graph::Parameters;
 use rayon::prelude::*;
@@ -64,7 +64,7 @@ mod tests {
         let space = graph.space("pairs");
         let x = graph.input(space, 1);
         graph.add("n", LayerNorm, &[x]).unwrap();
-        let mut parameters = Parameters::<f32>::start(&graph, 0);
+        let mut parameters = Parameters::<f32>::start(&graph, 0).unwrap();
         let mut gradients = parameters.zeros_like();
         let at = parameters.layout()[0].range.start;
         gradients.values_mut()[at] = 1.0;

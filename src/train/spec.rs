@@ -10,7 +10,8 @@ pub struct TrainSpec {
     pub batch: usize,
     /// Most epochs.
     pub epochs: usize,
-    /// Lanes that the training pairs are cut into, a power of two; one a rank if absent.
+    /// Lanes that the training pairs are cut into: a power of two, for any
+    /// power of two of ranks up to it, or the number of ranks; one a rank if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lanes: Option<usize>,
     /// What is made small.
@@ -86,7 +87,7 @@ impl TrainSpec {
             ("batch", self.batch == 0, "at least 1"),
             ("epochs", self.epochs == 0, "at least 1"),
             ("patience", self.patience == 0, "at least 1"),
-            ("lanes", self.lanes.is_some_and(|v| !v.is_power_of_two()), "a power of two"),
+            ("lanes", self.lanes == Some(0), "at least 1"),
             ("learning_rate", !positive(self.learning_rate), "above zero"),
             ("warmup_epochs", !(self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite()), "zero or more"),
             ("final_learning_rate", !(0.0..=1.0).contains(&self.final_learning_rate), "from 0 to 1"),

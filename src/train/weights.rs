@@ -27,7 +27,7 @@ pub fn load_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|e| Error::run(path, format!("not safetensors: {e}")))?;
-    let mut parameters = Parameters::<f32>::zeros(graph);
+    let mut parameters = Parameters::<f32>::zeros(graph)?;
     if file.len() != parameters.layout().len() {
         let what = format!("{} tensors for a network of {}", file.len(), parameters.layout().len());
         return Err(Error::run(path, what));
@@ -73,7 +73,7 @@ mod tests {
     fn weights_come_back_and_another_networks_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("model.safetensors");
-        let parameters = Parameters::<f32>::start(&graph(5), 3);
+        let parameters = Parameters::<f32>::start(&graph(5), 3).unwrap();
         save_weights(&path, &parameters).unwrap();
         assert_eq!(load_weights(&path, &graph(5)).unwrap().values(), parameters.values());
         assert!(load_weights(&path, &graph(6)).unwrap_err().to_string().contains("l.weight"));

@@ -1,5 +1,6 @@
+use crossrx::metric::Epoch;
 use crossrx::metric::Scores;
-use crossrx::report::history::{self, Epoch};
+use crossrx::report::history;
 use crossrx::report::predictions::{self, Column, Values};
 use crossrx::report::run_json::{self, RunInfo};
 use crossrx::report::runtime::{self, Runtime};

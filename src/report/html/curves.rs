@@ -1,6 +1,6 @@
 use super::escape::Escaped;
 use super::number;
-use crate::report::history::Epoch;
+use crate::metric::Epoch;
 use crate::report::models::Models;
 use crate::report::tree::Run;
 

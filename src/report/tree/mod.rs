@@ -11,13 +11,14 @@
 
 mod names;
 
-use super::history::{self, Epoch};
+use super::history;
 use super::json;
 use super::metric_kind::MetricKind;
 use super::predictions::read_sample;
 use super::run_json::{self, RunInfo};
 use super::runtime::{self, Runtime};
 use super::scores_json::{self, StrictScores};
+use crate::metric::Epoch;
 use crate::metric::Scores;
 use crate::store::StoreSummary;
 use crate::{Error, Result};

@@ -1,0 +1,107 @@
+//! Ranks as threads of one process, joined by channels: to test what runs over
+//! ranks without a launcher.
+
+use super::{Communicator, Tag};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Messages on their way to one rank: sender, tag, bytes.
+#[derive(Default)]
+struct Mailbox {
+    waiting: Mutex<VecDeque<(usize, i32, Vec<u8>)>>,
+    came: Condvar,
+}
+
+struct ThreadRank {
+    rank: usize,
+    boxes: Arc<Vec<Mailbox>>,
+}
+
+/// Tags of the collectives, apart from those of [`Tag`].
+const COLLECTIVE: i32 = 1000;
+
+/// Runs `work` as each of `ranks` ranks and returns what each gave.
+pub fn on_ranks<R: Send>(ranks: usize, work: impl Fn(&dyn Communicator) -> R + Sync) -> Vec<R> {
+    let boxes: Arc<Vec<Mailbox>> = Arc::new((0..ranks).map(|_| Mailbox::default()).collect());
+    std::thread::scope(|scope| {
+        let start = |rank| {
+            let (boxes, work) = (boxes.clone(), &work);
+            scope.spawn(move || work(&ThreadRank { rank, boxes }))
+        };
+        let threads: Vec<_> = (0..ranks).map(start).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}
+
+impl ThreadRank {
+    fn post(&self, to: usize, tag: i32, bytes: &[u8]) {
+        let mailbox = &self.boxes[to];
+        mailbox.waiting.lock().unwrap().push_back((self.rank, tag, bytes.to_vec()));
+        mailbox.came.notify_all();
+    }
+
+    fn take(&self, from: Option<usize>, tag: i32, wait: bool) -> Option<(usize, Vec<u8>)> {
+        let mailbox = &self.boxes[self.rank];
+        let mut waiting = mailbox.waiting.lock().unwrap();
+        loop {
+            let fits = |m: &(usize, i32, Vec<u8>)| m.1 == tag && from.is_none_or(|from| from == m.0);
+            if let Some((sender, _, bytes)) = waiting.iter().position(fits).and_then(|at| waiting.remove(at))
+            {
+                return Some((sender, bytes));
+            }
+            if !wait {
+                return None;
+            }
+            waiting = mailbox.came.wait(waiting).unwrap();
+        }
+    }
+}
+
+impl Communicator for ThreadRank {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.boxes.len()
+    }
+
+    fn barrier(&self) {
+        self.all_gather(&[]);
+    }
+
+    fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
+        *bytes = self.all_gather(bytes).swap_remove(root);
+    }
+
+    fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        (0..self.size()).for_each(|to| self.post(to, COLLECTIVE, bytes));
+        (0..self.size()).map(|from| self.take(Some(from), COLLECTIVE, true).unwrap().1).collect()
+    }
+
+    fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]) {
+        self.send(partner, Tag::Sum, bytemuck::cast_slice(send));
+        let (_, bytes) = self.receive(Some(partner), Tag::Sum);
+        bytemuck::cast_slice_mut::<f32, u8>(receive).copy_from_slice(&bytes);
+    }
+
+    fn send(&self, to: usize, tag: Tag, bytes: &[u8]) {
+        self.post(to, tag as i32, bytes);
+    }
+
+    fn receive(&self, from: Option<usize>, tag: Tag) -> (usize, Vec<u8>) {
+        self.take(from, tag as i32, true).unwrap()
+    }
+
+    fn try_receive(&self, tag: Tag) -> Option<(usize, Vec<u8>)> {
+        self.take(None, tag as i32, false)
+    }
+
+    fn split(&self, _colour: usize) -> Box<dyn Communicator> {
+        unreachable!("no test splits threads into groups")
+    }
+
+    fn abort(&self, code: i32) -> ! {
+        panic!("rank {} ends the job with code {code}", self.rank)
+    }
+}

@@ -1,0 +1,39 @@
+use super::Features;
+use crate::device::Element;
+use std::rc::Rc;
+
+/// Features as a network sees them: each row is scaled when it is read, so
+/// that one table in memory serves every task.
+#[derive(Debug, Clone)]
+pub struct ScaledFeatures {
+    features: Rc<Features>,
+    /// Mean and one over the deviation of each column, the latter zero where
+    /// the column was constant in training.
+    scale: Rc<[(f32, f32)]>,
+    clip: f32,
+}
+
+impl ScaledFeatures {
+    /// `features` less the mean, over the deviation, within `clip` deviations.
+    /// `scale` holds mean and one over the deviation of each column.
+    pub fn new(features: Rc<Features>, scale: Vec<(f32, f32)>, clip: f32) -> Self {
+        assert_eq!(scale.len(), features.width(), "columns scaled and columns there are");
+        Self { features, scale: scale.into(), clip }
+    }
+
+    /// The table as stored.
+    pub fn table(&self) -> &Features {
+        &self.features
+    }
+
+    /// Writes the scaled row of entity `index` of the store; a missing value
+    /// becomes zero, the mean in training. Panics if the entity has no row.
+    #[inline]
+    pub fn write_row<T: Element>(&self, index: u32, into: &mut [T]) {
+        let row = self.features.row(index).iter().zip(self.scale.iter());
+        for (to, (&x, &(mean, inverse))) in into.iter_mut().zip(row) {
+            let scaled = ((x - mean) * inverse).clamp(-self.clip, self.clip);
+            *to = T::of(f64::from(if scaled.is_nan() { 0.0 } else { scaled }));
+        }
+    }
+}

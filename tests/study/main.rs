@@ -1,0 +1,14 @@
+//! The program as users run it: one process or many ranks, good input and bad,
+//! left in peace or killed.
+
+mod bad_input;
+mod corpus;
+#[cfg(target_os = "linux")]
+mod interrupted;
+mod layout;
+mod predict;
+mod program;
+mod ranks;
+mod scores;
+mod table;
+mod tree;
