@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// drug or sample has no features are left out and counted.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder of the model: models/<SOURCE>/split_<k> of a run.
+    /// Folder of the model, `models/<SOURCE>/split_<k>` of a run.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// The store (HDF5) to predict.

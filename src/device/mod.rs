@@ -1,6 +1,6 @@
-//! Where kernels run. Today the CPU: [`matmul`] multiplies, [`sweep`] walks
-//! rows in parallel with the widest instructions there are, [`threads`] sizes
-//! the pool, [`philox`] gives random bits that depend on counters alone.
+//! Where kernels run. Today the CPU: `matmul` multiplies, `sweep` walks
+//! rows in parallel with the widest instructions there are, `threads` sizes
+//! the pool, `philox` gives random bits that depend on counters alone.
 
 mod element;
 mod matmul;

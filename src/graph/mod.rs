@@ -1,6 +1,6 @@
 //! A network as a graph of ops. A model file adds nodes; the graph infers
-//! shapes and owns the layout of the parameters; [`Schedule`] derives the way
-//! back and lays every buffer out once; [`CpuPlan`] runs it without allocating.
+//! shapes and owns the layout of the parameters; `Schedule` derives the way
+//! back and lays every buffer out once; `CpuPlan` runs it without allocating.
 
 #[cfg(test)]
 pub(crate) mod check;

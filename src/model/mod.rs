@@ -1,4 +1,4 @@
-//! Networks in the words of [`crate::graph`], one a file.
+//! Networks in the words of `crate::graph`, one a file.
 
 #[cfg(test)]
 mod concatenated;

@@ -5,7 +5,7 @@
 //! names a row of another. An op reads tensors and its own parameters and
 //! writes one tensor; going backward it receives the gradient of that tensor,
 //! which it may overwrite, and writes those of its inputs and parameters.
-//! Kernels are generic over [`Element`], so every derivative is checked in f64.
+//! Kernels are generic over `Element`, so every derivative is checked in f64.
 
 mod activation;
 mod add;

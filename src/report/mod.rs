@@ -1,6 +1,6 @@
 //! What is made from a finished run: one file an output.
 //!
-//! A run tree (`models/`, `infer/<SRC>-<TGT>/split_<k>/`) is read by [`crate::report::tree`];
+//! A run tree (`models/`, `infer/<SRC>-<TGT>/split_<k>/`) is read by `crate::report::tree`;
 //! the tables of the IMPROVE cross-study analysis, `runtime.json` and
 //! `report.html` are written from it. The files of a single task
 //! (`scores_json`, `predictions`, `history`) are written here too, so that
