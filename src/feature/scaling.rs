@@ -184,3 +184,71 @@ impl Scaling {
         Ok(Self { drug, sample, dose, endpoint, endpoint_name })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAN: f32 = f32::NAN;
+
+    fn drugs() -> Features {
+        let rows: [Option<&[f32]>; 4] = [
+            Some(&[1.0, 7.0, NAN]),
+            Some(&[3.0, 7.0, 2.0]),
+            Some(&[100.0, 8.0, 4.0]),
+            Some(&[NAN, NAN, NAN]),
+        ];
+        Features::made_up(Entity::Drug, &["x", "same", "gaps"], &rows)
+    }
+
+    fn fitted() -> Scaling {
+        let samples = Features::made_up(Entity::Sample, &["s"], &[Some(&[5.0])]);
+        let dose = Some(ValueScale::new(-6.0, 4.0));
+        Scaling::fit([&drugs(), &samples], [&[0, 1], &[0]], dose, ValueScale::new(0.8, 0.04), "auc")
+    }
+
+    fn row(scaling: &Scaling, drug: u32) -> [f32; 3] {
+        let mut row = [NAN; 3];
+        scaling.scaled(Rc::new(drugs()), 4.0).write_row(drug, &mut row);
+        row
+    }
+
+    #[test]
+    fn only_what_was_trained_on_sets_the_scale() {
+        let scaling = fitted();
+        assert_eq!(row(&scaling, 0), [-1.0, 0.0, 0.0]);
+        assert_eq!(row(&scaling, 1), [1.0, 0.0, 0.0]);
+        // Far out is clipped, a constant column says nothing, a missing value is the mean.
+        assert_eq!(row(&scaling, 2), [4.0, 0.0, 0.0]);
+        assert_eq!(row(&scaling, 3), [0.0; 3]);
+    }
+
+    #[test]
+    fn what_is_constant_but_for_rounding_has_no_spread() {
+        assert_eq!(ValueScale::new(-5.1, 1e-32).deviation, 1.0);
+        assert_eq!(ValueScale::new(-5.1, 0.25).deviation, 0.5);
+        let scale = ValueScale::new(0.8, 0.04);
+        assert!((scale.restore(scale.scale(0.3)) - 0.3).abs() < 1e-6);
+    }
+
+    #[test]
+    fn it_comes_back_from_its_file_and_a_damaged_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scaling.csv");
+        let scaling = fitted();
+        scaling.save(&path).unwrap();
+        assert_eq!(Scaling::load(&path).unwrap(), scaling);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (from, to, said) in [
+            ("dose,,,-6,2", "dose,,,-6,0", "deviation 0"),
+            ("drug,f,x,2,1", "drug,f,x,2,NaN", "NaN"),
+            ("drug,f,x,2,1", "gene,f,x,2,1", "gene"),
+            ("endpoint", "endpunkt", "endpunkt"),
+        ] {
+            assert!(text.contains(from), "{text}");
+            std::fs::write(&path, text.replace(from, to)).unwrap();
+            let message = Scaling::load(&path).unwrap_err().to_string();
+            assert!(message.contains(said) && message.contains("scaling.csv"), "{message}");
+        }
+    }
+}

@@ -123,4 +123,37 @@ impl Features {
     pub fn present(&self) -> Vec<u32> {
         (0..self.row_of.len() as u32).filter(|&entity| self.has(entity)).collect()
     }
+
+    /// A table of the entities that have a row, for tests.
+    #[cfg(test)]
+    pub(super) fn made_up(entity: Entity, names: &[&str], rows: &[Option<&[f32]>]) -> Self {
+        let columns =
+            names.iter().map(|name| Column { feature: "f".into(), name: name.to_string() }).collect();
+        let mut next = 0..;
+        let row_of = rows.iter().map(|row| if row.is_some() { next.next().unwrap_or(NONE) } else { NONE });
+        Self {
+            entity,
+            columns,
+            row_of: row_of.collect(),
+            values: rows.iter().flatten().copied().flatten().copied().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_matched_by_name_and_absent_ones_are_missing_values() {
+        let table =
+            Features::made_up(Entity::Drug, &["a", "b"], &[Some(&[1.0, 2.0]), None, Some(&[3.0, 4.0])]);
+        let wanted = ["b", "x", "a"].map(|name| Column { feature: "f".into(), name: name.into() });
+        let (arranged, missing) = table.arranged(&wanted);
+        assert_eq!(missing, [1]);
+        let row = arranged.row(2);
+        assert!(row[0] == 4.0 && row[1].is_nan() && row[2] == 3.0);
+        assert_eq!(arranged.present(), [0, 2]);
+        assert!(!arranged.has(1) && !arranged.has(99));
+    }
 }
