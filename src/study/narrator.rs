@@ -32,6 +32,12 @@ impl Progress {
     }
 }
 
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Tells of one task's epochs, and lets the farm answer between steps.
 pub struct Narrator<'a, 'f> {
     /// What is trained.
