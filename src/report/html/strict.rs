@@ -42,7 +42,7 @@ pub(super) fn section(models: &Models) -> String {
         "<p>A target shares drugs and samples with the source, and a model may score well by remembering them. \
          Here the same predictions are scored on pairs (drug, sample) that are not in the source's training rows, \
          on pairs whose sample is not, whose drug is not, and of which neither is. R² over the part, mean \
-         over the splits that model and naive both have; <b>bold</b> is the better of model and naive; – marks a part with too few pairs to score.</p>{out}"
+         over the splits that model and naive both have; <b>bold</b> is the better of model and naive; – marks what the run did not count, or a part with too few pairs to score.</p>{out}"
     )
 }
 
@@ -66,7 +66,7 @@ fn cells(own: &Values, other: Option<&Values>) -> String {
         let text = number::fixed(value, 3);
         if better { format!("<b>{text}</b>") } else { text }
     };
-    let lost = naive.is_finite() && !(model >= naive);
+    let lost = naive.is_finite() && (model.is_nan() || model < naive);
     format!(
         "<td class=\"n edge\">{pairs}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
         bold(model, model > naive),
