@@ -13,7 +13,11 @@ pub fn write(path: &Path, epochs: &[Epoch]) -> Result<()> {
     })
 }
 
+/// More epochs than any training has; a larger number is not one.
+const MOST_EPOCHS: f64 = 1e6;
+
 /// Reads a `history.csv`. Its columns may stand in any order among others.
+/// Refuses epochs that are not whole, not ascending or not from 1 to a million.
 pub fn read(path: &Path) -> Result<Vec<Epoch>> {
     let mut reader = csv::ReaderBuilder::new().from_path(path).map_err(|e| broken(path, &e))?;
     let header = reader.headers().map_err(|e| broken(path, &e))?.clone();
@@ -32,9 +36,19 @@ pub fn read(path: &Path) -> Result<Vec<Epoch>> {
                 Error::table(path, line, format!("{}: {cell:?} is not a number", &header[at[i]]))
             }),
         };
+        let (epoch, step) = (number(0)?, number(1)?);
+        let last = epochs.last().map_or(0, |e: &Epoch| e.epoch);
+        if epoch.fract() != 0.0 || !(f64::from(last) + 1.0..=MOST_EPOCHS).contains(&epoch) {
+            let what = format!("epoch: {epoch} is not a whole number from {} to {MOST_EPOCHS}", last + 1);
+            return Err(Error::table(path, line, what));
+        }
+        // Up to here every whole number is an f64.
+        if step.fract() != 0.0 || !(0.0..=9_007_199_254_740_992.0).contains(&step) {
+            return Err(Error::table(path, line, format!("step: {step} is not a number of steps")));
+        }
         epochs.push(Epoch {
-            epoch: number(0)? as u32,
-            step: number(1)? as u64,
+            epoch: epoch as u32,
+            step: step as u64,
             learning_rate: number(2)?,
             train_loss: number(3)?,
             val_loss: number(4)?,
@@ -95,6 +109,16 @@ mod tests {
         assert!(message.contains("history.csv:2") && message.contains("train_loss"), "{message}");
         std::fs::write(&path, format!("{COLUMNS}\n1,20\n")).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("history.csv:2"));
+        for epoch in ["1e10", "1.5", "0", "-1", "NaN", "", "inf"] {
+            std::fs::write(&path, format!("{COLUMNS}\n{epoch},20,0.001,0.1,0.1,0.5,1\n")).unwrap();
+            let message = read(&path).unwrap_err().to_string();
+            assert!(message.contains("history.csv:2: epoch"), "{message}");
+        }
+        let row = "1,20,0.001,0.1,0.1,0.5,1\n";
+        std::fs::write(&path, format!("{COLUMNS}\n{row}{row}")).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("history.csv:3: epoch"));
+        std::fs::write(&path, format!("{COLUMNS}\n1,1e300,0.001,0.1,0.1,0.5,1\n")).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("history.csv:2: step"));
         std::fs::write(&path, "epoch,step\n").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("learning_rate"));
     }

@@ -44,9 +44,11 @@ pub fn write(run_dir: &Path) -> Result<PathBuf> {
 }
 
 /// Like [`write()`] for runs already read, side by side, into the folder `out`;
-/// `title` replaces the page's own title.
+/// `title` replaces the page's own title. Refuses runs of different endpoints
+/// before anything is written.
 pub fn write_runs(runs: &[tree::Run], out: &Path, title: Option<&str>) -> Result<PathBuf> {
     let models = models::Models::of(runs);
+    models.check()?;
     all_scores::write(&out.join("all_scores.csv"), &models)?;
     matrices::write(out, &models)?;
     let page = out.join("report.html");

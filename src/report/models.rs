@@ -1,9 +1,13 @@
 use super::tree::Run;
+use super::verdict::Verdict;
+use crate::{Error, Result};
 
 /// The models that a report sets side by side.
 pub struct Models<'a> {
     /// Runs first, then the rivals that ran with them.
     pub all: Vec<Model<'a>>,
+    /// What a reader must know before setting them side by side, a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// One model of a report.
@@ -16,15 +20,21 @@ pub struct Model<'a> {
     pub baseline: bool,
     /// The naive predictor that it is held against, a place in [`Models::all`].
     pub naive: Option<usize>,
+    /// How it fares against it.
+    pub verdict: Option<Verdict>,
+    stem: String,
 }
 
-impl Model<'_> {
-    /// The label in file names. `_` becomes `-` because the readers of
-    /// `<model>_<met>_G_mean.csv` cut the name at the first `_`.
-    pub fn file_stem(&self) -> String {
-        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '+');
-        let stem: String = self.label.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
-        stem.trim_matches(['-', '.']).to_string()
+impl<'a> Model<'a> {
+    fn new(label: String, run: &'a Run, baseline: bool) -> Self {
+        Self { label, run, baseline, naive: None, verdict: None, stem: String::new() }
+    }
+
+    /// The label in file names, distinct within the report. `_` becomes `-`
+    /// because the readers of `<model>_<met>_G_mean.csv` cut the name at the
+    /// first `_`.
+    pub fn file_stem(&self) -> &str {
+        &self.stem
     }
 }
 
@@ -32,19 +42,19 @@ impl<'a> Models<'a> {
     /// The models of `runs`. A model that several runs have keeps its name once
     /// where the scores are the same, and gets its folder's name added where
     /// they differ. Each is held against the mean effects of its own run, else
-    /// against those of any other.
+    /// against those of another run of the same endpoint and splits.
     pub fn of(runs: &'a [Run]) -> Self {
         let mut all: Vec<Model<'a>> = Vec::new();
         for run in runs {
             let label = distinct(&all, run, run);
-            all.push(Model { label, run, baseline: false, naive: None });
+            all.push(Model::new(label, run, false));
         }
         for (r, run) in runs.iter().enumerate() {
             for rival in &run.baselines {
                 let same = all.iter().position(|m| m.run.model == rival.model && same_scores(m.run, rival));
                 let place = same.unwrap_or_else(|| {
                     let label = distinct(&all, rival, run);
-                    all.push(Model { label, run: rival, baseline: true, naive: None });
+                    all.push(Model::new(label, rival, true));
                     all.len() - 1
                 });
                 if is_naive(rival) {
@@ -52,11 +62,36 @@ impl<'a> Models<'a> {
                 }
             }
         }
-        let any = all.iter().position(|m| is_naive(m.run));
-        for (i, model) in all.iter_mut().enumerate() {
-            model.naive = model.naive.or(any).filter(|&naive| naive != i && !is_naive(model.run));
+        for i in 0..all.len() {
+            let run = all[i].run;
+            let like = |m: &Model| is_naive(m.run) && same_endpoint(m.run, run) && m.run.splits == run.splits;
+            let naive = all[i].naive.or_else(|| all.iter().position(like)).filter(|_| !is_naive(run));
+            all[i].verdict = naive.map(|naive| Verdict::of(run, all[naive].run));
+            all[i].naive = naive;
+            let stem = stem(&all[i].label);
+            let taken = |stem: &str| all[..i].iter().any(|m| m.stem == stem);
+            let numbered = || (2..).map(|n| format!("{stem}-{n}")).find(|stem| !taken(stem));
+            let free = if taken(&stem) { numbered().unwrap_or_default() } else { stem };
+            all[i].stem = free;
         }
-        Self { all }
+        Self { notes: differing_corpora(runs).into_iter().collect(), all }
+    }
+
+    /// Refuses models that predict different endpoints: their scores are not
+    /// of the same thing.
+    pub fn check(&self) -> Result<()> {
+        let with_endpoint = |m: &&Model| !m.run.info.endpoint.is_empty();
+        let Some(first) = self.all.iter().find(with_endpoint) else { return Ok(()) };
+        match self.all.iter().find(|m| !same_endpoint(m.run, first.run)) {
+            None => Ok(()),
+            Some(other) => Err(Error::Request(format!(
+                "{} predicts '{}' and {} predicts '{}': report them apart",
+                first.run.dir.display(),
+                first.run.info.endpoint,
+                other.run.dir.display(),
+                other.run.info.endpoint
+            ))),
+        }
     }
 
     /// The models that are no one's rival.
@@ -72,6 +107,32 @@ impl<'a> Models<'a> {
 
 fn is_naive(run: &Run) -> bool {
     run.model == "mean-effects"
+}
+
+/// A run of another program may not say what it predicts; it is then taken to
+/// predict the same.
+fn same_endpoint(a: &Run, b: &Run) -> bool {
+    let (a, b) = (&a.info.endpoint, &b.info.endpoint);
+    a == b || a.is_empty() || b.is_empty()
+}
+
+fn differing_corpora(runs: &[Run]) -> Option<String> {
+    let mut stores = runs.iter().filter_map(|run| Some((run, run.corpus.as_ref()?)));
+    let (first, corpus) = stores.next()?;
+    let (other, _) =
+        stores.find(|(_, c)| (&c.datasets, &c.overlaps) != (&corpus.datasets, &corpus.overlaps))?;
+    Some(format!(
+        "The stores of {} and {} differ: their models were not trained and scored on the same data.",
+        first.dir.display(),
+        other.dir.display()
+    ))
+}
+
+fn stem(label: &str) -> String {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '+');
+    let stem: String = label.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let stem = stem.trim_matches(['-', '.']);
+    if stem.is_empty() { "model".into() } else { stem.into() }
 }
 
 fn distinct(all: &[Model], run: &Run, parent: &Run) -> String {

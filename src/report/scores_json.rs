@@ -21,6 +21,8 @@ pub struct Subset {
 /// where a part was not scored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct StrictScores {
+    /// Every pair, for its number; absent from trees of other programs.
+    pub all: Option<Subset>,
     /// Pairs (drug, sample) that are not in the training rows.
     pub unseen_pairs: Option<Subset>,
     /// Pairs whose sample is not in the training rows.
@@ -33,8 +35,9 @@ pub struct StrictScores {
 
 impl StrictScores {
     /// Key in the file, name for a reader, and value of each part.
-    pub fn parts(&self) -> [(&'static str, &'static str, Option<Subset>); 4] {
+    pub fn parts(&self) -> [(&'static str, &'static str, Option<Subset>); 5] {
         [
+            ("all", "all pairs", self.all),
             ("unseen_pairs", "unseen pairs", self.unseen_pairs),
             ("unseen_samples", "unseen samples", self.unseen_samples),
             ("unseen_drugs", "unseen drugs", self.unseen_drugs),
@@ -74,6 +77,7 @@ pub fn read_strict(path: &Path) -> Result<StrictScores> {
         Some(_) => Err(Error::run(path, format!("{key}: is not an object"))),
     };
     Ok(StrictScores {
+        all: part("all")?,
         unseen_pairs: part("unseen_pairs")?,
         unseen_samples: part("unseen_samples")?,
         unseen_drugs: part("unseen_drugs")?,

@@ -13,13 +13,12 @@ const WIDTH: usize = 100;
 pub fn matrix(models: &Models) -> String {
     let mut out = String::new();
     for model in models.main() {
-        let verdict = models.naive_of(model).map(|naive| Verdict::of(model, naive));
-        let left = block(model, verdict.as_ref());
+        let left = block(model, model.verdict.as_ref());
         match models.naive_of(model) {
             Some(naive) => beside(&mut out, &left, &block(naive, None)),
             None => left.iter().for_each(|line| line_to(&mut out, line)),
         }
-        if let (Some(naive), Some(verdict)) = (models.naive_of(model), &verdict) {
+        if let (Some(naive), Some(verdict)) = (models.naive_of(model), &model.verdict) {
             line_to(&mut out, &summary(&model.label, &naive.label, verdict));
         }
     }
@@ -51,12 +50,9 @@ fn block(model: &Model, verdict: Option<&Verdict>) -> Vec<String> {
     for (source, row) in run.sources.iter().zip(means.rows()) {
         let mut line = format!("{source:label$}");
         for (target, value) in run.targets.iter().zip(row) {
-            let lost = verdict.is_some_and(|v| v.lost().any(|d| d.source == *source && d.target == *target));
-            let text = if value.is_nan() {
-                "- ".into()
-            } else {
-                format!("{value:.3}{}", if lost { '*' } else { ' ' })
-            };
+            let lost = verdict.is_some_and(|v| v.duel(source, target).is_some_and(|d| !d.won()));
+            let mark = if lost { '*' } else { ' ' };
+            let text = if value.is_nan() { format!("-{mark}") } else { format!("{value:.3}{mark}") };
             push(&mut line, format_args!("{text:>column$}"));
         }
         lines.push(line);

@@ -1,5 +1,6 @@
+use super::generalization::mean_and_sd;
 use super::metric_kind::MetricKind;
-use super::models::Model;
+use super::tree::Run;
 
 /// A source and target on which two models have been scored.
 #[derive(Debug, Clone, PartialEq)]
@@ -8,16 +9,41 @@ pub struct Duel {
     pub source: String,
     /// Dataset scored.
     pub target: String,
-    /// Mean R2 of the model over the splits that both have.
+    /// Mean R2 of the model over the splits that both have, NaN where it is
+    /// not defined on any of them.
     pub model: f64,
     /// Mean R2 of the naive predictor over the same splits.
     pub naive: f64,
+    /// R2 of the model minus the naive predictor's, one a split that both have.
+    pub differences: Vec<f64>,
+    /// Splits on which the naive predictor has an R2 and the model, scored
+    /// too, has none: it predicted values that are not finite.
+    pub undefined: Vec<u32>,
 }
 
 impl Duel {
-    /// Whether the model is the better one.
+    /// Whether the model is the better one in the mean, and defined on every split.
     pub fn won(&self) -> bool {
-        self.model > self.naive
+        self.undefined.is_empty() && self.model > self.naive
+    }
+
+    /// Splits on which the model is the better one, and all of them.
+    pub fn splits_won(&self) -> (usize, usize) {
+        let won = self.differences.iter().filter(|d| **d > 0.0).count();
+        (won, self.differences.len() + self.undefined.len())
+    }
+
+    /// Mean difference of the splits and its sample standard deviation (n - 1),
+    /// NaN of fewer than two.
+    pub fn difference(&self) -> (f64, f64) {
+        mean_and_sd(&self.differences)
+    }
+
+    /// Whether the mean difference is smaller than its standard deviation over
+    /// splits: too small to tell the two apart.
+    pub fn within_spread(&self) -> bool {
+        let (mean, sd) = self.difference();
+        self.undefined.is_empty() && mean.abs() < sd
     }
 
     /// Whether source and target are the same dataset.
@@ -27,7 +53,7 @@ impl Duel {
 }
 
 /// A model held against the naive predictor, one [`Duel`] a source and target
-/// that both have scored.
+/// that both have scored on a common split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// In the order of the matrix.
@@ -35,26 +61,41 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Holds `model` against `naive`.
-    pub fn of(model: &Model, naive: &Model) -> Self {
+    /// Holds `model` against `naive`. A model without a finite R2 where the
+    /// naive predictor has one has lost.
+    pub fn of(model: &Run, naive: &Run) -> Self {
         let mut duels = Vec::new();
-        for (s, source) in model.run.sources.iter().enumerate() {
-            for (t, target) in model.run.targets.iter().enumerate() {
-                let Some((ns, nt)) = naive.run.place(source, target) else { continue };
-                let (a, b) =
-                    (model.run.values(MetricKind::R2, s, t), naive.run.values(MetricKind::R2, ns, nt));
-                let other = |k: u32| b.iter().find(|(split, _)| *split == k).map(|(_, v)| *v);
-                let common: Vec<(f64, f64)> = a.iter().filter_map(|&(k, v)| Some((v, other(k)?))).collect();
+        for (s, source) in model.sources.iter().enumerate() {
+            for (t, target) in model.targets.iter().enumerate() {
+                let Some((ns, nt)) = naive.place(source, target) else { continue };
+                let others = naive.values(MetricKind::R2, ns, nt);
+                let other = |k: u32| others.iter().find(|(split, _)| *split == k).map(|(_, v)| *v);
+                let common: Vec<(u32, f64, f64)> =
+                    model.scored(MetricKind::R2, s, t).filter_map(|(k, v)| Some((k, v, other(k)?))).collect();
                 if common.is_empty() {
                     continue;
                 }
-                let mean =
-                    |of: fn(&(f64, f64)) -> f64| common.iter().map(of).sum::<f64>() / common.len() as f64;
-                let (source, target) = (source.clone(), target.clone());
-                duels.push(Duel { source, target, model: mean(|p| p.0), naive: mean(|p| p.1) });
+                let (defined, undefined): (Vec<_>, Vec<_>) =
+                    common.into_iter().partition(|(_, v, _)| v.is_finite());
+                let mean = |of: fn(&(u32, f64, f64)) -> f64, rows: &[(u32, f64, f64)]| {
+                    mean_and_sd(&rows.iter().map(of).collect::<Vec<f64>>()).0
+                };
+                duels.push(Duel {
+                    source: source.clone(),
+                    target: target.clone(),
+                    model: mean(|row| row.1, &defined),
+                    naive: mean(|row| row.2, if defined.is_empty() { &undefined } else { &defined }),
+                    differences: defined.iter().map(|row| row.1 - row.2).collect(),
+                    undefined: undefined.iter().map(|row| row.0).collect(),
+                });
             }
         }
         Self { duels }
+    }
+
+    /// The duel of a source and target.
+    pub fn duel(&self, source: &str, target: &str) -> Option<&Duel> {
+        self.duels.iter().find(|d| d.source == source && d.target == target)
     }
 
     /// Wins and duels within datasets (`true`) or across them.
@@ -66,5 +107,26 @@ impl Verdict {
     /// The duels that the model did not win.
     pub fn lost(&self) -> impl Iterator<Item = &Duel> {
         self.duels.iter().filter(|d| !d.won())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_smaller_than_its_spread_is_told_apart_from_a_clear_one() {
+        let duel = |differences: &[f64], undefined: &[u32]| Duel {
+            source: "A".into(),
+            target: "B".into(),
+            model: 0.5,
+            naive: 0.25,
+            differences: differences.to_vec(),
+            undefined: undefined.to_vec(),
+        };
+        assert!(duel(&[0.5, -0.25], &[]).within_spread() && !duel(&[0.5, 0.25], &[]).within_spread());
+        assert!(!duel(&[0.5], &[]).within_spread(), "one split has no spread");
+        assert_eq!(duel(&[0.5, -0.25], &[2]).splits_won(), (1, 3));
+        assert!(duel(&[0.25], &[]).won() && !duel(&[0.25], &[1]).won());
     }
 }

@@ -29,8 +29,8 @@ impl Seen {
         Self { drugs: mark(&training.drug), samples: mark(&training.sample), combinations }
     }
 
-    /// Scores of the parts of `pairs` whose answer training cannot have shown
-    /// (DrEval, Bernett et al. 2025).
+    /// Scores of all `pairs` and of the parts whose answer training cannot have
+    /// shown (DrEval, Bernett et al. 2025).
     pub fn strict_scores(&self, pairs: &Pairs, predicted: &[f32]) -> StrictScores {
         let known = |seen: &[bool], entity: u32| seen.get(entity as usize).copied().unwrap_or(false);
         let drug = |i: usize| known(&self.drugs, pairs.drug[i]);
@@ -43,6 +43,7 @@ impl Seen {
             Some(Subset { n: truth.len() as u64, scores: Scores::of(&truth, &predicted) })
         };
         StrictScores {
+            all: part(&|_| true),
             unseen_pairs: part(&|i| !pair(i)),
             unseen_samples: part(&|i| !sample(i)),
             unseen_drugs: part(&|i| !drug(i)),
@@ -66,6 +67,6 @@ mod tests {
         };
         let strict = Seen::by(&training).strict_scores(&pairs, &[1.0; 6]);
         let counts = strict.parts().map(|(_, _, part)| part.unwrap().n);
-        assert_eq!(counts, [4, 2, 2, 1]);
+        assert_eq!(counts, [6, 4, 2, 2, 1]);
     }
 }

@@ -191,7 +191,15 @@ fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime])
         parts.insert(time.task.clone(), time.training + time.scoring);
     }
     runtime::write(&out.join("runtime.json"), &runtime::Runtime::new(info.wall_s, parts))?;
-    let naive = RunInfo { model: "mean-effects".into(), ..info.clone() };
+    // The wall time and the ranks of the run are the model's, not its rival's.
+    let naive = RunInfo {
+        model: "mean-effects".into(),
+        ranks: 0,
+        threads: 0,
+        groups: 0,
+        wall_s: 0.0,
+        ..info.clone()
+    };
     run_json::write(&out.join(MEAN_EFFECTS).join("run.json"), &naive)?;
     run_json::write(&out.join("run.json"), &info)
 }

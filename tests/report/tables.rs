@@ -2,6 +2,7 @@ use crate::tree;
 use crossrx::report::models::Models;
 use crossrx::report::tree::Run;
 use crossrx::report::{text, write, write_runs};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,18 @@ fn every_table_equals_its_golden_file() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
     let files = files(&golden);
     assert_eq!(files.len(), 23);
+    let made = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let made: BTreeSet<String> = made.filter(|name| name.ends_with(".csv")).collect();
+    let mut named = BTreeSet::from(["all_scores.csv".to_string()]);
+    for model in ["two-tower", "mean-effects"] {
+        for metric in ["mse", "rmse", "pcc", "scc", "r2"] {
+            named.extend(
+                ["G_mean", "G_std", "Gn_mean", "Ga", "Gna"]
+                    .map(|what| format!("{model}_{metric}_{what}.csv")),
+            );
+        }
+    }
+    assert_eq!(made, named);
     for expected in files {
         let made = dir.path().join(expected.strip_prefix(&golden).unwrap());
         let read =
@@ -76,10 +89,7 @@ fn models_stand_side_by_side_under_distinct_names() {
     let out = dir.path().join("both");
     let page = fs::read_to_string(write_runs(&runs, &out, Some("Two & two")).unwrap()).unwrap();
     assert!(page.contains("<title>Two &amp; two</title>") && page.contains("two_tower (second)"));
-    assert!(
-        page.contains("two_tower (second): B-2 → A was not scored")
-            || page.contains("B-2 → A was not scored")
-    );
+    assert!(page.contains("B-2 → A was not scored"));
     let names: Vec<String> =
         Models::of(&runs).all.iter().map(|model| format!("{} {}", model.label, model.file_stem())).collect();
     let expected =
@@ -112,4 +122,78 @@ fn what_is_broken_is_named() {
     assert!(["run.json", "history.csv:1", "split_x"].iter().all(|name| notes.contains(name)), "{notes}");
     fs::create_dir_all(dir.path().join("infer/X-Y-Z/split_0")).unwrap();
     refused("infer/X-Y-Z");
+}
+
+#[test]
+fn a_model_that_diverged_has_lost_and_its_split_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    tree::write(dir.path());
+    let cell = dir.path().join("infer/A-A/split_1");
+    fs::write(cell.join("test_scores.json"), r#"{"mse": null, "r2": NaN}"#).unwrap();
+    let runs = [Run::read(dir.path()).unwrap()];
+    assert!(runs[0].notes.iter().any(|n| n == "two_tower: A → A: R2 undefined on split 1."));
+    let text = text::matrix(&Models::of(&runs));
+    assert!(text.contains("A     0.750*") && text.contains("on 1 of 2 datasets"), "{text}");
+    fs::write(dir.path().join("infer/A-A/split_0/test_scores.json"), r#"{"r2": NaN}"#).unwrap();
+    let runs = [Run::read(dir.path()).unwrap()];
+    assert!(text::matrix(&Models::of(&runs)).contains("A         -*"));
+    let page = fs::read_to_string(write(dir.path()).unwrap()).unwrap();
+    assert!(page.contains("A itself (– against 0.500; R² undefined on split 0, 1)"));
+    assert!(page.contains("class=\"gap behind\" title=\"not defined\""));
+}
+
+#[test]
+fn predictions_alone_are_scored_by_the_endpoint_of_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    tree::write(dir.path());
+    let cell = dir.path().join("infer/A-A/split_0");
+    fs::remove_file(cell.join("test_scores.json")).unwrap();
+    let table = "ic50_true,ic50_pred,auc_true,auc_pred\n9,1,0.5,0.5\n8,2,1,1\n7,3,0.25,inf\n";
+    fs::write(cell.join("test_y_data_predicted.csv"), table).unwrap();
+    let run = Run::read(dir.path()).unwrap();
+    assert_eq!(run.cells[&(0, 0)][&0].scores.unwrap().r2, 1.0);
+    assert!(
+        run.notes.iter().any(|n| n.ends_with("1 of 3 rows have no finite prediction.")),
+        "{:?}",
+        run.notes
+    );
+}
+
+#[test]
+fn runs_that_cannot_stand_side_by_side_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    for run in [&first, &second] {
+        tree::write(run);
+    }
+    fs::remove_dir_all(second.join("baseline")).unwrap();
+    let runs = || [Run::read(&first).unwrap(), Run::read(&second).unwrap()];
+    let mut other = runs();
+    other[1].info.endpoint = "ic50".into();
+    let out = dir.path().join("out");
+    let message = write_runs(&other, &out, None).unwrap_err().to_string();
+    assert!(
+        message.contains("'auc'") && message.contains("'ic50'") && message.contains("second"),
+        "{message}"
+    );
+    assert!(!out.exists() && Models::of(&other).all[1].naive.is_none());
+    let mut fewer = runs();
+    fewer[1].splits = vec![0];
+    assert_eq!(Models::of(&fewer).all[1].naive, None);
+    assert_eq!(Models::of(&runs()).all[1].naive, Some(2));
+    fs::create_dir_all(second.join("infer/A-A/split_01")).unwrap();
+    assert!(Run::read(&second).unwrap_err().to_string().contains("split 1 is there twice"));
+}
+
+#[test]
+fn file_stems_are_distinct_and_never_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    tree::write(dir.path());
+    let mut runs = [(); 4].map(|()| Run::read(dir.path()).unwrap());
+    for (run, name) in runs.iter_mut().zip(["a_b", "a-b", "__", "a b"]) {
+        run.model = name.into();
+    }
+    let models = Models::of(&runs);
+    let stems: Vec<&str> = models.all.iter().map(|m| m.file_stem()).collect();
+    assert_eq!(stems, ["a-b", "a-b-2", "model", "a-b-3", "mean-effects"]);
 }

@@ -14,8 +14,7 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
     };
     let used = |d: &&DatasetSummary| run.sources.contains(&d.name) || run.targets.contains(&d.name);
     let datasets: Vec<&DatasetSummary> = corpus.datasets.iter().filter(used).collect();
-    let read = || samples.of.values().next().map_or("", |(_, sample)| sample.endpoint.as_str());
-    let predicted = if run.info.endpoint.is_empty() { read() } else { &run.info.endpoint };
+    let predicted = samples.endpoint(models);
     let mut out = sizes(corpus, &datasets, predicted, |dataset| histogram(dataset, models, samples));
     out.push_str(&overlaps(corpus, &datasets));
     out.push_str(&features(corpus));
@@ -29,7 +28,7 @@ fn sizes(
     plot: impl Fn(&str) -> Option<String>,
 ) -> String {
     let mut out = format!(
-        "<p>The store holds {} drugs and {} samples.</p><div class=\"scroll\"><table class=\"plain\"><thead><tr>\
+        "<p>The store holds {} drugs and {} samples.</p><div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr>\
          <th>Dataset</th><th class=\"n\">drugs</th><th class=\"n\">samples</th><th class=\"n\">pairs</th>\
          <th>endpoint</th><th class=\"n\">measured</th><th class=\"n\">mean</th><th class=\"n\">spread (sd)</th>\
          <th>distribution</th></tr></thead><tbody>",
@@ -108,7 +107,7 @@ fn overlaps(corpus: &StoreSummary, datasets: &[&DatasetSummary]) -> String {
     }
     let mut out = String::from(
         "<h3>Shared between datasets</h3><p>Above the diagonal: drugs in both. Below: samples in both. On it: \
-         drugs, samples.</p><div class=\"scroll\"><table class=\"plain overlap\"><thead><tr><td></td>",
+         drugs, samples.</p><div class=\"scroll\" tabindex=\"0\"><table class=\"plain overlap\"><thead><tr><td></td>",
     );
     for dataset in datasets {
         out.push_str(&format!("<th class=\"n\" scope=\"col\">{}</th>", Escaped(&dataset.name)));
@@ -141,7 +140,7 @@ fn features(corpus: &StoreSummary) -> String {
         return String::new();
     }
     let mut out = String::from(
-        "<h3>Feature tables in the store</h3><div class=\"scroll\"><table class=\"plain\"><thead><tr>\
+        "<h3>Feature tables in the store</h3><div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr>\
          <th>Name</th><th>of</th><th class=\"n\">rows</th><th class=\"n\">columns</th></tr></thead><tbody>",
     );
     for feature in &corpus.features {

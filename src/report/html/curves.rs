@@ -1,5 +1,6 @@
 use super::escape::Escaped;
 use super::number;
+use super::ticks;
 use crate::metric::Epoch;
 use crate::report::models::Models;
 use crate::report::tree::Run;
@@ -11,8 +12,9 @@ const BOTTOM: f64 = 30.0;
 const TOP: f64 = 22.0;
 const RIGHT: f64 = 10.0;
 
-/// Training and validation loss over epochs, one panel a source, one line a split.
-pub(super) fn section(models: &Models) -> String {
+/// Training and validation loss over epochs, one panel a source, one line a
+/// split; both are mean squared errors in the units of `endpoint`, squared.
+pub(super) fn section(models: &Models, endpoint: &str) -> String {
     let mut out = String::new();
     for model in models.main().filter(|m| !m.run.histories.is_empty()) {
         let run = model.run;
@@ -28,37 +30,36 @@ pub(super) fn section(models: &Models) -> String {
     if out.is_empty() {
         return out;
     }
+    let units = if endpoint.is_empty() { "the endpoint".into() } else { Escaped(endpoint).to_string() };
     format!(
-        "<p class=\"key\"><span class=\"line train\"></span>training loss <span class=\"line val\"></span>validation \
-         loss <span class=\"dot\"></span>its lowest. One line a split.</p>{out}"
+        "<p>Mean squared error, squared units of {units}, log scale; training with dropout, so its loss may lie \
+         above that of validation.</p>\
+         <p class=\"key\"><span class=\"line train\"></span>training loss <span class=\"line val\"></span>validation \
+         loss <span class=\"dot\"></span>its lowest <span class=\"cross\">×</span>loss not finite. One line a \
+         split.</p>{out}"
     )
 }
 
 fn panel(run: &Run, source: usize, name: &str) -> String {
-    let curves: Vec<&Vec<Epoch>> = run
-        .histories
-        .iter()
-        .filter(|((s, _), rows)| *s == source && !rows.is_empty())
-        .map(|(_, rows)| rows)
-        .collect();
-    let losses = || {
-        let both = curves.iter().flat_map(|rows| rows.iter()).flat_map(|e| [e.train_loss, e.val_loss]);
-        both.filter(|v| v.is_finite() && *v > 0.0)
-    };
-    let (low, high) = losses().fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)));
+    let of_source = run.histories.iter().filter(|((s, _), rows)| *s == source && !rows.is_empty());
+    let curves: Vec<(u32, &[Epoch])> =
+        of_source.map(|((_, split), rows)| (*split, rows.as_slice())).collect();
+    let epochs = || curves.iter().flat_map(|(_, rows)| rows.iter());
+    let Some(last) = epochs().map(|e| e.epoch).max() else { return String::new() };
+    let losses = epochs().flat_map(|e| [e.train_loss, e.val_loss]).filter(|v| drawable(*v));
+    let (low, high) = losses.fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)));
     if high <= 0.0 {
-        return String::new();
+        return format!("<div class=\"gap\">{}<br>no finite loss in {last} epochs</div>", Escaped(name));
     }
-    let last = curves.iter().flat_map(|rows| rows.iter()).map(|e| e.epoch).max().unwrap_or(1).max(2) as f64;
     let axis = Log::around(low, high);
-    let x = |epoch: u32| LEFT + (WIDTH - LEFT - RIGHT) * (epoch as f64 - 1.0) / (last - 1.0);
+    let x = |epoch: u32| LEFT + (WIDTH - LEFT - RIGHT) * (epoch as f64 - 1.0) / (last.max(2) as f64 - 1.0);
     let y = |loss: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - axis.place(loss));
     let mut out = format!(
         "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Loss curves of {0}\">\
          <text class=\"title\" x=\"{LEFT}\" y=\"13\">{0}</text>",
         Escaped(name)
     );
-    for tick in axis.ticks() {
+    for tick in ticks::logarithmic(axis.low, axis.high) {
         let at = y(tick);
         out.push_str(&format!(
             "<path class=\"rule\" d=\"M{LEFT} {at:.1}H{:.1}\"/><text class=\"tick\" x=\"{}\" y=\"{:.1}\" \
@@ -69,7 +70,7 @@ fn panel(run: &Run, source: usize, name: &str) -> String {
             number::short(tick)
         ));
     }
-    for tick in epochs(last) {
+    for tick in ticks::epochs(last) {
         out.push_str(&format!(
             "<text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{tick}</text>",
             x(tick),
@@ -81,16 +82,24 @@ fn panel(run: &Run, source: usize, name: &str) -> String {
         (LEFT + WIDTH - RIGHT) / 2.0,
         HEIGHT - 3.0
     ));
-    for rows in &curves {
-        for (class, loss) in [("train", (|e| e.train_loss) as fn(&Epoch) -> f64), ("val", |e| e.val_loss)] {
-            let points = rows.iter().filter(|e| loss(e).is_finite() && loss(e) > 0.0);
-            let points: Vec<String> =
-                points.map(|e| format!("{:.1},{:.1}", x(e.epoch), y(loss(e)))).collect();
-            out.push_str(&format!("<polyline class=\"{class}\" points=\"{}\"/>", points.join(" ")));
+    for (split, rows) in &curves {
+        for (class, what, loss) in LINES {
+            out.push_str(&format!("<g class=\"{class}\"><title>split {split}, {what} loss</title>"));
+            for part in rows.split(|e| !drawable(loss(e))).filter(|part| !part.is_empty()) {
+                let point = |e: &Epoch| format!("{:.1},{:.1}", x(e.epoch), y(loss(e)));
+                let mut points: Vec<String> = part.iter().map(point).collect();
+                if let [only] = &points[..] {
+                    // With round ends, a line from a point to itself is a dot.
+                    points.push(only.clone());
+                }
+                out.push_str(&format!("<polyline points=\"{}\"/>", points.join(" ")));
+            }
+            out.push_str(&crosses(rows.iter().filter(|e| !loss(e).is_finite()).map(|e| x(e.epoch))));
+            out.push_str("</g>");
         }
     }
-    for rows in &curves {
-        let finite = rows.iter().filter(|e| e.val_loss.is_finite() && e.val_loss > 0.0);
+    for (_, rows) in &curves {
+        let finite = rows.iter().filter(|e| drawable(e.val_loss));
         if let Some(best) = finite.min_by(|a, b| a.val_loss.total_cmp(&b.val_loss)) {
             let (cx, cy) = (x(best.epoch), y(best.val_loss));
             out.push_str(&format!("<circle class=\"best\" cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"2.6\"/>"));
@@ -100,76 +109,102 @@ fn panel(run: &Run, source: usize, name: &str) -> String {
     out
 }
 
+type Loss = fn(&Epoch) -> f64;
+
+const LINES: [(&str, &str, Loss); 2] =
+    [("train", "training", |e| e.train_loss), ("val", "validation", |e| e.val_loss)];
+
+/// A log axis has no place for zero.
+fn drawable(loss: f64) -> bool {
+    loss.is_finite() && loss > 0.0
+}
+
+/// A cross at the top of the panel at each of `at`, those closer than their
+/// width left out.
+fn crosses(at: impl Iterator<Item = f64>) -> String {
+    let (mut path, mut free) = (String::new(), 0.0);
+    for x in at.filter(|x| *x >= LEFT) {
+        if x >= free {
+            path.push_str(&format!("M{:.1} {TOP}l5 5m0 -5l-5 5", x - 2.5));
+            free = x + 6.0;
+        }
+    }
+    if path.is_empty() { path } else { format!("<path class=\"lost\" d=\"{path}\"/>") }
+}
+
 /// A logarithmic axis between two positive values.
 struct Log {
     low: f64,
     high: f64,
 }
 
+/// Decades drawn below the highest loss; lower ones lie on the frame.
+const DECADES: i32 = 30;
+
 impl Log {
     fn around(low: f64, high: f64) -> Self {
+        // Far enough from the ends of f64 that nothing below overflows.
+        let high = high.clamp(1e-250, 1e300);
+        let low = low.max(high / 10f64.powi(DECADES)).min(high);
         let room = (high / low).powf(0.06).max(1.05);
         Self { low: low / room, high: high * room }
     }
 
     fn place(&self, value: f64) -> f64 {
+        let value = value.clamp(self.low, self.high);
         (value / self.low).ln() / (self.high / self.low).ln()
     }
-
-    /// Two to six round values: 1, 2, 5 and, where those are too few, all digits.
-    fn ticks(&self) -> Vec<f64> {
-        let decades = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
-        let of = |digits: &[f64]| {
-            let all = decades.clone().flat_map(|d| digits.iter().map(move |m| m * 10f64.powi(d)));
-            all.filter(|v| (self.low..=self.high).contains(v)).collect::<Vec<f64>>()
-        };
-        let choices: [&[f64]; 5] = [
-            &[1.0],
-            &[1.0, 3.0],
-            &[1.0, 2.0, 5.0],
-            &[1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
-            &[
-                1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.6, 4.0, 4.5, 5.0, 6.0,
-                7.0, 8.0, 9.0,
-            ],
-        ];
-        choices.into_iter().map(of).find(|ticks| (3..=6).contains(&ticks.len())).unwrap_or_else(|| {
-            let all = of(choices[4]);
-            let step = all.len().div_ceil(5).max(1);
-            all.into_iter().step_by(step).collect()
-        })
-    }
-}
-
-fn epochs(last: f64) -> Vec<u32> {
-    let rough = last / 4.0;
-    let unit = 10f64.powf(rough.log10().floor());
-    let step =
-        [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * unit).find(|s| *s >= rough).unwrap_or(1.0).max(1.0);
-    let mut ticks = vec![1];
-    let more = (1..).map(|i| (i as f64 * step) as u32).take_while(|t| *t as f64 <= last);
-    ticks.extend(more.filter(|t| *t as f64 > 0.3 * step + 1.0));
-    ticks
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::run_json::RunInfo;
+    use std::collections::BTreeMap;
 
-    #[test]
-    fn a_log_axis_has_a_few_round_ticks_inside_it() {
-        for (low, high) in [(0.01, 0.012), (0.004, 0.2), (1e-6, 1e3), (0.5, 0.5)] {
-            let axis = Log::around(low, high);
-            let ticks = axis.ticks();
-            assert!((1..=8).contains(&ticks.len()), "{ticks:?} for {low} to {high}");
-            assert!(ticks.iter().all(|t| (0.0..=1.0).contains(&axis.place(*t))));
+    fn run(losses: &[f64]) -> Run {
+        let epoch = |(i, &loss): (usize, &f64)| Epoch {
+            epoch: i as u32 + 1,
+            step: 1,
+            learning_rate: 1e-3,
+            train_loss: loss,
+            val_loss: loss,
+            val_r2: 0.5,
+            seconds: 1.0,
+        };
+        Run {
+            dir: "run".into(),
+            model: "m".into(),
+            info: RunInfo::default(),
+            sources: vec!["A".into()],
+            targets: vec!["A".into()],
+            splits: vec![4],
+            cells: BTreeMap::new(),
+            histories: [((0, 4), losses.iter().enumerate().map(epoch).collect())].into(),
+            deck: None,
+            corpus: None,
+            truth: None,
+            runtime: None,
+            baselines: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
     #[test]
-    fn epochs_are_ticked_at_round_numbers() {
-        assert_eq!(epochs(100.0), [1, 50, 100]);
-        assert_eq!(epochs(4.0), [1, 2, 3, 4]);
-        assert_eq!(epochs(37.0), [1, 10, 20, 30]);
+    fn a_line_breaks_where_the_loss_is_not_finite_and_a_cross_marks_it() {
+        let drawn = panel(&run(&[0.5, 0.25, f64::NAN, 0.125, f64::INFINITY]), 0, "A");
+        assert_eq!(drawn.matches("<polyline").count(), 4, "{drawn}");
+        assert_eq!(drawn.matches("l5 5m0 -5l-5 5").count(), 4, "{drawn}");
+        assert!(drawn.contains("<title>split 4, validation loss</title>"), "{drawn}");
+        assert!(panel(&run(&[f64::NAN, f64::NAN]), 0, "A").contains("no finite loss in 2 epochs"));
+    }
+
+    #[test]
+    fn hostile_losses_stay_inside_the_panel() {
+        for losses in [[1e300, 1e-300], [f64::MAX, 5e-324], [5e-324, 1e-320], [0.5, 0.5]] {
+            let drawn = panel(&run(&losses), 0, "A");
+            assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
+            assert!(drawn.matches("class=\"tick\"").count() <= 16, "{drawn}");
+        }
     }
 }

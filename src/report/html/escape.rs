@@ -22,12 +22,6 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// A text made fit for an `id`: those may hold anything but white space.
-pub(super) fn id(text: &str) -> String {
-    let solid = |c: char| if c.is_whitespace() || c.is_control() { '_' } else { c };
-    Escaped(&text.chars().map(solid).collect::<String>()).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +30,5 @@ mod tests {
     fn nothing_from_outside_can_open_a_tag_or_end_an_attribute() {
         let shown = Escaped("<script>\"x\" & 'y'\u{0}").to_string();
         assert_eq!(shown, "&lt;script&gt;&quot;x&quot; &amp; &#39;y&#39;\u{fffd}");
-        assert_eq!(id("a b\"c"), "a_b&quot;c");
     }
 }

@@ -35,13 +35,12 @@ fn answer(models: &Models, model: &Model) -> String {
             number::fixed(across, 2)
         )
     };
-    let Some(naive) = models.naive_of(model) else {
+    let (Some(naive), Some(verdict)) = (models.naive_of(model), &model.verdict) else {
         return format!(
             "<p class=\"lead\">{endpoint}<b>{label}</b> was scored with no naive predictor beside it, so nothing \
              here says whether it is any better than one.{reach}</p>"
         );
     };
-    let verdict = Verdict::of(model, naive);
     let ((within, of_within), (across, of_across)) = (verdict.tally(true), verdict.tally(false));
     if verdict.duels.is_empty() {
         return format!(
@@ -57,11 +56,27 @@ fn answer(models: &Models, model: &Model) -> String {
         parts.push(format!("on <b>{across} of {of_across}</b> transfers to another dataset"));
     }
     format!(
-        "<p class=\"lead\">{endpoint}<b>{label}</b> beats the naive predictor ({}) {} ({over}).{reach}</p>{}",
+        "<p class=\"lead\">{endpoint}<b>{label}</b> beats the naive predictor ({}) {} ({over}).{}{reach}</p>{}",
         Escaped(&naive.label),
         parts.join(" and "),
-        lost(&label, &verdict)
+        close(verdict),
+        lost(&label, verdict)
     )
+}
+
+/// How many of the comparisons won are too close to call.
+fn close(verdict: &Verdict) -> String {
+    match verdict.duels.iter().filter(|d| d.won() && d.within_spread()).count() {
+        0 => String::new(),
+        n => format!(
+            " On {n} of {} its mean lead is within the spread over splits: smaller than one standard deviation.",
+            if n == 1 {
+                "these".into()
+            } else {
+                format!("these {}", verdict.duels.len() - verdict.lost().count())
+            }
+        ),
+    }
 }
 
 /// Says plainly where the model does not beat the naive predictor.
@@ -76,7 +91,19 @@ fn lost(label: &Escaped, verdict: &Verdict) -> String {
         } else {
             format!("{} → {}", Escaped(&duel.source), Escaped(&duel.target))
         };
-        format!("{place} ({} against {})", number::fixed(duel.model, 3), number::fixed(duel.naive, 3))
+        let against = format!("{} against {}", number::fixed(duel.model, 3), number::fixed(duel.naive, 3));
+        let (won, splits) = duel.splits_won();
+        let (mean, sd) = duel.difference();
+        if !duel.undefined.is_empty() {
+            let splits: Vec<String> = duel.undefined.iter().map(u32::to_string).collect();
+            format!("{place} ({against}; R² undefined on split {})", splits.join(", "))
+        } else if splits > 1 {
+            let (mean, sd) = (number::signed(mean, 3), number::fixed(sd, 3));
+            let spread = if duel.within_spread() { ", within the spread" } else { "" };
+            format!("{place} ({against}; {mean} ± {sd}{spread}; better on {won} of {splits} splits)")
+        } else {
+            format!("{place} ({against})")
+        }
     };
     let named: Vec<String> = lost.iter().take(NAMED).map(name).collect();
     let more = match lost.len().saturating_sub(NAMED) {
@@ -88,14 +115,13 @@ fn lost(label: &Escaped, verdict: &Verdict) -> String {
 
 fn glance(models: &Models) -> String {
     let mut out = String::from(
-        "<div class=\"scroll\"><table class=\"plain\"><thead><tr><th>Model</th>\
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr><th>Model</th>\
          <th class=\"n\">mean R² within a dataset</th><th class=\"n\">mean R² across datasets</th>\
          <th class=\"n\">beats naive within</th><th class=\"n\">beats naive across</th>\
          <th class=\"n\">wall time</th><th class=\"n\">ranks</th></tr></thead><tbody>",
     );
     for model in &models.all {
-        let tally = models.naive_of(model).map(|naive| Verdict::of(model, naive));
-        let tally = |within| match &tally {
+        let tally = |within| match &model.verdict {
             Some(verdict) => {
                 let (won, of) = verdict.tally(within);
                 format!("{won} of {of}")
@@ -103,8 +129,10 @@ fn glance(models: &Models) -> String {
             None => "–".into(),
         };
         let info = &model.run.info;
-        let wall = if info.wall_s > 0.0 { number::duration(info.wall_s) } else { "–".into() };
-        let ranks = if info.ranks > 0 { info.ranks.to_string() } else { "–".into() };
+        // A rival's run.json may repeat what the whole run took.
+        let own = !model.baseline;
+        let wall = if own && info.wall_s > 0.0 { number::duration(info.wall_s) } else { "–".into() };
+        let ranks = if own && info.ranks > 0 { info.ranks.to_string() } else { "–".into() };
         out.push_str(&format!(
             "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{wall}</td><td class=\"n\">{ranks}</td></tr>",

@@ -1,21 +1,27 @@
 use super::colour::Scale;
-use super::escape::{Escaped, id};
+use super::escape::Escaped;
 use super::number;
+
+/// More targets than this get smaller cells.
+const MANY: usize = 10;
 
 /// What a cell shows.
 pub(super) struct HeatCell {
-    /// Value that is coloured and printed; NaN for a gap.
+    /// Value that is coloured and printed; NaN for a gap: not scored, or, with
+    /// the mark, not defined.
     pub value: f64,
     /// Spread printed below it, NaN for none.
     pub spread: f64,
     /// Whether the cell carries the mark of a lost comparison.
     pub behind: bool,
+    /// Splits above zero and all of them, printed with the spread.
+    pub splits: Option<(usize, usize)>,
 }
 
 impl HeatCell {
     /// A value alone.
     pub fn plain(value: f64) -> Self {
-        Self { value, spread: f64::NAN, behind: false }
+        Self { value, spread: f64::NAN, behind: false, splits: None }
     }
 }
 
@@ -24,12 +30,14 @@ impl HeatCell {
 pub(super) struct Heatmap<'a> {
     /// Caption; markup is kept as it is.
     pub caption: String,
-    /// Start of every cell's id: `<prefix>-<source>-<target>`.
+    /// Start of every cell's id: `<prefix>-<row>-<column>`, places from 0.
     pub prefix: String,
     /// Rows.
     pub sources: &'a [String],
     /// Columns.
     pub targets: &'a [String],
+    /// Columns beside the targets, a value a source each.
+    pub aggregates: Vec<(&'static str, &'a [f64])>,
     /// Colours.
     pub scale: Scale,
     /// Whether values get a plus sign.
@@ -43,17 +51,27 @@ pub(super) struct Heatmap<'a> {
 impl Heatmap<'_> {
     /// The table, with `cell(source, target)` in its cells.
     pub fn draw(&self, cell: impl Fn(usize, usize) -> HeatCell) -> String {
-        let class = if self.small { "matrix small" } else { "matrix" };
+        let small = if self.small { " small" } else { "" };
+        let many = if self.targets.len() > MANY { " many" } else { "" };
+        let class = format!("matrix{small}{many}");
         let mut out = format!("<figure class=\"{class}\"><figcaption>{}</figcaption>", self.caption);
-        out.push_str("<div class=\"scroll\"><table class=\"heat\"><thead><tr><td class=\"corner\">target →<br>source ↓</td>");
+        out.push_str("<div class=\"scroll\" tabindex=\"0\"><table class=\"heat\"><thead><tr><td class=\"corner\">target →<br>source ↓</td>");
         for target in self.targets {
             out.push_str(&format!("<th scope=\"col\">{}</th>", Escaped(target)));
+        }
+        for (i, (name, _)) in self.aggregates.iter().enumerate() {
+            let first = if i == 0 { " class=\"aggregate\"" } else { "" };
+            out.push_str(&format!("<th scope=\"col\"{first}>{name}</th>"));
         }
         out.push_str("</tr></thead><tbody>");
         for (s, source) in self.sources.iter().enumerate() {
             out.push_str(&format!("<tr><th scope=\"row\">{}</th>", Escaped(source)));
             for (t, target) in self.targets.iter().enumerate() {
-                out.push_str(&self.cell(source, target, &cell(s, t)));
+                out.push_str(&self.cell((s, t), source, target, &cell(s, t)));
+            }
+            for (i, (name, values)) in self.aggregates.iter().enumerate() {
+                let first = if i == 0 { " aggregate" } else { "" };
+                out.push_str(&self.aggregate(source, name, first, values[s]));
             }
             out.push_str("</tr>");
         }
@@ -61,25 +79,43 @@ impl Heatmap<'_> {
         out
     }
 
-    fn cell(&self, source: &str, target: &str, cell: &HeatCell) -> String {
+    fn aggregate(&self, source: &str, name: &str, first: &str, value: f64) -> String {
+        let source = Escaped(source);
+        if value.is_nan() {
+            return format!("<td data-src=\"{source}\" class=\"gap{first}\" title=\"no {name}\">–</td>");
+        }
+        let shade = self.scale.shade(value);
+        format!(
+            "<td data-src=\"{source}\" data-value=\"{value}\" class=\"value{first}\" \
+             style=\"background:{};color:{}\">{}</td>",
+            shade.background,
+            shade.ink,
+            number::fixed(value, self.decimals)
+        )
+    }
+
+    fn cell(&self, (s, t): (usize, usize), source: &str, target: &str, cell: &HeatCell) -> String {
         let at = format!(
-            "id=\"{}\" data-src=\"{}\" data-trg=\"{}\"",
-            id(&format!("{}-{source}-{target}", self.prefix)),
+            "id=\"{}-{s}-{t}\" data-src=\"{}\" data-trg=\"{}\"",
+            self.prefix,
             Escaped(source),
             Escaped(target)
         );
+        let behind = if cell.behind { " behind" } else { "" };
         if cell.value.is_nan() {
-            return format!("<td {at} class=\"gap\" title=\"not scored\">–</td>");
+            let why = if cell.behind { "not defined" } else { "not scored" };
+            return format!("<td {at} class=\"gap{behind}\" title=\"{why}\">–</td>");
         }
         let own = if source == target { " own" } else { "" };
-        let behind = if cell.behind { " behind" } else { "" };
         let shade = self.scale.shade(cell.value);
         let text = if self.signed { number::signed } else { number::fixed }(cell.value, self.decimals);
-        let spread = if cell.spread.is_nan() {
-            String::new()
-        } else {
-            format!("<small>± {}</small>", number::fixed(cell.spread, self.decimals))
-        };
+        let mut spread = String::new();
+        if !cell.spread.is_nan() {
+            spread.push_str(&format!("<small>± {}</small>", number::fixed(cell.spread, self.decimals)));
+        }
+        if let Some((above, of)) = cell.splits {
+            spread.push_str(&format!("<small>{above}/{of}</small>"));
+        }
         format!(
             "<td {at} data-value=\"{}\" class=\"value{own}{behind}\" style=\"background:{};color:{}\">{text}{spread}</td>",
             cell.value, shade.background, shade.ink

@@ -1,5 +1,5 @@
 use super::colour::Scale;
-use super::escape::{Escaped, id};
+use super::escape::Escaped;
 use super::heatmap::{HeatCell, Heatmap, legend};
 use crate::report::generalization::Generalization;
 use crate::report::metric_kind::MetricKind;
@@ -10,12 +10,16 @@ use crate::report::verdict::Verdict;
 const REACH: f64 = 0.3;
 
 /// The R2 matrices: each model, the naive predictor beside it, what the model
-/// adds, and the best that is possible where that is known.
+/// adds, each with its scores over those of the source, and the best that is
+/// possible where that is known.
 pub(super) fn r2(models: &Models) -> String {
-    let mut out = String::from(
+    let spread = spread(models);
+    let mut out = format!(
         "<p>Rows are the dataset trained on, columns the dataset scored. On the diagonal (framed) the test rows \
-         of the same dataset are scored; elsewhere every pair of the target. Each cell is the mean over splits ± \
-         the standard deviation. Differences between models have their full colour at ±0.3.</p>",
+         of the same dataset are scored; elsewhere every pair of the target. {spread}</p>\
+         <p><b>Ga</b>: mean of a row without the source itself. <b>Gn</b>: each cell over the source's score on \
+         itself, which says little where that is near zero or below. <b>Gna</b>: mean of a row of Gn without the \
+         source itself.</p>"
     );
     out.push_str(&legend(
         Scale::SCORE,
@@ -23,38 +27,42 @@ pub(super) fn r2(models: &Models) -> String {
          one. <span class=\"mark\">▾</span> does not beat the naive predictor",
     ));
     let mut drawn = Vec::new();
-    for (i, model) in models.main().enumerate() {
-        let prefix = if i == 0 { "cell-r2".into() } else { format!("cell-r2-{}", model.label) };
-        let naive = models.naive_of(model);
+    let main = || models.all.iter().enumerate().filter(|(_, m)| !m.baseline);
+    for (i, (m, model)) in main().enumerate() {
         out.push_str("<div class=\"grid\">");
-        out.push_str(&model_map(model, naive, &prefix));
-        if let Some(naive) = naive {
-            if !drawn.contains(&naive.label) {
-                drawn.push(naive.label.clone());
-                out.push_str(&model_map(naive, None, &format!("cell-r2-{}", naive.label)));
+        out.push_str(&model_map(model, m));
+        if let (Some(n), Some(verdict)) = (model.naive, &model.verdict) {
+            let naive = &models.all[n];
+            if !drawn.contains(&n) {
+                drawn.push(n);
+                out.push_str(&model_map(naive, n));
             }
-            let against = format!("cell-difference-{}-{}", model.label, naive.label);
-            out.push_str(&difference(model, naive, &against));
+            out.push_str(&difference((m, model), (n, naive), verdict));
         }
-        if let Some(first) = models.main().next().filter(|_| i > 0) {
-            out.push_str(&difference(
-                model,
-                first,
-                &format!("cell-difference-{}-{}", model.label, first.label),
-            ));
+        if let Some((f, first)) = main().next().filter(|_| i > 0) {
+            out.push_str(&difference((m, model), (f, first), &Verdict::of(model.run, first.run)));
         }
         if i == 0 {
             out.push_str(&best(model));
         }
         out.push_str("</div>");
     }
-    for rival in models.all.iter().filter(|m| m.baseline && !drawn.contains(&m.label)) {
-        out.push_str(&format!(
-            "<div class=\"grid\">{}</div>",
-            model_map(rival, models.naive_of(rival), &format!("cell-r2-{}", rival.label))
-        ));
+    for (m, rival) in models.all.iter().enumerate().filter(|(m, r)| r.baseline && !drawn.contains(m)) {
+        out.push_str(&format!("<div class=\"grid\">{}</div>", model_map(rival, m)));
     }
     out
+}
+
+/// What the second number of a cell is.
+fn spread(models: &Models) -> &'static str {
+    if models.all.iter().all(|m| m.run.splits.len() == 1) {
+        "Each cell is one split, so its spread is not known. Differences between models have their full colour at \
+         ±0.3."
+    } else {
+        "Each cell is the mean over splits ± the standard deviation, and so is each difference between models, \
+         taken split by split; <i>k/n</i> counts the splits on which it is above zero, and one smaller than its \
+         standard deviation is within the spread. Differences have their full colour at ±0.3."
+    }
 }
 
 /// The matrices of the other metrics, smaller.
@@ -70,67 +78,83 @@ pub(super) fn others(models: &Models) -> String {
         let better = if metric.is_error() { "Darker is a smaller error." } else { "Higher is better." };
         out.push_str(&legend(scale, better));
         out.push_str("<div class=\"grid\">");
-        for (model, table) in &tables {
+        for (m, (model, table)) in tables.iter().enumerate() {
             let map = Heatmap {
                 caption: format!("{}", Escaped(&model.label)),
-                prefix: format!("cell-{}-{}", metric.name(), model.label),
+                prefix: format!("cell-{}-{m}", metric.name()),
                 sources: &model.run.sources,
                 targets: &model.run.targets,
+                aggregates: Vec::new(),
                 scale,
                 signed: false,
                 decimals: if metric == MetricKind::Mse { 4 } else { 3 },
                 small: true,
             };
-            out.push_str(&map.draw(|s, t| HeatCell {
-                value: table.mean[(s, t)],
-                spread: table.std[(s, t)],
-                behind: false,
-            }));
+            out.push_str(
+                &map.draw(|s, t| HeatCell {
+                    spread: table.std[(s, t)],
+                    ..HeatCell::plain(table.mean[(s, t)])
+                }),
+            );
         }
         out.push_str("</div>");
     }
     out
 }
 
-fn model_map(model: &Model, naive: Option<&Model>, prefix: &str) -> String {
+/// The R2 map of a model and its Gn map; `m` is its place among all.
+fn model_map(model: &Model, m: usize) -> String {
     let table = Generalization::of(model.run, MetricKind::R2);
-    let verdict = naive.map(|naive| Verdict::of(model, naive));
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
         caption: format!("R² of <b>{}</b>", Escaped(&model.label)),
-        prefix: prefix.into(),
+        prefix: format!("cell-r2-{m}"),
         sources,
         targets,
+        aggregates: vec![("Ga", &table.aggregated), ("Gna", &table.normalised_aggregated)],
         scale: Scale::SCORE,
         signed: false,
         decimals: 3,
         small: false,
     };
-    map.draw(|s, t| HeatCell {
-        value: table.mean[(s, t)],
+    let lost = |s: usize, t: usize| {
+        let verdict = model.verdict.as_ref();
+        verdict.and_then(|v| v.duel(&sources[s], &targets[t])).is_some_and(|duel| !duel.won())
+    };
+    let drawn = map.draw(|s, t| HeatCell {
         spread: table.std[(s, t)],
-        behind: verdict
-            .as_ref()
-            .is_some_and(|v| v.lost().any(|d| d.source == sources[s] && d.target == targets[t])),
-    })
+        behind: lost(s, t),
+        ..HeatCell::plain(table.mean[(s, t)])
+    });
+    let normalised = Heatmap {
+        caption: format!("Gn of <b>{}</b>", Escaped(&model.label)),
+        prefix: format!("cell-gn-{m}"),
+        aggregates: Vec::new(),
+        decimals: 2,
+        small: true,
+        ..map
+    };
+    format!("{drawn}{}", normalised.draw(|s, t| HeatCell::plain(table.normalised[(s, t)])))
 }
 
-fn difference(model: &Model, other: &Model, prefix: &str) -> String {
-    let duels = Verdict::of(model, other).duels;
+fn difference((m, model): (usize, &Model), (n, other): (usize, &Model), verdict: &Verdict) -> String {
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
         caption: format!("<b>{}</b> minus {}", Escaped(&model.label), Escaped(&other.label)),
-        prefix: id(prefix),
+        prefix: format!("cell-difference-{m}-{n}"),
         sources,
         targets,
+        aggregates: Vec::new(),
         scale: Scale::difference(REACH),
         signed: true,
         decimals: 3,
         small: false,
     };
     map.draw(|s, t| {
-        let duel = duels.iter().find(|d| d.source == sources[s] && d.target == targets[t]);
-        HeatCell::plain(duel.map_or(f64::NAN, |d| d.model - d.naive))
+        let Some(duel) = verdict.duel(&sources[s], &targets[t]) else { return HeatCell::plain(f64::NAN) };
+        let (value, spread) = duel.difference();
+        let splits = Some(duel.splits_won()).filter(|(_, n)| *n > 1);
+        HeatCell { value, spread, behind: value.is_nan(), splits }
     })
 }
 
@@ -142,6 +166,7 @@ fn best(model: &Model) -> String {
         prefix: "cell-best".into(),
         sources,
         targets,
+        aggregates: Vec::new(),
         scale: Scale::SCORE,
         signed: false,
         decimals: 3,

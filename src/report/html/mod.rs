@@ -13,6 +13,7 @@ mod provenance;
 mod samples;
 mod scatter;
 mod strict;
+mod ticks;
 
 use super::models::Models;
 use crate::{Result, atomic};
@@ -36,8 +37,8 @@ fn page(models: &Models, title: &str) -> String {
     let samples = Samples::read(models);
     let sections = [
         ("matrix", "Source to target", matrices::r2(models)),
-        ("strict", "Strict scores", strict::section(models, &samples)),
-        ("curves", "Loss curves", curves::section(models)),
+        ("strict", "Strict scores", strict::section(models)),
+        ("curves", "Loss curves", curves::section(models, samples.endpoint(models))),
         ("scatter", "Predicted against true", scatter::section(models, &samples)),
         ("metrics", "Other metrics", matrices::others(models)),
         ("corpus", "Data", corpus::section(models, &samples)),

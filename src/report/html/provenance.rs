@@ -20,7 +20,12 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
             ));
         }
     }
-    let notes: Vec<&String> = models.all.iter().flat_map(|m| &m.run.notes).chain(&samples.notes).collect();
+    let notes: Vec<&String> = models
+        .notes
+        .iter()
+        .chain(models.all.iter().flat_map(|m| &m.run.notes))
+        .chain(&samples.notes)
+        .collect();
     if !notes.is_empty() {
         let items: String = notes.iter().map(|note| format!("<li>{}</li>", Escaped(note))).collect();
         out.push_str(&format!("<h3 id=\"notes\">Notes</h3><ul class=\"notes\">{items}</ul>"));
@@ -49,9 +54,14 @@ fn facts(model: &Model) -> String {
         some(info.groups, "group", "groups"),
     ];
     text("ran on", &ran_on.into_iter().flatten().collect::<Vec<_>>().join(", "));
-    text("crossrx", &info.crossrx);
-    let versions: Vec<String> =
-        info.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let version = info.versions.get("crossrx").filter(|_| info.crossrx.is_empty());
+    text("crossrx", version.unwrap_or(&info.crossrx));
+    let versions: Vec<String> = info
+        .versions
+        .iter()
+        .filter(|(name, _)| *name != "crossrx")
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
     text("versions", &versions.join(", "));
     if let Some(corpus) = &model.run.corpus {
         text("store written by", &corpus.provenance.program);
@@ -62,13 +72,36 @@ fn facts(model: &Model) -> String {
     format!("<dl>{rows}</dl>")
 }
 
+/// Seconds by part: the sums over tasks, then the tasks one by one.
 fn parts(model: &Model) -> String {
-    let Some(runtime) = model.run.runtime.as_ref().filter(|r| !r.parts.is_empty()) else {
+    let run = model.run;
+    let Some(runtime) = run.runtime.as_ref().filter(|r| !r.parts.is_empty()) else {
         return String::new();
     };
-    let longest = runtime.parts.values().copied().fold(0.0f64, f64::max).max(1e-9);
-    let mut parts: Vec<(&String, f64)> = runtime.parts.iter().map(|(name, s)| (name, *s)).collect();
+    let is_task = |name: &str| {
+        let (source, split) = name.rsplit_once(" split ").unwrap_or_default();
+        run.sources.iter().any(|s| s == source) && split.parse().is_ok_and(|k: u32| run.splits.contains(&k))
+    };
+    let (tasks, sums): (Vec<_>, Vec<_>) = runtime
+        .parts
+        .iter()
+        .map(|(name, seconds)| (name.as_str(), *seconds))
+        .partition(|(name, _)| is_task(name));
+    let mut out = String::new();
+    if !sums.is_empty() {
+        let tasks_sum = if tasks.is_empty() { "" } else { ", summed over tasks (tasks run side by side)" };
+        out.push_str(&format!("<h4>Time by part{tasks_sum}</h4>{}", bars(sums)));
+    }
+    if !tasks.is_empty() {
+        out.push_str(&format!("<h4>Time of each task, training and scoring</h4>{}", bars(tasks)));
+    }
+    out
+}
+
+/// Longest first, each with a bar.
+fn bars(mut parts: Vec<(&str, f64)>) -> String {
     parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let longest = parts.iter().map(|part| part.1).fold(0.0f64, f64::max).max(1e-9);
     let rows: String = parts
         .iter()
         .map(|(name, seconds)| {
@@ -81,5 +114,5 @@ fn parts(model: &Model) -> String {
             )
         })
         .collect();
-    format!("<div class=\"scroll\"><table class=\"plain\"><tbody>{rows}</tbody></table></div>")
+    format!("<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><tbody>{rows}</tbody></table></div>")
 }

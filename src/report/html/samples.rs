@@ -48,16 +48,26 @@ impl Samples {
         }
         let read: Vec<_> = tables
             .into_par_iter()
-            .map(|(at, split, path, endpoint)| (at, split, read_sample(path, endpoint, ROWS)))
+            .map(|(at, split, path, endpoint)| (at, split, path, read_sample(path, endpoint, ROWS)))
             .collect();
         let mut of = BTreeMap::new();
-        for (at, split, sample) in read {
+        for (at, split, path, sample) in read {
             match sample {
-                Ok(sample) => drop(of.insert(at, (split, sample))),
+                Ok(sample) => {
+                    notes.extend(sample.without_prediction(path));
+                    of.insert(at, (split, sample));
+                }
                 Err(e) => notes.push(format!("Passed over: {e}.")),
             }
         }
         Self { of, notes }
+    }
+
+    /// The endpoint predicted: `run.json`'s, or else that of a table of predictions.
+    pub fn endpoint<'a>(&'a self, models: &'a Models) -> &'a str {
+        let declared = models.all.iter().map(|m| m.run.info.endpoint.as_str()).find(|name| !name.is_empty());
+        let read = || self.of.values().next().map(|(_, sample)| sample.endpoint.as_str());
+        declared.or_else(read).unwrap_or_default()
     }
 
     /// A range that holds all but the outermost thousandth of the true values

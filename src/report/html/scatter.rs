@@ -1,6 +1,7 @@
 use super::escape::Escaped;
 use super::number;
 use super::samples::Samples;
+use super::ticks;
 use crate::report::metric_kind::MetricKind;
 use crate::report::models::Models;
 use crate::report::predictions::Sample;
@@ -24,7 +25,7 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
         let open = if m == 0 { " open" } else { "" };
         let columns = if grid { run.targets.len() } else { run.targets.len().min(4) };
         out.push_str(&format!(
-            "<details{open}><summary>{}</summary><div class=\"scroll\"><div class=\"scatter\" \
+            "<details{open}><summary>{}</summary><div class=\"scroll\" tabindex=\"0\"><div class=\"scatter\" \
              style=\"--columns:{columns}\">",
             Escaped(&model.label)
         ));
@@ -50,7 +51,7 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
         }
         out.push_str("</div></div></details>");
     }
-    let endpoint = samples.of.values().next().map_or("", |(_, sample)| sample.endpoint.as_str());
+    let endpoint = samples.endpoint(models);
     format!(
         "<p>Across: measured {0}; up: predicted {0}; all panels from {1} to {2}. Darker is denser, on a log scale \
          within a panel; the line is where predictions equal measurements. The first split that has predictions \
@@ -93,7 +94,7 @@ fn panel(title: &str, r2: f64, split: u32, sample: &Sample, (low, high): (f64, f
     }
     out.push_str(&format!("<path class=\"identity\" d=\"M0 {size}L{size} 0\"/>"));
     let mut frame = format!("M0 0H{size}V{size}H0z");
-    for tick in ticks(low, high) {
+    for tick in ticks::linear(low, high) {
         let at = (tick - low) / (high - low) * size as f64;
         let (up, text) = (size as f64 - at, number::short(tick));
         frame.push_str(&format!("M{at:.2} {size}v-1M0 {up:.2}h1"));
@@ -106,15 +107,6 @@ fn panel(title: &str, r2: f64, split: u32, sample: &Sample, (low, high): (f64, f
     }
     out.push_str(&format!("<path class=\"frame\" d=\"{frame}\"/></svg></figure>"));
     out
-}
-
-/// Two to five round values within a range.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let rough = (high - low) / 4.0;
-    let unit = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0].into_iter().map(|m| m * unit).find(|s| *s >= rough).unwrap_or(10.0 * unit);
-    let first = (low / step).ceil() as i64;
-    (first..first + 6).map(|i| i as f64 * step).take_while(|v| *v <= high).collect()
 }
 
 /// The bins that `wanted` picks as an SVG path, one rectangle a run along a row.
@@ -148,14 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round_and_few() {
-        assert_eq!(ticks(-0.01, 1.17), [0.0, 0.5, 1.0]);
-        assert_eq!(ticks(-3.0, 9.0), [0.0, 5.0]);
-    }
-
-    #[test]
     fn points_outside_the_range_lie_on_the_frame() {
-        let sample = Sample { endpoint: "auc".into(), rows: 2, points: vec![(0.5, 9.0), (-9.0, 0.0)] };
+        let sample =
+            Sample { endpoint: "auc".into(), rows: 2, unpredicted: 0, points: vec![(0.5, 9.0), (-9.0, 0.0)] };
         let drawn = panel("A → <B>", 0.5, 0, &sample, (0.0, 1.0));
         assert!(drawn.contains("M30 0h1") && drawn.contains("M0 59h1"), "{drawn}");
         assert!(drawn.contains("A → &lt;B&gt;") && !drawn.contains("<B>"));

@@ -8,14 +8,26 @@ pub struct Sample {
     pub endpoint: String,
     /// Rows with both values in the whole table.
     pub rows: u64,
+    /// Rows with a finite truth and no finite prediction, which are not among
+    /// `rows`: a model that diverged leaves them.
+    pub unpredicted: u64,
     /// (truth, prediction) of all rows, or of evenly drawn ones of a long table.
     pub points: Vec<(f32, f32)>,
 }
 
+impl Sample {
+    /// A sentence on the rows of `table` left out for want of a prediction.
+    pub fn without_prediction(&self, table: &Path) -> Option<String> {
+        let (left_out, of) = (self.unpredicted, self.unpredicted + self.rows);
+        let say = || format!("{}: {left_out} of {of} rows have no finite prediction.", table.display());
+        (left_out > 0).then(say)
+    }
+}
+
 /// Reads a table of predictions in bounded memory: every row is counted, and
 /// at most `limit` of them are kept, drawn evenly and the same ones each time
-/// (reservoir sampling, Vitter's algorithm R). Rows without a finite truth and
-/// prediction are passed over. `endpoint` chooses among several
+/// (reservoir sampling, Vitter's algorithm R). Rows without a finite truth are
+/// passed over, and those with one but no finite prediction are counted apart. `endpoint` chooses among several
 /// `<endpoint>_true` columns; without it the first is taken.
 pub fn read_sample(path: &Path, endpoint: Option<&str>, limit: usize) -> Result<Sample> {
     let broken = |e: csv::Error| Error::table(path, e.position().map_or(1, |p| p.line()), e.to_string());
@@ -23,7 +35,7 @@ pub fn read_sample(path: &Path, endpoint: Option<&str>, limit: usize) -> Result<
     let header = reader.headers().map_err(broken)?;
     let (name, truth_at, pred_at) = columns(header, endpoint)
         .ok_or_else(|| Error::table(path, 1, "has no columns <endpoint>_true and <endpoint>_pred"))?;
-    let mut sample = Sample { endpoint: name, rows: 0, points: Vec::new() };
+    let mut sample = Sample { endpoint: name, rows: 0, unpredicted: 0, points: Vec::new() };
     let mut draw = SplitMix(0);
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(broken)? {
@@ -39,6 +51,7 @@ pub fn read_sample(path: &Path, endpoint: Option<&str>, limit: usize) -> Result<
         };
         let point = (value(truth_at)?, value(pred_at)?);
         if !(point.0.is_finite() && point.1.is_finite()) {
+            sample.unpredicted += u64::from(point.0.is_finite());
             continue;
         }
         sample.rows += 1;
@@ -82,9 +95,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("test_y_data_predicted.csv");
         let rows: String = (0..10_000).map(|i| format!("CCLE,{i},{}\n", -i)).collect();
-        std::fs::write(&path, format!("source,auc_true,auc_pred\n{rows}CCLE,,0.5\n")).unwrap();
+        std::fs::write(&path, format!("source,auc_true,auc_pred\n{rows}CCLE,,0.5\nCCLE,0.5,NaN\n")).unwrap();
         let sample = read_sample(&path, None, 1000).unwrap();
         assert_eq!((sample.endpoint.as_str(), sample.rows, sample.points.len()), ("auc", 10_000, 1000));
+        assert_eq!(sample.unpredicted, 1);
         assert!(sample.points.iter().all(|&(truth, pred)| truth == -pred));
         let mean = sample.points.iter().map(|p| p.0 as f64).sum::<f64>() / 1000.0;
         assert!((mean - 4999.5).abs() < 300.0, "mean of the drawn rows is {mean}");

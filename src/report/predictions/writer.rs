@@ -30,8 +30,9 @@ pub struct Column<'a> {
 
 /// Writes a whole table: response `columns`, then `truth` and `predicted`,
 /// each `[rows]`, rounded to four decimals as `improvelib` does (in f32, to
-/// the nearest even, without trailing zeros). Refuses columns of differing
-/// lengths and codes without a name.
+/// the nearest even, without trailing zeros). A column of numbers named
+/// `endpoint` is rounded alike, since `improvelib` asserts that it equals the
+/// truth. Refuses columns of differing lengths and codes without a name.
 pub fn write(
     path: &Path,
     columns: &[Column],
@@ -59,7 +60,8 @@ pub fn write_blocks(
         header.write_record(columns.iter().copied().chain(last.iter().map(String::as_str)))?;
         header.flush()?;
         drop(header);
-        let mut table = PredictionsWriter { out, path, columns: columns.len(), row: Vec::new() };
+        let rounded = columns.iter().map(|name| *name == endpoint).collect();
+        let mut table = PredictionsWriter { out, path, rounded, row: Vec::new() };
         fill(&mut table).map_err(|e| {
             let stop = io::Error::other("a block of rows was refused");
             refused = Some(e);
@@ -73,7 +75,8 @@ pub fn write_blocks(
 pub struct PredictionsWriter<'a> {
     out: &'a mut dyn Write,
     path: &'a Path,
-    columns: usize,
+    /// Whether the column holds the endpoint, one a response column.
+    rounded: Vec<bool>,
     row: Vec<u8>,
 }
 
@@ -96,11 +99,14 @@ impl PredictionsWriter<'_> {
         let failed = |e| Error::io(path, "cannot write", e);
         for i in 0..rows {
             self.row.clear();
-            for (column, quoted) in columns.iter().zip(&quoted) {
+            for ((column, quoted), &rounded) in columns.iter().zip(&quoted).zip(&self.rounded) {
                 match column {
                     Values::Same(_) => self.row.extend_from_slice(&quoted[0]),
                     Values::Coded { codes, .. } => self.row.extend_from_slice(&quoted[codes[i] as usize]),
-                    Values::Number(values) => number(&mut self.row, values[i]).map_err(failed)?,
+                    Values::Number(values) => {
+                        let value = if rounded { four_decimals(values[i]) } else { values[i] };
+                        number(&mut self.row, value).map_err(failed)?;
+                    }
                 }
                 self.row.push(b',');
             }
@@ -115,8 +121,8 @@ impl PredictionsWriter<'_> {
 
     fn check(&self, columns: &[Values], rows: usize, predicted: usize) -> Result<()> {
         let refuse = |what: String| Err(Error::run(self.path, what));
-        if columns.len() != self.columns {
-            return refuse(format!("{} columns given for a header of {}", columns.len(), self.columns));
+        if columns.len() != self.rounded.len() {
+            return refuse(format!("{} columns given for a header of {}", columns.len(), self.rounded.len()));
         }
         if predicted != rows {
             return refuse(format!("{predicted} predictions for {rows} true values"));
@@ -171,12 +177,13 @@ mod tests {
             Column { name: "source", values: Values::Same("CCLE") },
             Column { name: "improve_chem_id", values: Values::Coded { codes: &[0, 1], names: &names } },
             Column { name: "auc", values: Values::Number(&[0.77305, f32::NAN]) },
+            Column { name: "dose", values: Values::Number(&[0.123_45, 2.0]) },
         ];
         write(&path, &columns, "auc", &[0.77305, 1.0], &[0.123_45, -0.000_04]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let expected = "source,improve_chem_id,auc,auc_true,auc_pred\n\
-            CCLE,Drug_1,0.77305,0.773,0.1234\n\
-            CCLE,\"a \"\"b\"\", c\",,1.0,-0.0\n";
+        let expected = "source,improve_chem_id,auc,dose,auc_true,auc_pred\n\
+            CCLE,Drug_1,0.773,0.12345,0.773,0.1234\n\
+            CCLE,\"a \"\"b\"\", c\",,2.0,1.0,-0.0\n";
         assert_eq!(text, expected);
     }
 

@@ -107,9 +107,19 @@ impl Run {
 
     /// Finite values of `metric` by split for a source and target.
     pub fn values(&self, metric: MetricKind, source: usize, target: usize) -> Vec<(u32, f64)> {
+        self.scored(metric, source, target).filter(|(_, v)| v.is_finite()).collect()
+    }
+
+    /// Values of `metric` by split for a source and target, NaN where a split
+    /// was scored but the metric is not defined.
+    pub fn scored(
+        &self,
+        metric: MetricKind,
+        source: usize,
+        target: usize,
+    ) -> impl Iterator<Item = (u32, f64)> {
         let splits = self.cells.get(&(source, target)).into_iter().flatten();
-        let value = |(&split, cell): (&u32, &Cell)| Some((split, metric.of(cell.scores.as_ref()?)));
-        splits.filter_map(value).filter(|(_, v)| v.is_finite()).collect()
+        splits.filter_map(move |(&split, cell)| Some((split, metric.of(cell.scores.as_ref()?))))
     }
 
     /// The position of a source and a target by name.
@@ -151,7 +161,7 @@ fn read_one(dir: &Path) -> Result<Run> {
     for ((_, path), (source, target)) in pairs.iter().zip(&resolved) {
         let Some(place) = run.place(source, target) else { continue };
         for (split, folder) in splits(path, &mut run.notes)? {
-            let cell = read_cell(&folder, &mut run.notes)?;
+            let cell = read_cell(&folder, &run.info.endpoint, &mut run.notes)?;
             run.cells.entry(place).or_default().insert(split, cell);
         }
     }
@@ -174,7 +184,7 @@ fn read_one(dir: &Path) -> Result<Run> {
     Ok(run)
 }
 
-fn read_cell(folder: &Path, notes: &mut Vec<String>) -> Result<Cell> {
+fn read_cell(folder: &Path, endpoint: &str, notes: &mut Vec<String>) -> Result<Cell> {
     let scores = folder.join("test_scores.json");
     let predictions = folder.join("test_y_data_predicted.csv");
     let mut cell = Cell {
@@ -183,10 +193,12 @@ fn read_cell(folder: &Path, notes: &mut Vec<String>) -> Result<Cell> {
         predictions: predictions.exists().then_some(predictions),
     };
     if let (None, Some(table)) = (cell.scores, &cell.predictions) {
-        let points = read_sample(table, None, usize::MAX)?.points;
-        let (truth, predicted): (Vec<f32>, Vec<f32>) = points.into_iter().unzip();
-        cell.scores = Some(Scores::of(&truth, &predicted));
+        let endpoint = Some(endpoint).filter(|name| !name.is_empty());
+        let sample = read_sample(table, endpoint, usize::MAX)?;
         notes.push(format!("{} was missing: scored from the predictions beside it.", scores.display()));
+        notes.extend(sample.without_prediction(table));
+        let (truth, predicted): (Vec<f32>, Vec<f32>) = sample.points.into_iter().unzip();
+        cell.scores = Some(Scores::of(&truth, &predicted));
     }
     Ok(cell)
 }
@@ -202,6 +214,15 @@ fn missing(run: &Run) -> Vec<String> {
                 notes.push(format!("{}: {source} → {target} was not scored.", run.model));
             } else if !gaps.is_empty() {
                 notes.push(format!("{}: {source} → {target} lacks split {}.", run.model, gaps.join(", ")));
+            }
+            let undefined = run.scored(MetricKind::R2, s, t).filter(|(_, r2)| !r2.is_finite());
+            let undefined: Vec<String> = undefined.map(|(split, _)| split.to_string()).collect();
+            if !undefined.is_empty() {
+                notes.push(format!(
+                    "{}: {source} → {target}: R2 undefined on split {}.",
+                    run.model,
+                    undefined.join(", ")
+                ));
             }
         }
     }
@@ -224,9 +245,15 @@ fn name_of(dir: &Path, info: &RunInfo) -> String {
 }
 
 fn splits(path: &Path, notes: &mut Vec<String>) -> Result<Vec<(u32, PathBuf)>> {
-    let mut found = Vec::new();
+    let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for (name, folder) in folders(path)? {
         match name.strip_prefix("split_").and_then(|k| k.parse().ok()) {
+            Some(k) if found.iter().any(|(met, _)| *met == k) => {
+                return Err(Error::run(
+                    &folder,
+                    format!("split {k} is there twice: remove one of the folders"),
+                ));
+            }
             Some(k) => found.push((k, folder)),
             None => notes.push(format!("Passed over: {} is not named split_<k>.", folder.display())),
         }
