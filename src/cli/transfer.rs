@@ -2,6 +2,7 @@ use super::command_line;
 use super::say::say;
 use crate::comm::{Communicator, agree};
 use crate::deck::{Deck, Override};
+use crate::store::utc_now;
 use crate::study::{Corpus, Launch, estimate, transfer};
 use crate::{Error, Result};
 use std::num::NonZeroUsize;
@@ -50,7 +51,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
 pub fn run_study(corpus: &Corpus, out: &Path, world: &dyn Communicator) -> Result<()> {
     let launch = Launch {
         command: command_line(),
-        started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        started: utc_now(),
         threads: rayon::current_num_threads(),
         versions: versions(),
     };

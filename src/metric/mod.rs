@@ -1,15 +1,14 @@
 //! Scores of predictions. All sums are taken in f64 and in row order, around the mean.
 
 mod epoch;
+mod kind;
 mod moment;
 mod rank;
 
 pub use epoch::Epoch;
+pub use kind::Metric;
 
 use serde::{Deserialize, Serialize};
-
-/// The scores that IMPROVE's tools read, in their order and under their names.
-pub const NAMES: [&str; 5] = ["mse", "rmse", "pcc", "scc", "r2"];
 
 /// How far predictions are from the truth. A score that the data does not define is NaN, and `null`
 /// in JSON: all five without a pair, `pcc`, `scc` and `r2` with fewer than two pairs or where the
@@ -52,18 +51,6 @@ impl Scores {
             r2: m.determination(),
         }
     }
-
-    /// The score called `name` in [`NAMES`], or none of that name.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        Some(match name {
-            "mse" => self.mse,
-            "rmse" => self.rmse,
-            "pcc" => self.pcc,
-            "scc" => self.scc,
-            "r2" => self.r2,
-            _ => return None,
-        })
-    }
 }
 
 /// JSON has no NaN: it is written as `null` and read back from it.
@@ -97,11 +84,10 @@ mod tests {
             0.9454719096527425,
             0.7861825517918197,
         ];
-        for (name, want) in NAMES.iter().zip(expected) {
-            let got = scores.get(name).unwrap();
-            assert!((got - want).abs() < 1e-14, "{name}: {got} is not {want}");
+        for (metric, want) in Metric::ALL.iter().zip(expected) {
+            let got = metric.of(&scores);
+            assert!((got - want).abs() < 1e-14, "{metric:?}: {got} is not {want}");
         }
-        assert_eq!(scores.get("auroc"), None);
     }
 
     #[test]
@@ -127,7 +113,7 @@ mod tests {
         let one = Scores::of(&[1.0], &[1.5]);
         assert!(one.mse == 0.25 && one.r2.is_nan());
         let broken = Scores::of(&[0.0, 1.0, 2.0], &[0.0, f32::NAN, 2.0]);
-        assert!(NAMES.iter().all(|n| broken.get(n).unwrap().is_nan()));
+        assert!(Metric::ALL.iter().all(|m| m.of(&broken).is_nan()));
 
         let json = serde_json::to_string(&one).unwrap();
         assert_eq!(json, r#"{"mse":0.25,"rmse":0.5,"pcc":null,"scc":null,"r2":null}"#);

@@ -1,4 +1,4 @@
-use super::metric_kind::MetricKind;
+use crate::metric::Metric;
 use super::models::Models;
 use crate::{Result, atomic};
 use std::path::Path;
@@ -14,7 +14,7 @@ pub fn write(path: &Path, models: &Models) -> Result<()> {
         for model in &models.all {
             let run = model.run;
             for &(s, t) in run.cells.keys() {
-                for metric in MetricKind::ALL {
+                for metric in Metric::ALL {
                     for (split, value) in run.values(metric, s, t) {
                         let (split, value) = (split.to_string(), value.to_string());
                         let (source, target) = (&run.sources[s], &run.targets[t]);

@@ -1,4 +1,4 @@
-use super::metric_kind::MetricKind;
+use crate::metric::Metric;
 use super::tree::Run;
 use ndarray::Array2;
 
@@ -26,7 +26,7 @@ pub struct Generalization {
 
 impl Generalization {
     /// The matrices of `run` for `metric`.
-    pub fn of(run: &Run, metric: MetricKind) -> Self {
+    pub fn of(run: &Run, metric: Metric) -> Self {
         let shape = (run.sources.len(), run.targets.len());
         let mut mean = Array2::from_elem(shape, f64::NAN);
         let mut std = mean.clone();

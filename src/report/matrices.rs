@@ -1,5 +1,5 @@
 use super::generalization::Generalization;
-use super::metric_kind::MetricKind;
+use crate::metric::Metric;
 use super::models::Models;
 use crate::{Result, atomic};
 use ndarray::Array2;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// scored is empty.
 pub fn write(folder: &Path, models: &Models) -> Result<()> {
     for model in &models.all {
-        for metric in MetricKind::ALL {
+        for metric in Metric::ALL {
             let table = Generalization::of(model.run, metric);
             let path =
                 |what: &str| folder.join(format!("{}_{}_{what}.csv", model.file_stem(), metric.name()));

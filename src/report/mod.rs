@@ -16,8 +16,6 @@ pub mod html;
 mod json;
 /// `<model>_<met>_G_mean.csv` and its companions.
 pub mod matrices;
-/// The five scores by name.
-pub mod metric_kind;
 /// Runs and their rivals, set side by side.
 pub mod models;
 pub mod predictions;

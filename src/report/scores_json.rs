@@ -1,6 +1,5 @@
 use super::json;
-use super::metric_kind::MetricKind;
-use crate::metric::Scores;
+use crate::metric::{Metric, Scores};
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -86,21 +85,21 @@ pub fn read_strict(path: &Path) -> Result<StrictScores> {
 }
 
 fn from_object(path: &Path, object: &Map<String, Value>) -> Result<Scores> {
-    if !MetricKind::ALL.iter().any(|m| object.contains_key(m.name())) {
+    if !Metric::ALL.iter().any(|m| object.contains_key(m.name())) {
         return Err(Error::run(path, "holds none of mse, rmse, pcc, scc, r2"));
     }
-    let value = |metric: MetricKind| match object.get(metric.name()) {
+    let value = |metric: Metric| match object.get(metric.name()) {
         None | Some(Value::Null) => Ok(f64::NAN),
         Some(value) => value
             .as_f64()
             .ok_or_else(|| Error::run(path, format!("{}: {value} is not a number", metric.name()))),
     };
     Ok(Scores {
-        mse: value(MetricKind::Mse)?,
-        rmse: value(MetricKind::Rmse)?,
-        pcc: value(MetricKind::Pcc)?,
-        scc: value(MetricKind::Scc)?,
-        r2: value(MetricKind::R2)?,
+        mse: value(Metric::Mse)?,
+        rmse: value(Metric::Rmse)?,
+        pcc: value(Metric::Pcc)?,
+        scc: value(Metric::Scc)?,
+        r2: value(Metric::R2)?,
     })
 }
 

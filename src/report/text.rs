@@ -1,5 +1,5 @@
 use super::generalization::Generalization;
-use super::metric_kind::MetricKind;
+use crate::metric::Metric;
 use super::models::{Model, Models};
 use super::verdict::Verdict;
 use std::fmt::Write;
@@ -37,7 +37,7 @@ fn summary(model: &str, naive: &str, verdict: &Verdict) -> String {
 
 fn block(model: &Model, verdict: Option<&Verdict>) -> Vec<String> {
     let run = model.run;
-    let means = Generalization::of(run, MetricKind::R2).mean;
+    let means = Generalization::of(run, Metric::R2).mean;
     let label = width(run.sources.iter()).max(3);
     let column = width(run.targets.iter()).max(7) + 2;
     let splits = match run.splits.len() {

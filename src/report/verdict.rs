@@ -1,5 +1,5 @@
 use super::generalization::mean_and_sd;
-use super::metric_kind::MetricKind;
+use crate::metric::Metric;
 use super::tree::Run;
 
 /// A source and target on which two models have been scored.
@@ -68,10 +68,10 @@ impl Verdict {
         for (s, source) in model.sources.iter().enumerate() {
             for (t, target) in model.targets.iter().enumerate() {
                 let Some((ns, nt)) = naive.place(source, target) else { continue };
-                let others = naive.values(MetricKind::R2, ns, nt);
+                let others = naive.values(Metric::R2, ns, nt);
                 let other = |k: u32| others.iter().find(|(split, _)| *split == k).map(|(_, v)| *v);
                 let common: Vec<(u32, f64, f64)> =
-                    model.scored(MetricKind::R2, s, t).filter_map(|(k, v)| Some((k, v, other(k)?))).collect();
+                    model.scored(Metric::R2, s, t).filter_map(|(k, v)| Some((k, v, other(k)?))).collect();
                 if common.is_empty() {
                     continue;
                 }

@@ -28,6 +28,7 @@ mod lock;
 pub(crate) mod names;
 mod pair_writer;
 mod pairs;
+mod provenance;
 mod reader;
 mod split_rows;
 mod strings;
@@ -37,6 +38,7 @@ mod writer;
 
 pub use feature_writer::FeatureWriter;
 pub use pair_writer::DatasetWriter;
+pub use provenance::{Provenance, utc_now};
 pub use reader::Store;
 pub use summary::{DatasetSummary, EndpointSummary, FeatureSummary, Overlap, StoreSummary};
 pub use verify::{VerifyReport, verify};
@@ -46,9 +48,6 @@ use serde::{Deserialize, Serialize};
 
 /// The layout written by this program and the only one it reads.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// Attribute `format` of the root: what makes an HDF5 file a store.
-const FORMAT: &str = "crossrx store";
 
 /// The two things that a pair joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -202,17 +201,4 @@ pub struct SplitRows {
     pub val: Vec<u32>,
     /// Rows that are scored once.
     pub test: Vec<u32>,
-}
-
-/// Where a store came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// Layout version.
-    pub schema_version: u32,
-    /// Program and version.
-    pub program: String,
-    /// The command lines that wrote it, one a line.
-    pub command: String,
-    /// Time of creation, UTC, ISO 8601.
-    pub created: String,
 }

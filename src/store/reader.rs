@@ -1,6 +1,6 @@
 use super::fault::fault;
 use super::{DatasetInfo, Encoding, Entity, FeatureInfo, FeatureTable, Provenance, SCHEMA_VERSION};
-use super::{array, links, strings};
+use super::{array, links, provenance, strings};
 use crate::{Error, Result};
 use hdf5::{File, Group};
 use ndarray::{Array2, s};
@@ -36,7 +36,7 @@ impl Store {
             return Err(Error::io(path, "cannot open the store", e));
         }
         let file = File::open(copy).map_err(|e| fault(path, "/", format!("cannot open: {e}")))?;
-        let provenance = read_provenance(&file).map_err(|e| fault(path, "/", e))?;
+        let provenance = provenance::read(&file).map_err(|e| fault(path, "/", e))?;
         if provenance.schema_version != SCHEMA_VERSION {
             return Err(Error::store(
                 path,
@@ -375,16 +375,4 @@ pub(super) fn feature_place(entity: Entity, name: &str) -> String {
 pub(super) fn one_of<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
     if names.is_empty() { "none at all".into() } else { names.join(", ") }
-}
-
-pub(super) fn read_provenance(file: &File) -> hdf5::Result<Provenance> {
-    if strings::read_attr(file, "format").ok().as_deref() != Some(super::FORMAT) {
-        return Err("is an HDF5 file, but not a crossrx store".into());
-    }
-    Ok(Provenance {
-        schema_version: file.attr("schema_version")?.as_reader().read_scalar()?,
-        program: strings::read_attr(file, "program")?,
-        command: strings::read_attr(file, "command")?,
-        created: strings::read_attr(file, "created")?,
-    })
 }

@@ -1,14 +1,13 @@
 use super::fault::fault;
 use super::lock::{Lock, Version};
-use super::reader::{feature_place, one_of, read_provenance, too_large};
-use super::{DatasetWriter, Entity, FORMAT, FeatureInfo, FeatureWriter, SCHEMA_VERSION, SplitRows, Store};
-use super::{array, names, strings};
+use super::reader::{feature_place, one_of, too_large};
+use super::{DatasetWriter, Entity, FeatureInfo, FeatureWriter, SplitRows, Store};
+use super::{array, names, provenance, strings};
 use crate::{Error, Result, atomic};
 use hdf5::File;
 use ndarray::ArrayView2;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes a store into a temporary file beside its final path; nothing stands
 /// under the final name until [`StoreWriter::finish`], and dropping the writer
@@ -48,8 +47,7 @@ impl StoreWriter {
     pub fn replace(path: &Path, command: &str) -> Result<StoreWriter> {
         hdf5::silence_errors(true);
         if path.symlink_metadata().is_ok() {
-            let format = || File::open(path).and_then(|file| strings::read_attr(&file, "format"));
-            if format().ok().as_deref() != Some(FORMAT) {
+            if !File::open(path).is_ok_and(|file| provenance::is_store(&file)) {
                 return Err(Error::run(path, "is there and is not a store, so it is not replaced"));
             }
         }
@@ -62,11 +60,7 @@ impl StoreWriter {
         let writer = StoreWriter::over(path, draft, target, |draft| writing_options().create(draft))?;
         let root = || {
             let file = &writer.file;
-            strings::write_attr(file, "format", FORMAT)?;
-            file.new_attr::<u32>().create("schema_version")?.write_scalar(&SCHEMA_VERSION)?;
-            strings::write_attr(file, "program", concat!("crossrx ", env!("CARGO_PKG_VERSION")))?;
-            strings::write_attr(file, "command", latest(command))?;
-            strings::write_attr(file, "created", &utc_now())?;
+            provenance::write(file, command)?;
             for entity in Entity::ALL {
                 let group = file.create_group(entity.plural())?;
                 group.create_group("text")?;
@@ -99,11 +93,7 @@ impl StoreWriter {
         drop(old);
         let target = Target::Amended(version, lock);
         let mut writer = StoreWriter::over(path, draft, target, |draft| writing_options().open_rw(draft))?;
-        let log = || {
-            let commands = format!("{}\n{command}", read_provenance(&writer.file)?.command);
-            strings::write_attr(&writer.file, "command", latest(&commands))
-        };
-        log().map_err(|e| writer.fault("/", e))?;
+        provenance::add_command(&writer.file, command).map_err(|e| writer.fault("/", e))?;
         writer.ids = ids;
         writer.pairs = pairs;
         Ok(writer)
@@ -342,24 +332,6 @@ fn refuse_taken(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The last of the lines of `commands`, as many as an attribute holds.
-fn latest(commands: &str) -> &str {
-    let over = commands.len().saturating_sub(strings::LONGEST_ATTRIBUTE);
-    if over == 0 {
-        return commands;
-    }
-    match commands.as_bytes()[over - 1..].iter().position(|&b| b == b'\n') {
-        Some(end) if over + end < commands.len() => &commands[over + end..],
-        // One line alone is too long: keep what names the program and what it did.
-        _ => {
-            let last = commands.rsplit('\n').next().unwrap_or_default();
-            let end =
-                (0..=strings::LONGEST_ATTRIBUTE.min(last.len())).rev().find(|&i| last.is_char_boundary(i));
-            &last[..end.unwrap_or(0)]
-        }
-    }
-}
-
 fn draft_path(path: &Path) -> Result<tempfile::TempPath> {
     let folder = atomic::parent(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot create the folder", e))?;
@@ -374,23 +346,4 @@ fn writing_options() -> hdf5::FileBuilder {
     let mut options = File::with_options();
     options.with_fapl(|p| p.libver_v110());
     options
-}
-
-/// The present time as `2026-01-31T12:00:00Z`.
-fn utc_now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    utc(seconds)
-}
-
-/// Howard Hinnant's days-to-civil, for years from 1970.
-fn utc(seconds: u64) -> String {
-    let (days, time) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) =
-        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
 }

@@ -1,7 +1,7 @@
 use super::escape::Escaped;
 use super::number;
 use crate::report::generalization::mean_and_sd;
-use crate::report::metric_kind::MetricKind;
+use crate::metric::Metric;
 use crate::report::models::{Model, Models};
 use crate::report::tree::Run;
 use crate::report::verdict::{Duel, Verdict};
@@ -152,7 +152,7 @@ fn mean(run: &Run, within: bool) -> f64 {
     let mut means = Vec::new();
     for (s, source) in run.sources.iter().enumerate() {
         for (t, target) in run.targets.iter().enumerate() {
-            let values: Vec<f64> = run.values(MetricKind::R2, s, t).into_iter().map(|(_, v)| v).collect();
+            let values: Vec<f64> = run.values(Metric::R2, s, t).into_iter().map(|(_, v)| v).collect();
             if (source == target) == within && !values.is_empty() {
                 means.push(mean_and_sd(&values).0);
             }

@@ -2,7 +2,7 @@ use super::colour::Scale;
 use super::escape::Escaped;
 use super::heatmap::{HeatCell, Heatmap, legend};
 use crate::report::generalization::Generalization;
-use crate::report::metric_kind::MetricKind;
+use crate::metric::Metric;
 use crate::report::models::{Model, Models};
 use crate::report::verdict::Verdict;
 
@@ -68,7 +68,7 @@ fn spread(models: &Models) -> &'static str {
 /// The matrices of the other metrics, smaller.
 pub(super) fn others(models: &Models) -> String {
     let mut out = String::new();
-    for metric in [MetricKind::Pcc, MetricKind::Scc, MetricKind::Rmse, MetricKind::Mse] {
+    for metric in [Metric::Pcc, Metric::Scc, Metric::Rmse, Metric::Mse] {
         let tables: Vec<(&Model, Generalization)> =
             models.all.iter().map(|m| (m, Generalization::of(m.run, metric))).collect();
         let largest = tables.iter().flat_map(|(_, g)| g.mean.iter().copied()).filter(|v| v.is_finite());
@@ -87,7 +87,7 @@ pub(super) fn others(models: &Models) -> String {
                 aggregates: Vec::new(),
                 scale,
                 signed: false,
-                decimals: if metric == MetricKind::Mse { 4 } else { 3 },
+                decimals: if metric == Metric::Mse { 4 } else { 3 },
                 small: true,
             };
             out.push_str(
@@ -104,7 +104,7 @@ pub(super) fn others(models: &Models) -> String {
 
 /// The R2 map of a model and its Gn map; `m` is its place among all.
 fn model_map(model: &Model, m: usize) -> String {
-    let table = Generalization::of(model.run, MetricKind::R2);
+    let table = Generalization::of(model.run, Metric::R2);
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
         caption: format!("R² of <b>{}</b>", Escaped(&model.label)),

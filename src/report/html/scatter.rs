@@ -2,7 +2,7 @@ use super::escape::Escaped;
 use super::number;
 use super::samples::Samples;
 use super::ticks;
-use crate::report::metric_kind::MetricKind;
+use crate::metric::Metric;
 use crate::report::models::Models;
 use crate::report::predictions::Sample;
 
@@ -36,7 +36,7 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
                     Some((split, sample)) => {
                         let scores =
                             run.cells.get(&(s, t)).and_then(|cells| cells.get(split)?.scores.as_ref());
-                        let r2 = scores.map_or(f64::NAN, |scores| MetricKind::R2.of(scores));
+                        let r2 = scores.map_or(f64::NAN, |scores| Metric::R2.of(scores));
                         out.push_str(&panel(&title, r2, *split, sample, range));
                     }
                     None if grid => {

@@ -1,7 +1,7 @@
 use super::escape::Escaped;
 use super::number;
 use crate::report::generalization::mean_and_sd;
-use crate::report::metric_kind::MetricKind;
+use crate::metric::Metric;
 use crate::report::models::Models;
 use crate::report::tree::{Cell, Run};
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ fn values(run: &Run, at: (usize, usize), part: usize) -> Values {
     let value = |cell: &Cell| {
         let subset = cell.strict.as_ref().and_then(|strict| strict.parts()[part].2);
         let scores = if part == 0 { cell.scores } else { subset.map(|subset| subset.scores) };
-        Some((subset.map(|subset| subset.n), MetricKind::R2.of(&scores?)))
+        Some((subset.map(|subset| subset.n), Metric::R2.of(&scores?)))
     };
     let cells = run.cells.get(&at).into_iter().flatten();
     cells.filter_map(|(split, cell)| Some((*split, value(cell)?))).collect()

@@ -13,13 +13,11 @@ mod names;
 
 use super::history;
 use super::json;
-use super::metric_kind::MetricKind;
 use super::predictions::read_sample;
 use super::run_json::{self, RunInfo};
 use super::runtime::{self, Runtime};
 use super::scores_json::{self, StrictScores};
-use crate::metric::Epoch;
-use crate::metric::Scores;
+use crate::metric::{Epoch, Metric, Scores};
 use crate::store::StoreSummary;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -106,7 +104,7 @@ impl Run {
     }
 
     /// Finite values of `metric` by split for a source and target.
-    pub fn values(&self, metric: MetricKind, source: usize, target: usize) -> Vec<(u32, f64)> {
+    pub fn values(&self, metric: Metric, source: usize, target: usize) -> Vec<(u32, f64)> {
         self.scored(metric, source, target).filter(|(_, v)| v.is_finite()).collect()
     }
 
@@ -114,7 +112,7 @@ impl Run {
     /// was scored but the metric is not defined.
     pub fn scored(
         &self,
-        metric: MetricKind,
+        metric: Metric,
         source: usize,
         target: usize,
     ) -> impl Iterator<Item = (u32, f64)> {
@@ -215,7 +213,7 @@ fn missing(run: &Run) -> Vec<String> {
             } else if !gaps.is_empty() {
                 notes.push(format!("{}: {source} → {target} lacks split {}.", run.model, gaps.join(", ")));
             }
-            let undefined = run.scored(MetricKind::R2, s, t).filter(|(_, r2)| !r2.is_finite());
+            let undefined = run.scored(Metric::R2, s, t).filter(|(_, r2)| !r2.is_finite());
             let undefined: Vec<String> = undefined.map(|(split, _)| split.to_string()).collect();
             if !undefined.is_empty() {
                 notes.push(format!(
