@@ -84,6 +84,11 @@ impl Error {
         Error::Table { path: path.as_ref().into(), line, what: what.into() }
     }
 
+    /// An [`Error::Table`] of what the reader of `path` refused.
+    pub fn csv(path: impl AsRef<Path>, error: &csv::Error) -> Self {
+        Error::table(path, error.position().map_or(1, csv::Position::line), error.to_string())
+    }
+
     /// An [`Error::Store`] about `place` inside `path`.
     pub fn store(path: impl AsRef<Path>, place: impl Into<String>, what: impl Into<String>) -> Self {
         Error::Store { path: path.as_ref().into(), place: place.into(), what: what.into() }

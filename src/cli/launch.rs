@@ -1,5 +1,6 @@
 use crate::comm::Communicator;
 use crate::device::threads;
+use crate::report::phrase::count;
 use crate::{Error, Result};
 use std::io::Write;
 use std::time::Instant;
@@ -30,23 +31,22 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
     let places = world.all_gather(place.as_bytes());
     let sharing = places.iter().filter(|p| **p == place.as_bytes()).count();
     let processors = threads::available();
-    let count = threads::share(wish, processors, sharing);
-    threads::start(count)?;
+    let threads = threads::share(wish, processors, sharing);
+    threads::start(threads)?;
     let mut hosts: Vec<&str> =
         places.iter().filter_map(|p| std::str::from_utf8(p).ok()?.split(' ').next()).collect();
     hosts.sort_unstable();
     hosts.dedup();
     if world.rank() == 0 {
-        let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         log::info!(
             "{} on {}, {} each",
-            plural(world.size(), "rank"),
-            plural(hosts.len(), "host"),
-            plural(count, "thread")
+            count(world.size(), "rank"),
+            count(hosts.len(), "host"),
+            count(threads, "thread")
         );
-        if count * sharing > processors {
+        if threads * sharing > processors {
             log::warn!(
-                "{sharing} ranks of {count} threads share {processors} processors: the machine is oversubscribed"
+                "{sharing} ranks of {threads} threads share {processors} processors: the machine is oversubscribed"
             );
         }
     }

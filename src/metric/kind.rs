@@ -17,8 +17,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Metric; 5] =
-        [Metric::Mse, Metric::Rmse, Metric::Pcc, Metric::Scc, Metric::R2];
+    pub const ALL: [Metric; 5] = [Metric::Mse, Metric::Rmse, Metric::Pcc, Metric::Scc, Metric::R2];
 
     /// Key in `test_scores.json` and value of the `met` column.
     pub fn name(self) -> &'static str {

@@ -1,5 +1,5 @@
-use crate::metric::Metric;
 use super::models::Models;
+use crate::metric::Metric;
 use crate::{Result, atomic};
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-use crate::metric::Metric;
 use super::tree::Run;
+use crate::metric::Metric;
 use ndarray::Array2;
 
 /// The generalization matrices of a model for one metric, as the cross-study

@@ -19,8 +19,9 @@ const MOST_EPOCHS: f64 = 1e6;
 /// Reads a `history.csv`. Its columns may stand in any order among others.
 /// Refuses epochs that are not whole, not ascending or not from 1 to a million.
 pub fn read(path: &Path) -> Result<Vec<Epoch>> {
-    let mut reader = csv::ReaderBuilder::new().from_path(path).map_err(|e| broken(path, &e))?;
-    let header = reader.headers().map_err(|e| broken(path, &e))?.clone();
+    let broken = |e: csv::Error| Error::csv(path, &e);
+    let mut reader = csv::ReaderBuilder::new().from_path(path).map_err(broken)?;
+    let header = reader.headers().map_err(broken)?.clone();
     let mut at = [0; 7];
     for (place, name) in at.iter_mut().zip(COLUMNS.split(',')) {
         let found = header.iter().position(|h| h == name);
@@ -28,7 +29,7 @@ pub fn read(path: &Path) -> Result<Vec<Epoch>> {
     }
     let mut epochs = Vec::new();
     let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|e| broken(path, &e))? {
+    while reader.read_record(&mut record).map_err(broken)? {
         let line = record.position().map_or(0, |p| p.line());
         let number = |i: usize| match &record[at[i]] {
             "" => Ok(f64::NAN),
@@ -62,10 +63,6 @@ pub fn read(path: &Path) -> Result<Vec<Epoch>> {
 fn write_row(w: &mut impl Write, epoch: &Epoch) -> io::Result<()> {
     let Epoch { epoch, step, learning_rate, train_loss, val_loss, val_r2, seconds } = epoch;
     writeln!(w, "{epoch},{step},{learning_rate},{train_loss},{val_loss},{val_r2},{seconds:.3}")
-}
-
-fn broken(path: &Path, e: &csv::Error) -> Error {
-    Error::table(path, e.position().map_or(1, |p| p.line()), e.to_string())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::generalization::Generalization;
-use crate::metric::Metric;
 use super::models::Models;
+use crate::metric::Metric;
 use crate::{Result, atomic};
 use ndarray::Array2;
 use std::path::Path;

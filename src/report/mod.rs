@@ -8,6 +8,8 @@
 
 /// `all_scores.csv`: every score, a row each.
 pub mod all_scores;
+/// `corpus.json`: what the store of a run held.
+pub mod corpus_json;
 /// The matrices G, Ga, Gn and Gna of the cross-study analysis.
 pub mod generalization;
 /// `history.csv`: a training, a row an epoch.
@@ -18,6 +20,7 @@ mod json;
 pub mod matrices;
 /// Runs and their rivals, set side by side.
 pub mod models;
+pub mod phrase;
 pub mod predictions;
 /// `run.json`: what was run.
 pub mod run_json;
@@ -28,6 +31,8 @@ pub mod scores_json;
 /// The R2 matrices as text for a terminal.
 pub mod text;
 pub mod tree;
+/// `truth.json`: the best scores that are possible, of made-up corpora.
+pub mod truth_json;
 /// A model held against the naive predictor.
 pub mod verdict;
 

@@ -33,8 +33,8 @@ impl Runtime {
     }
 }
 
-/// Writes a `runtime.json` from any record of seconds, [`Runtime`] as a rule.
-pub fn write(path: &Path, runtime: &impl Serialize) -> Result<()> {
+/// Writes a `runtime.json`.
+pub fn write(path: &Path, runtime: &Runtime) -> Result<()> {
     json::write(path, runtime)
 }
 

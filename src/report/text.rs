@@ -1,7 +1,7 @@
 use super::generalization::Generalization;
-use crate::metric::Metric;
 use super::models::{Model, Models};
 use super::verdict::Verdict;
+use crate::metric::Metric;
 use std::fmt::Write;
 
 /// Wider than this, the matrices stand one below the other.

@@ -1,6 +1,6 @@
 use super::generalization::mean_and_sd;
-use crate::metric::Metric;
 use super::tree::Run;
+use crate::metric::Metric;
 
 /// A source and target on which two models have been scored.
 #[derive(Debug, Clone, PartialEq)]

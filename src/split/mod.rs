@@ -1,9 +1,8 @@
 //! Rules that cut a dataset into training, validation and test rows. A rule looks at which drug and
 //! sample a pair joins and at nothing else, so the parts depend on neither rank nor row order.
+//! (Splits that came with the data are read by [`Store::split`](crate::store::Store::split).)
 
 mod cold;
-/// Splits that came with the data.
-pub mod file;
 mod random;
 
 use crate::store::SplitRows;

@@ -3,7 +3,6 @@ use crate::batch::Lanes;
 use crate::deck::{Deck, MissingFeatures, Splits};
 use crate::feature::Features;
 use crate::model::InputWidths;
-use crate::split;
 use crate::store::{Entity, Pairs, SplitRows, Store};
 use crate::{Error, Result};
 use std::cell::RefCell;
@@ -196,7 +195,7 @@ impl Corpus {
     /// The usable rows of a split of `dataset`. A part that is left empty is refused.
     pub fn split(&self, dataset: &str, number: u32) -> Result<SplitRows> {
         let mut rows = match &self.deck.data.splits {
-            Splits::Imported(_) => split::file::rows(&self.store, dataset, number)?,
+            Splits::Imported(_) => self.store.split(dataset, number)?,
             Splits::Rule { rule, .. } => {
                 let pairs = self.store.dataset(dataset)?.pairs;
                 let (mut drug, mut sample) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));

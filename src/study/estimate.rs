@@ -1,10 +1,11 @@
 use super::Corpus;
-use super::farm::{Grouping, count};
+use super::farm::Grouping;
 use crate::Result;
 use crate::device::{MatRef, matmul};
 use crate::feature::Features;
 use crate::graph::{NodeId, Parameters, Purpose, Schedule};
 use crate::model::PairNetwork;
+use crate::report::phrase::{count, duration};
 use crate::train::SCORING_CHUNK;
 use std::fmt::Write;
 use std::time::Instant;
@@ -58,7 +59,7 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
 
 /// Distinct entities expected among `rows` drawn from `of`.
 fn distinct(rows: usize, of: usize) -> f64 {
-    of as f64 * (1.0 - (1.0 - 1.0 / of.max(1) as f64).powi(rows as i32))
+    of as f64 * (1.0 - (1.0 - 1.0 / of.max(1) as f64).powf(rows as f64))
 }
 
 /// Multiply-adds of one lane's step: forward, and at most twice as many backward.
@@ -143,13 +144,5 @@ impl std::fmt::Display for Memory {
             mib(self.parameters),
             mib(self.buffers)
         )
-    }
-}
-
-fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
     }
 }

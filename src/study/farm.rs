@@ -1,4 +1,5 @@
 use crate::comm::{Communicator, Tag};
+use crate::report::phrase::count;
 use crate::{Error, Result};
 
 /// Deals tasks to groups of ranks as they become free, first to last. Rank 0
@@ -48,9 +49,7 @@ impl Grouping {
     pub fn group_of(&self, rank: usize) -> usize {
         (rank / self.ranks).min(self.groups)
     }
-}
 
-impl Grouping {
     /// Refuses groups of more ranks than there are.
     pub fn check(&self, world: usize) -> Result<()> {
         if self.ranks > world {
@@ -65,11 +64,6 @@ impl std::fmt::Display for Grouping {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {}", count(self.groups, "group"), count(self.ranks, "rank"))
     }
-}
-
-/// A number and a noun, as in "1 task" and "2 tasks".
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 impl<'a> Farm<'a> {

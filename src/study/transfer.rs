@@ -1,11 +1,13 @@
-use super::farm::{Farm, Grouping, count};
+use super::farm::{Farm, Grouping};
 use super::narrator::{Narrator, Progress};
 use super::scoring::{MEAN_EFFECTS, score};
 use super::training::train;
 use super::{Corpus, Task, model_folder};
 use crate::comm::{Communicator, agree};
+use crate::report::phrase::count;
 use crate::report::run_json::{self, RunInfo};
-use crate::report::{runtime, tree};
+use crate::report::truth_json::{self, Truth};
+use crate::report::{corpus_json, runtime, tree};
 use crate::store::StoreSummary;
 use crate::{Error, Result, atomic, report};
 use serde::{Deserialize, Serialize};
@@ -172,17 +174,12 @@ fn run_task(
 
 /// Writes what a run says of itself, and the same for the baseline beside it.
 fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime]) -> Result<()> {
-    let json = |name: &str, value: &dyn Fn(&mut dyn std::io::Write) -> serde_json::Result<()>| {
-        atomic::write_file(&out.join(name), |w| Ok(value(w)?))
-    };
     let deck = corpus.deck.to_toml()?;
     atomic::write_file(&out.join("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
-    let summary = StoreSummary::of(&corpus.store)?;
-    json("corpus.json", &|w| serde_json::to_writer_pretty(w, &summary))?;
+    corpus_json::write(&out.join("corpus.json"), &StoreSummary::of(&corpus.store)?)?;
     if let Some((order, best)) = corpus.store.best_r2()? {
-        let rows: Vec<Vec<f64>> = best.rows().into_iter().map(|row| row.to_vec()).collect();
-        let truth = serde_json::json!({ "order": order, "best_r2": rows });
-        json("truth.json", &|w| serde_json::to_writer_pretty(w, &truth))?;
+        let best_r2 = best.rows().into_iter().map(|row| row.mapv(Some).to_vec()).collect();
+        truth_json::write(&out.join("truth.json"), &Truth { order, best_r2 })?;
     }
     let mut parts: BTreeMap<String, f64> = BTreeMap::new();
     for time in times {

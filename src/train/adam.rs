@@ -1,4 +1,4 @@
-use super::decay::{BLOCK, CELL, decay_by_cell};
+use super::weight_decay::{BLOCK, CELL, decay_by_cell};
 use super::{OptimizerKind, TrainSpec};
 use crate::device::vectorised;
 use crate::graph::Parameters;

@@ -1,7 +1,6 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
-mod decay;
 mod early_stop;
 mod fit;
 mod lane_sum;
@@ -10,6 +9,7 @@ mod schedule;
 mod score;
 mod sgd;
 mod spec;
+mod weight_decay;
 mod weights;
 
 pub use fit::{Fitted, Observer, Problem, fit};

@@ -1,5 +1,5 @@
 use super::TrainSpec;
-use super::decay::{BLOCK, CELL, decay_by_cell};
+use super::weight_decay::{BLOCK, CELL, decay_by_cell};
 use crate::device::vectorised;
 use crate::graph::Parameters;
 use rayon::prelude::*;

@@ -1,8 +1,9 @@
 use super::escape::Escaped;
 use super::number;
-use crate::report::generalization::mean_and_sd;
 use crate::metric::Metric;
+use crate::report::generalization::mean_and_sd;
 use crate::report::models::{Model, Models};
+use crate::report::phrase;
 use crate::report::tree::Run;
 use crate::report::verdict::{Duel, Verdict};
 
@@ -131,7 +132,7 @@ fn glance(models: &Models) -> String {
         let info = &model.run.info;
         // A rival's run.json may repeat what the whole run took.
         let own = !model.baseline;
-        let wall = if own && info.wall_s > 0.0 { number::duration(info.wall_s) } else { "–".into() };
+        let wall = if own && info.wall_s > 0.0 { phrase::duration(info.wall_s) } else { "–".into() };
         let ranks = if own && info.ranks > 0 { info.ranks.to_string() } else { "–".into() };
         out.push_str(&format!(
             "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\

@@ -1,8 +1,8 @@
 use super::colour::Scale;
 use super::escape::Escaped;
 use super::heatmap::{HeatCell, Heatmap, legend};
-use crate::report::generalization::Generalization;
 use crate::metric::Metric;
+use crate::report::generalization::Generalization;
 use crate::report::models::{Model, Models};
 use crate::report::verdict::Verdict;
 

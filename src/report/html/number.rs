@@ -40,17 +40,6 @@ pub(super) fn count(value: u64) -> String {
     out
 }
 
-/// Seconds as a person would say them.
-pub(super) fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        _ if seconds < 10.0 => format!("{seconds:.1} s"),
-        0..120 => format!("{whole} s"),
-        120..7200 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,9 +50,5 @@ mod tests {
         assert_eq!([signed(0.5, 2), signed(-0.5, 2), signed(0.0001, 2)], ["+0.50", "−0.50", "0.00"]);
         assert_eq!([short(0.25), short(12.0), short(-0.0), short(1e-5)], ["0.25", "12", "0", "1.0e−5"]);
         assert_eq!([count(7), count(174523)], ["7", "174\u{2009}523"]);
-        assert_eq!(
-            [duration(3.21), duration(75.0), duration(601.0), duration(7322.0)],
-            ["3.2 s", "75 s", "10 min 1 s", "2 h 2 min"]
-        );
     }
 }

@@ -1,7 +1,7 @@
 use super::escape::Escaped;
-use super::number;
 use super::samples::Samples;
 use crate::report::models::{Model, Models};
+use crate::report::phrase;
 
 /// Command, machine time, versions and deck of every run, and the notes on what
 /// is missing.
@@ -44,15 +44,11 @@ fn facts(model: &Model) -> String {
     text("command", &info.command);
     text("started", &info.started);
     if info.wall_s > 0.0 {
-        text("wall time", &number::duration(info.wall_s));
+        text("wall time", &phrase::duration(info.wall_s));
     }
-    let some =
-        |n: usize, one: &str, many: &str| (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many }));
-    let ran_on = [
-        some(info.ranks, "rank", "ranks"),
-        some(info.threads, "thread each", "threads each"),
-        some(info.groups, "group", "groups"),
-    ];
+    let some = |n: usize, noun: &str| (n > 0).then(|| phrase::count(n, noun));
+    let threads = some(info.threads, "thread").map(|threads| threads + " each");
+    let ran_on = [some(info.ranks, "rank"), threads, some(info.groups, "group")];
     text("ran on", &ran_on.into_iter().flatten().collect::<Vec<_>>().join(", "));
     let version = info.versions.get("crossrx").filter(|_| info.crossrx.is_empty());
     text("crossrx", version.unwrap_or(&info.crossrx));
@@ -109,7 +105,7 @@ fn bars(mut parts: Vec<(&str, f64)>) -> String {
                 "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"wide\"><span class=\"span\" \
                  style=\"width:{:.1}%\"></span></td></tr>",
                 Escaped(name),
-                number::duration(*seconds),
+                phrase::duration(*seconds),
                 (seconds / longest * 100.0).clamp(0.0, 100.0)
             )
         })

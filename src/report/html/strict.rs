@@ -1,8 +1,9 @@
 use super::escape::Escaped;
 use super::number;
-use crate::report::generalization::mean_and_sd;
 use crate::metric::Metric;
+use crate::report::generalization::mean_and_sd;
 use crate::report::models::Models;
+use crate::report::scores_json::StrictScores;
 use crate::report::tree::{Cell, Run};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub(super) fn section(models: &Models) -> String {
             continue;
         }
         let naive = models.naive_of(model).map(|naive| naive.run);
-        out.push_str(&format!("<h3>{}</h3>{}", Escaped(&model.label), HEAD));
+        out.push_str(&format!("<h3>{}</h3>{}", Escaped(&model.label), head()));
         for (s, source) in run.sources.iter().enumerate() {
             for (t, target) in run.targets.iter().enumerate() {
                 let class = if t == 0 { " class=\"first\"" } else { "" };
@@ -25,7 +26,7 @@ pub(super) fn section(models: &Models) -> String {
                     Escaped(source),
                     Escaped(target)
                 ));
-                for part in 0..5 {
+                for part in 0..StrictScores::default().parts().len() {
                     let own = values(run, (s, t), part);
                     let other = naive.and_then(|n| Some(values(n, n.place(source, target)?, part)));
                     out.push_str(&cells(&own, other.as_ref()));
@@ -46,14 +47,17 @@ pub(super) fn section(models: &Models) -> String {
     )
 }
 
-const HEAD: &str = "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain dense\"><thead><tr><td></td>\
-    <th colspan=\"3\">all pairs</th><th colspan=\"3\">unseen pairs</th><th colspan=\"3\">unseen samples</th>\
-    <th colspan=\"3\">unseen drugs</th><th colspan=\"3\">neither seen</th></tr><tr><th>source → target</th>\
-    <th class=\"n edge\">pairs</th><th class=\"n\">model</th><th class=\"n\">naive</th>\
-    <th class=\"n edge\">pairs</th><th class=\"n\">model</th><th class=\"n\">naive</th>\
-    <th class=\"n edge\">pairs</th><th class=\"n\">model</th><th class=\"n\">naive</th>\
-    <th class=\"n edge\">pairs</th><th class=\"n\">model</th><th class=\"n\">naive</th>\
-    <th class=\"n edge\">pairs</th><th class=\"n\">model</th><th class=\"n\">naive</th></tr></thead><tbody>";
+/// The start of a table: the parts, and three columns of each.
+fn head() -> String {
+    let parts = StrictScores::default().parts();
+    let names: String = parts.iter().map(|(_, name, _)| format!("<th colspan=\"3\">{name}</th>")).collect();
+    let columns = "<th class=\"n edge\">pairs</th><th class=\"n\">model</th><th class=\"n\">naive</th>"
+        .repeat(parts.len());
+    format!(
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain dense\"><thead><tr><td></td>{names}</tr>\
+         <tr><th>source → target</th>{columns}</tr></thead><tbody>"
+    )
+}
 
 /// Pairs of a part, where known, and its R2, by split.
 type Values = BTreeMap<u32, (Option<u64>, f64)>;

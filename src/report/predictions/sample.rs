@@ -1,3 +1,4 @@
+use crate::device::philox::{key, philox4x32_10};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -27,16 +28,16 @@ impl Sample {
 /// Reads a table of predictions in bounded memory: every row is counted, and
 /// at most `limit` of them are kept, drawn evenly and the same ones each time
 /// (reservoir sampling, Vitter's algorithm R). Rows without a finite truth are
-/// passed over, and those with one but no finite prediction are counted apart. `endpoint` chooses among several
-/// `<endpoint>_true` columns; without it the first is taken.
+/// passed over, and those with one but no finite prediction are counted apart.
+/// `endpoint` chooses among several `<endpoint>_true` columns; without it the
+/// first is taken.
 pub fn read_sample(path: &Path, endpoint: Option<&str>, limit: usize) -> Result<Sample> {
-    let broken = |e: csv::Error| Error::table(path, e.position().map_or(1, |p| p.line()), e.to_string());
+    let broken = |e: csv::Error| Error::csv(path, &e);
     let mut reader = csv::ReaderBuilder::new().from_path(path).map_err(broken)?;
     let header = reader.headers().map_err(broken)?;
     let (name, truth_at, pred_at) = columns(header, endpoint)
         .ok_or_else(|| Error::table(path, 1, "has no columns <endpoint>_true and <endpoint>_pred"))?;
     let mut sample = Sample { endpoint: name, rows: 0, unpredicted: 0, points: Vec::new() };
-    let mut draw = SplitMix(0);
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(broken)? {
         let value = |at: usize| {
@@ -57,7 +58,7 @@ pub fn read_sample(path: &Path, endpoint: Option<&str>, limit: usize) -> Result<
         sample.rows += 1;
         if sample.points.len() < limit {
             sample.points.push(point);
-        } else if let Some(kept) = sample.points.get_mut((draw.next() % sample.rows) as usize) {
+        } else if let Some(kept) = sample.points.get_mut(drawn(sample.rows)) {
             *kept = point;
         }
     }
@@ -73,17 +74,10 @@ fn columns(header: &csv::StringRecord, endpoint: Option<&str>) -> Option<(String
     }
 }
 
-/// Steele, Lea and Flood's SplitMix64 (OOPSLA 2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
+/// One of `0..rows`, always the same one.
+fn drawn(rows: u64) -> usize {
+    let [low, high, ..] = philox4x32_10([rows as u32, (rows >> 32) as u32, 0, 0], key(0));
+    ((u64::from(high) << 32 | u64::from(low)) % rows) as usize
 }
 
 #[cfg(test)]

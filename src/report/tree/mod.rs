@@ -11,16 +11,17 @@
 
 mod names;
 
+use super::corpus_json;
 use super::history;
 use super::json;
 use super::predictions::read_sample;
 use super::run_json::{self, RunInfo};
 use super::runtime::{self, Runtime};
 use super::scores_json::{self, StrictScores};
+use super::truth_json::{self, Truth};
 use crate::metric::{Epoch, Metric, Scores};
 use crate::store::StoreSummary;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -33,24 +34,6 @@ pub struct Cell {
     pub strict: Option<StrictScores>,
     /// The table of predictions.
     pub predictions: Option<PathBuf>,
-}
-
-/// `truth.json`: the best R2 that any predictor can reach, known for made-up
-/// corpora.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Truth {
-    /// Datasets, the order of rows (sources) and columns (targets).
-    pub order: Vec<String>,
-    /// Source by target.
-    pub best_r2: Vec<Vec<Option<f64>>>,
-}
-
-impl Truth {
-    /// The best R2 of a source and target.
-    pub fn best(&self, source: &str, target: &str) -> Option<f64> {
-        let at = |name: &str| self.order.iter().position(|n| n == name);
-        *self.best_r2.get(at(source)?)?.get(at(target)?)?
-    }
 }
 
 /// A run read into memory, all but its tables of predictions.
@@ -110,12 +93,7 @@ impl Run {
 
     /// Values of `metric` by split for a source and target, NaN where a split
     /// was scored but the metric is not defined.
-    pub fn scored(
-        &self,
-        metric: Metric,
-        source: usize,
-        target: usize,
-    ) -> impl Iterator<Item = (u32, f64)> {
+    pub fn scored(&self, metric: Metric, source: usize, target: usize) -> impl Iterator<Item = (u32, f64)> {
         let splits = self.cells.get(&(source, target)).into_iter().flatten();
         splits.filter_map(move |(&split, cell)| Some((split, metric.of(cell.scores.as_ref()?))))
     }
@@ -144,8 +122,8 @@ fn read_one(dir: &Path) -> Result<Run> {
         dir: dir.into(),
         model: name_of(dir, &info),
         deck: optional(&dir.join("deck.toml"), &mut notes, json::read_text),
-        corpus: optional(&dir.join("corpus.json"), &mut notes, json::read),
-        truth: optional(&dir.join("truth.json"), &mut notes, json::read),
+        corpus: optional(&dir.join("corpus.json"), &mut notes, corpus_json::read),
+        truth: optional(&dir.join("truth.json"), &mut notes, truth_json::read),
         runtime: optional(&dir.join("runtime.json"), &mut notes, runtime::read),
         info,
         sources,
