@@ -1,4 +1,4 @@
-use super::{DatasetInfo, Encoding, Entity, Provenance, Store, array};
+use super::{DatasetInfo, Encoding, Entity, FeatureInfo, Provenance, Store, array};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -55,22 +55,13 @@ pub struct EndpointSummary {
     pub sd: f64,
 }
 
-/// The shape of one feature table.
+/// One feature table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FeatureSummary {
-    /// Drug or sample.
-    pub entity: Entity,
-    /// Name.
-    pub name: String,
-    /// How values are kept.
-    pub encoding: Encoding,
-    /// Entities that have a row.
-    pub rows: usize,
-    /// Values a row.
-    pub columns: usize,
-    /// Unit, "1" for none.
-    pub units: String,
-    /// Values that are not known; 0 in summaries written before they were counted.
+    /// Its name, shape and units.
+    #[serde(flatten)]
+    pub info: FeatureInfo,
+    /// Values that are not known.
     #[serde(default)]
     pub missing: u64,
 }
@@ -113,15 +104,7 @@ impl StoreSummary {
         }
         let mut features = Vec::new();
         for f in Entity::ALL.iter().flat_map(|&e| store.features(e)) {
-            features.push(FeatureSummary {
-                entity: f.entity,
-                name: f.name.clone(),
-                encoding: f.encoding,
-                rows: f.rows,
-                columns: f.columns,
-                units: f.units.clone(),
-                missing: store.feature_missing(f)?,
-            });
+            features.push(FeatureSummary { info: f.clone(), missing: store.feature_missing(f)? });
         }
         Ok(StoreSummary {
             provenance: store.provenance().clone(),
@@ -244,7 +227,7 @@ impl fmt::Display for StoreSummary {
         let (rows, columns) = ("rows", "columns");
         let missing = "missing";
         writeln!(f, "\n{:<20} {:<8} {rows:>8} {columns:>8} {missing:>8}  kept  units", "feature", "of")?;
-        for t in &self.features {
+        for FeatureSummary { info: t, missing } in &self.features {
             let kept = match t.encoding {
                 Encoding::F32 => "f32",
                 Encoding::Bits => "bits",
@@ -253,7 +236,7 @@ impl fmt::Display for StoreSummary {
             writeln!(
                 f,
                 "{:<20} {entity:<8} {:>8} {:>8} {:>8}  {kept:<4}  {}",
-                t.name, t.rows, t.columns, t.missing, t.units
+                t.name, t.rows, t.columns, missing, t.units
             )?;
         }
         if !self.overlaps.is_empty() {

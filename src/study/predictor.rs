@@ -35,9 +35,13 @@ impl Predictor {
     /// Predicts pairs whose drug and sample have features, in the endpoint's units.
     pub fn predict(&mut self, pairs: Pairs) -> Vec<f32> {
         let number = (0..pairs.len() as u32).collect();
-        let examples = examples(pairs, number, &self.scaling);
+        self.predict_scaled(&examples(pairs, number, &self.scaling))
+    }
+
+    /// Like [`Self::predict`], of pairs that are scaled already.
+    pub fn predict_scaled(&mut self, examples: &Examples) -> Vec<f32> {
         let mut predicted = Vec::with_capacity(examples.len());
-        self.scorer.predict(&self.parameters, &examples, 0..examples.len(), &mut predicted);
+        self.scorer.predict(&self.parameters, examples, 0..examples.len(), &mut predicted);
         predicted.iter_mut().for_each(|p| *p = self.scaling.endpoint.restore(*p));
         predicted
     }

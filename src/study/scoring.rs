@@ -35,11 +35,12 @@ pub fn score(
     let chunks = part(rows.len().div_ceil(SCORING_CHUNK), group.size(), group.rank());
     let end = rows.len().min(chunks.end * SCORING_CHUNK);
     let own = &rows[end.min(chunks.start * SCORING_CHUNK)..end];
-    let predicted = gather(group, root, trained.predictor.predict(corpus.pairs(target, own)?));
+    let pairs = corpus.pairs(target, own)?;
+    let predicted = gather(group, root, trained.predictor.predict(pairs.clone()));
     if group.rank() != root {
         return Ok(());
     }
-    let pairs = corpus.pairs(target, rows)?;
+    let pairs = if own.len() == rows.len() { pairs } else { corpus.pairs(target, rows)? };
     let Shown { seen, naive } = trained.shown()?;
     let place = |run: &Path| {
         let task = &trained.task;

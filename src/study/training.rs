@@ -93,6 +93,7 @@ pub fn train<'a>(
     let scaled = |pairs: Vec<Pairs>, rows: &[&[u32]]| -> Vec<Examples> {
         pairs.into_iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows.to_vec(), &scaling)).collect()
     };
+    let (train, validation) = (scaled(train, &train_rows), scaled(validation, &val_rows));
     let problem = Problem {
         name: task.to_string(),
         network: &network,
@@ -100,8 +101,8 @@ pub fn train<'a>(
         samples: &samples,
         lanes,
         own,
-        train: &scaled(train, &train_rows),
-        validation: &scaled(validation, &val_rows),
+        train: &train,
+        validation: &validation,
         validation_entities: [&validated[0], &validated[1]],
         deviation: f64::from(scaling.endpoint.deviation),
     };
@@ -110,8 +111,8 @@ pub fn train<'a>(
 
     let mut predictor = Predictor::new(&network, fitted.parameters, scaling, drugs, samples)?;
     let mut predicted = Vec::new();
-    for lane in &val_rows {
-        predicted.extend(predictor.predict(read(lane)?));
+    for lane in &validation {
+        predicted.extend(predictor.predict_scaled(lane));
     }
     Ok(Trained {
         corpus,

@@ -143,7 +143,7 @@ fn features(corpus: &StoreSummary) -> String {
         "<h3>Feature tables in the store</h3><div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr>\
          <th>Name</th><th>of</th><th class=\"n\">rows</th><th class=\"n\">columns</th></tr></thead><tbody>",
     );
-    for feature in &corpus.features {
+    for feature in corpus.features.iter().map(|f| &f.info) {
         out.push_str(&format!(
             "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
             Escaped(&feature.name),
