@@ -85,8 +85,12 @@ impl Error {
     }
 
     /// An [`Error::Table`] of what the reader of `path` refused.
-    pub fn csv(path: impl AsRef<Path>, error: &csv::Error) -> Self {
-        Error::table(path, error.position().map_or(1, csv::Position::line), error.to_string())
+    pub fn csv(path: impl AsRef<Path>, error: csv::Error) -> Self {
+        let (line, what) = (error.position().map_or(1, csv::Position::line), error.to_string());
+        match error.into_kind() {
+            csv::ErrorKind::Io(source) => Error::io(path, "cannot read", source),
+            _ => Error::table(path, line, what),
+        }
     }
 
     /// An [`Error::Store`] about `place` inside `path`.

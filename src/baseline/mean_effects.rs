@@ -5,7 +5,7 @@ use rayon::slice::ParallelSliceMut;
 /// drug or sample that those lack has no effect of its own. Where pairs carry a dose, the drug's mean
 /// is taken at that dose; a dose at which the drug was not measured takes the drug's nearest measured
 /// dose in log10 molar, the lower of two equally near. Drug-response networks often fail to beat this
-/// predictor on random splits; it is the "naive mean effects" model of DrEval (Bernett et al. 2024).
+/// predictor on random splits; it is the "naive mean effects" model of DrEval (Bernett et al. 2025).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeanEffects {
     mean: f64,

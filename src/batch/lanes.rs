@@ -11,7 +11,8 @@ pub struct Lanes {
 
 impl Lanes {
     /// Cuts `rows` training pairs into `lanes` runs whose lengths differ by at
-    /// most one, and epochs into the fewest steps of at most `batch` pairs.
+    /// most one, and epochs into the fewest steps that take at most
+    /// `batch / lanes` pairs of each lane.
     /// Refuses more lanes than pairs, and a batch smaller than the lanes.
     pub fn new(rows: usize, lanes: usize, batch: usize) -> Result<Self> {
         if lanes == 0 || rows < lanes {

@@ -4,7 +4,7 @@ use crate::op::{MapId, SpaceId};
 /// Where pairs enter a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
-    /// Rows that are pairs, drugs and samples.
+    /// Pairs of a batch.
     pub pairs: SpaceId,
     /// Distinct drugs of a batch.
     pub drugs: SpaceId,

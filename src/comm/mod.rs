@@ -16,8 +16,8 @@ pub use mpi::{MpiWorld, abort_job, start};
 pub use serial::Serial;
 pub use tree_sum::TreeSum;
 
-/// What a message between two ranks is about; messages of different tags do
-/// not overtake one another's receivers.
+/// What a message between two ranks is about; a receive of one tag never takes
+/// a message of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Tag {
@@ -44,7 +44,7 @@ pub trait Communicator {
     fn broadcast(&self, root: usize, bytes: &mut Vec<u8>);
     /// The bytes of every rank, by rank, on every rank.
     fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
-    /// Sends to and receives from one other rank at once.
+    /// Sends to and receives from one other rank at once; either may be empty.
     fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]);
     /// Sends to another rank; may wait for it to receive.
     fn send(&self, to: usize, tag: Tag, bytes: &[u8]);

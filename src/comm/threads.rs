@@ -17,6 +17,9 @@ struct ThreadRank {
     boxes: Arc<Vec<Mailbox>>,
 }
 
+/// Longer than any test takes: a rank that waits for one that has panicked ends the test.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Tags of the collectives, apart from those of [`Tag`].
 const COLLECTIVE: i32 = 1000;
 
@@ -52,7 +55,9 @@ impl ThreadRank {
             if !wait {
                 return None;
             }
-            waiting = mailbox.came.wait(waiting).unwrap();
+            let (still, waited) = mailbox.came.wait_timeout(waiting, PATIENCE).unwrap();
+            assert!(!waited.timed_out(), "rank {} waits in vain for tag {tag} of {from:?}", self.rank);
+            waiting = still;
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{Communicator, Tag};
+use super::Communicator;
 use std::ops::Range;
 
 /// Sums an array over ranks in a fixed tree: neighbours at distance 1, then 2,
@@ -17,20 +17,21 @@ impl TreeSum {
     /// Replaces `values` by their sum over all ranks, the same bits on each.
     pub fn all_reduce(&mut self, comm: &dyn Communicator, values: &mut [f32]) {
         let (rank, ranks) = (comm.rank(), comm.size());
+        if ranks == 1 {
+            return;
+        }
         let power = 1 << ranks.ilog2();
         if rank >= power {
-            comm.send(rank - power, Tag::Sum, bytemuck::cast_slice(values));
-            let (_, sum) = comm.receive(Some(rank - power), Tag::Sum);
-            bytemuck::cast_slice_mut::<f32, u8>(values).copy_from_slice(&sum);
+            comm.exchange(rank - power, values, &mut []);
+            comm.exchange(rank - power, &[], values);
             return;
         }
         let above = (rank + power < ranks).then_some(rank + power);
+        self.received.resize(if above.is_some() { values.len() } else { values.len().div_ceil(2) }, 0.0);
         if let Some(above) = above {
-            let (_, bytes) = comm.receive(Some(above), Tag::Sum);
-            let theirs = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned::<f32>);
-            values.iter_mut().zip(theirs).for_each(|(v, t)| *v += t);
+            comm.exchange(above, &[], &mut self.received);
+            values.iter_mut().zip(&self.received).for_each(|(v, t)| *v += *t);
         }
-        self.received.resize(values.len().div_ceil(2), 0.0);
         self.owned.clear();
         let mut owned = 0..values.len();
         let mut distance = 1;
@@ -51,7 +52,7 @@ impl TreeSum {
             comm.exchange(rank ^ distance, mine, theirs);
         }
         if let Some(above) = above {
-            comm.send(above, Tag::Sum, bytemuck::cast_slice(values));
+            comm.exchange(above, values, &mut []);
         }
     }
 }

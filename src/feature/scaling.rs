@@ -155,10 +155,10 @@ impl Scaling {
 
     /// Reads `scaling.csv`.
     pub fn load(path: &Path) -> Result<Self> {
-        let mut reader = csv::Reader::from_path(path).map_err(|e| Error::csv(path, &e))?;
+        let mut reader = csv::Reader::from_path(path).map_err(|e| Error::csv(path, e))?;
         let (mut drug, mut sample, mut dose, mut endpoint) = (Vec::new(), Vec::new(), None, None);
         for (line, record) in (2..).zip(reader.deserialize::<(String, String, String, f32, f32)>()) {
-            let (part, feature, name, mean, deviation) = record.map_err(|e| Error::csv(path, &e))?;
+            let (part, feature, name, mean, deviation) = record.map_err(|e| Error::csv(path, e))?;
             let of_pairs = part == "dose" || part == "endpoint";
             if !mean.is_finite()
                 || !deviation.is_finite()

@@ -1,7 +1,7 @@
 //! Derivatives held against central differences, in f64.
 
 use super::*;
-use crate::op::{Activation, Linear, Step};
+use crate::op::{Activation, Add, Gather, Linear, Step};
 use std::sync::Arc;
 
 /// An op on inputs of pairs and of entities, each behind a product whose
@@ -38,44 +38,72 @@ fn value(i: usize) -> f64 {
     x + 0.1 * x.signum()
 }
 
-pub fn check_derivative<O: Op + 'static>(check: Check<O>) {
+/// Checks the op alone, then with a second reader of each operand, so that its
+/// own gradients are added to another's.
+pub fn check_derivative<O: Op + Clone + 'static>(check: Check<O>) {
+    for read_twice in [false, true] {
+        check_between(&check, read_twice);
+    }
+}
+
+fn check_between<O: Op + Clone + 'static>(check: &Check<O>, read_twice: bool) {
     let mut graph = Graph::new();
     let pairs = graph.space("pairs");
     let mut capacity = vec![PAIRS];
     let (mut fed, mut operands) = (Vec::new(), Vec::new());
     for (i, &(entities, columns)) in check.inputs.iter().enumerate() {
-        let space = match entities {
-            None => pairs,
+        let (space, map) = match entities {
+            None => (pairs, None),
             Some(n) => {
                 let space = graph.space("entities");
                 capacity.push(n);
-                graph.map(pairs, space);
-                space
+                (space, Some(graph.map(pairs, space)))
             }
         };
         let input = graph.input(space, 3);
         let linear = Linear { bias: false, ..Linear::new(3, columns, Activation::Identity) };
-        operands.push(graph.add(&format!("before{i}"), linear, &[input]).unwrap());
+        operands.push((graph.add(&format!("before{i}"), linear, &[input]).unwrap(), map));
         fed.push(input);
     }
-    let tested = graph.add("tested", check.op, &operands).unwrap();
-    // A last layer that weighs every value of the result differently.
-    let loss = graph.add("after", Linear::new(2, 1, Activation::Tanh), &[tested]).unwrap();
+    let inputs: Vec<NodeId> = operands.iter().map(|operand| operand.0).collect();
+    let tested = graph.add("tested", check.op.clone(), &inputs).unwrap();
+    // Last layers that weigh every value of a result differently.
+    let mut results = vec![tested];
+    for (i, &(operand, map)) in operands.iter().enumerate().filter(|_| read_twice) {
+        results.push(match map {
+            Some(map) => graph.add(&format!("again{i}"), Gather { map }, &[operand]).unwrap(),
+            None => operand,
+        });
+    }
+    let weigh = |(i, &result): (usize, &NodeId)| {
+        graph.add(&format!("after{i}"), Linear::new(2, 1, Activation::Tanh), &[result]).unwrap()
+    };
+    let weighed: Vec<NodeId> = results.iter().enumerate().map(weigh).collect();
+    let loss = graph.add("sum", Add, &weighed).unwrap();
     check_network(graph, loss, &fed, &capacity);
 }
 
-/// Checks every parameter's gradient of the sum of `loss` over made-up inputs.
+/// Checks every parameter's gradient of the sum of `loss` over made-up inputs:
+/// in batches that fill the capacity, that do not, and that are empty.
 pub fn check_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize]) {
     let graph = Arc::new(graph);
+    let fewer: Vec<usize> = capacity.iter().map(|n| (n - 1).max(1)).collect();
+    for rows in [capacity, &fewer, &vec![0; capacity.len()]] {
+        check_batch(&graph, loss, fed, capacity, rows);
+    }
+}
+
+fn check_batch(graph: &Arc<Graph>, loss: NodeId, fed: &[NodeId], capacity: &[usize], rows: &[usize]) {
     let mut plan = CpuPlan::<f64>::new(graph.clone(), Purpose::Train, loss, &[], capacity).unwrap();
-    fill(&mut plan, &graph, fed, capacity);
-    let step = Step { seed: 3, number: 11, training: true };
-    let mut parameters = Parameters::<f64>::start(&graph, 1).unwrap();
+    // Whatever buffers held before must not matter.
+    plan.spoil();
+    fill(&mut plan, graph, fed, rows);
+    let step = Step { seed: 3, number: 11 };
+    let mut parameters = Parameters::<f64>::start(graph, 1).unwrap();
     for (i, v) in parameters.values_mut().iter_mut().enumerate() {
         *v += 0.3 * value(i + 91);
     }
     let mut gradients = parameters.zeros_like();
-    // Whatever buffers held before must not matter.
     gradients.values_mut().fill(f64::NAN);
     plan.forward(&parameters, step);
     plan.backward(&parameters, &mut gradients, 0.7, step);
@@ -95,23 +123,23 @@ pub fn check_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usi
             let gradient = gradients.values()[at];
             assert!(
                 (gradient - difference).abs() < 1e-7 * (1.0 + gradient.abs().max(difference.abs())),
-                "{} at {at}: derivative {gradient}, difference {difference}",
+                "{} at {at} with rows {rows:?}: derivative {gradient}, difference {difference}",
                 parameter.name
             );
         }
     }
 }
 
-/// Fills a plan to capacity with made-up rows, maps and inputs.
-pub fn fill<T: crate::op::Number>(plan: &mut CpuPlan<T>, graph: &Graph, fed: &[NodeId], capacity: &[usize]) {
+/// Fills a plan with so many made-up rows a space, maps and inputs.
+pub fn fill<T: crate::op::Number>(plan: &mut CpuPlan<T>, graph: &Graph, fed: &[NodeId], counts: &[usize]) {
     let rows = plan.rows_mut();
-    for (space, &n) in capacity.iter().enumerate() {
+    for (space, &n) in counts.iter().enumerate() {
         rows.count[space] = n;
         rows.number[space] = (0..n as u32).map(|r| 10 * r + 1).collect();
     }
     for (map, ends) in rows.maps.iter_mut().zip(graph.maps()) {
-        let to = capacity[ends.to.0];
-        map.index = (0..capacity[ends.from.0]).map(|p| ((p * p + 1) % to) as u32).collect();
+        let to = counts[ends.to.0];
+        map.index = (0..counts[ends.from.0]).map(|p| ((p * p + 1) % to) as u32).collect();
         map.invert(to);
     }
     for (i, &input) in fed.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! A network as a graph of ops. A model file adds nodes; the graph infers
 //! shapes and owns the layout of the parameters; `Schedule` derives the way
-//! back and lays every buffer out once; `CpuPlan` runs it without allocating.
+//! back and lays every buffer out once; `CpuPlan` runs it in those.
 
 #[cfg(test)]
 pub(crate) mod check;
@@ -77,7 +77,7 @@ impl Graph {
             return Err(at("the same tensor is two of its inputs".into()));
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
-        let shape = op.shape(&shapes, &self.maps).map_err(|e| at(e.to_string()))?;
+        let shape = op.shape(&shapes, &self.maps).map_err(at)?;
         let first = self.specs.len();
         let parameters = op.parameters(&shapes);
         if parameters.len() > MAX_OPERANDS {

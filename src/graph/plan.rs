@@ -67,6 +67,12 @@ impl<T: Number> CpuPlan<T> {
         self.rows.of(shape.space) * shape.columns
     }
 
+    /// Fills every buffer with NaN, as if from a pass that went wrong.
+    #[cfg(test)]
+    pub(crate) fn spoil(&mut self) {
+        self.buffers.iter_mut().for_each(|buffer| buffer.fill(T::nan()));
+    }
+
     /// Computes the output from what was fed.
     pub fn forward(&mut self, parameters: &Parameters<T>, step: Step) {
         for at in 0..self.schedule.forward.len() {

@@ -13,7 +13,7 @@ pub struct Epoch {
     /// Mean squared error over the validation rows, in the endpoint's units
     /// squared; NaN where there are none.
     pub val_loss: f64,
-    /// R2 over the validation rows, NaN where there are none.
+    /// R2 over the validation rows, NaN where it is not defined.
     pub val_r2: f64,
     /// Wall time of the epoch.
     pub seconds: f64,

@@ -2,11 +2,13 @@
 
 mod epoch;
 mod kind;
-mod moment;
+mod moments;
+mod paired_moments;
 mod rank;
 
 pub use epoch::Epoch;
 pub use kind::Metric;
+pub use moments::Moments;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +43,7 @@ impl Scores {
     /// When the two differ in length, which is a fault of the caller.
     pub fn of(truth: &[f32], predicted: &[f32]) -> Scores {
         assert_eq!(truth.len(), predicted.len(), "one prediction a pair");
-        let m = moment::PairedMoments::of(truth, predicted);
+        let m = paired_moments::PairedMoments::of(truth, predicted);
         let mse = m.squared_error / truth.len() as f64;
         Scores {
             mse,

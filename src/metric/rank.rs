@@ -1,4 +1,4 @@
-use super::moment::PairedMoments;
+use super::paired_moments::PairedMoments;
 use rayon::slice::ParallelSliceMut;
 
 /// Spearman's correlation: Pearson's on ranks, equal values sharing the mean of theirs.

@@ -12,7 +12,7 @@ pub struct LayerStyle {
 }
 
 impl LayerStyle {
-    /// Adds `widths.len()` layers `<name>.0`, `<name>.1`, ... on top of `x`.
+    /// Adds `widths.len()` layers on top of `x`, called `<name>.<first>` and so on.
     pub fn stack(
         &self,
         graph: &mut Graph,

@@ -2,7 +2,7 @@ use super::layers::LayerStyle;
 use super::{InputWidths, Loss, PairNetwork, add_loss};
 use crate::batch::Ports;
 use crate::graph::Graph;
-use crate::op::{Activation, Fuse, Linear};
+use crate::op::{Activation, Dropout, Fuse, Linear};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -45,8 +45,10 @@ impl Default for TwoTower {
     }
 }
 
-/// Most layers in a stack, and most units in a layer: beyond, it is a slip of the keyboard.
-const MOST: (usize, usize) = (64, 1 << 16);
+/// Most layers in a stack; beyond, it is a slip of the keyboard.
+const MOST_LAYERS: usize = 64;
+/// Most units in a layer; beyond, it is one too.
+const MOST_UNITS: usize = 1 << 16;
 
 impl TwoTower {
     pub(super) fn fault(&self) -> Option<(&'static str, String)> {
@@ -55,13 +57,13 @@ impl TwoTower {
         }
         let stacks =
             [("drug_tower", &self.drug_tower), ("sample_tower", &self.sample_tower), ("head", &self.head)];
-        let (layers, units) = MOST;
         for (key, widths) in stacks {
-            if widths.len() > layers || widths.iter().any(|w| !(1..=units).contains(w)) {
-                return Some((key, format!("must have at most {layers} layers of 1 to {units} units")));
+            if widths.len() > MOST_LAYERS || widths.iter().any(|w| !(1..=MOST_UNITS).contains(w)) {
+                let what = format!("must have at most {MOST_LAYERS} layers of 1 to {MOST_UNITS} units");
+                return Some((key, what));
             }
         }
-        (!(0.0..1.0).contains(&self.dropout)).then(|| ("dropout", "must be from 0 to below 1".into()))
+        (!Dropout::accepts(self.dropout)).then(|| ("dropout", "must be from 0 to 0.9999".into()))
     }
 
     pub(super) fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
@@ -119,7 +121,7 @@ mod tests {
     use crate::op::Step;
 
     const CAPACITY: [usize; 3] = [9, 4, 3];
-    const STEP: Step = Step { seed: 2, number: 5, training: true };
+    const STEP: Step = Step { seed: 2, number: 5 };
 
     fn small(dose: bool, dropout: f64) -> (TwoTower, InputWidths) {
         let spec = TwoTower {
@@ -190,7 +192,6 @@ mod tests {
         let (spec, widths) = small(true, 0.3);
         let network = spec.build(widths, Loss::Mse).unwrap();
         let parameters = Parameters::<f64>::start(&network.graph, 8).unwrap();
-        let step = Step { training: false, ..STEP };
         let ports = network.ports;
         let plan = |purpose, output, given: &[_]| {
             let mut plan =
@@ -198,19 +199,23 @@ mod tests {
             fill(&mut plan, &network.graph, &fed(ports), &CAPACITY);
             plan
         };
-        let mut whole = plan(Purpose::Train, network.prediction, &[]);
-        whole.forward(&parameters, step);
+        // Without dropout a training plan predicts as a scoring plan does.
+        let plain = TwoTower { dropout: 0.0, ..spec }.build(widths, Loss::Mse).unwrap();
+        let mut whole =
+            CpuPlan::<f64>::new(plain.graph.clone(), Purpose::Train, plain.prediction, &[], &CAPACITY).unwrap();
+        fill(&mut whole, &plain.graph, &fed(plain.ports), &CAPACITY);
+        whole.forward(&parameters, STEP);
         let boundary = network.graph.boundary(network.prediction);
         assert_eq!(boundary.len(), 2);
         let mut head = plan(Purpose::Score, network.prediction, &boundary);
         for &node in &boundary {
             let mut tower = plan(Purpose::Score, node, &[]);
-            tower.forward(&parameters, step);
+            tower.forward(&parameters, STEP);
             head.input_mut(node).unwrap().0.copy_from_slice(tower.output());
         }
         // Twice, as for two batches of pairs over the same entities.
-        head.forward(&parameters, step);
-        head.forward(&parameters, step);
+        head.forward(&parameters, STEP);
+        head.forward(&parameters, STEP);
         assert_eq!(head.output(), whole.output());
     }
 

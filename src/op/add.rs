@@ -1,5 +1,4 @@
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space, same_columns};
-use crate::Result;
 use crate::device::{Element, sweep_rows};
 
 /// `y = x_1 + x_2 + ...`: a residual connection.
@@ -11,7 +10,7 @@ impl Op for Add {
         "add"
     }
 
-    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape, String> {
         Ok(Shape { space: one_space("add", inputs)?, columns: same_columns("add", inputs)? })
     }
 
@@ -39,20 +38,7 @@ impl<T: Element> CpuKernel<T> for Add {
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let gradient = &*pass.output_gradient;
         for input in pass.input_gradients.iter_mut().flatten() {
-            let accumulate = input.accumulate;
-            sweep_rows(
-                input.data,
-                pass.columns,
-                #[inline(always)]
-                |first, block| {
-                    let from = &gradient[first * pass.columns..][..block.len()];
-                    if accumulate {
-                        block.iter_mut().zip(from).for_each(|(x, &g)| *x += g);
-                    } else {
-                        block.copy_from_slice(from);
-                    }
-                },
-            );
+            input.put_rows(pass.columns, |row| &gradient[row * pass.columns..][..pass.columns]);
         }
     }
 }

@@ -1,5 +1,4 @@
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space};
-use crate::Result;
 use crate::device::{Element, sweep_rows};
 
 /// `y = [x_1, x_2, ...]`, side by side.
@@ -11,7 +10,7 @@ impl Op for Concat {
         "concat"
     }
 
-    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape, String> {
         let space = one_space("concat", inputs)?;
         Ok(Shape { space, columns: inputs.iter().map(|i| i.columns).sum() })
     }
@@ -44,17 +43,7 @@ impl<T: Element> CpuKernel<T> for Concat {
         for (input, target) in pass.inputs.iter().zip(pass.input_gradients.iter_mut()) {
             let width = input.len() / rows.max(1);
             if let Some(target) = target {
-                let accumulate = target.accumulate;
-                sweep_rows(target.data, width, |first, block| {
-                    for (r, row) in block.chunks_exact_mut(width).enumerate() {
-                        let from = &gradient[(first + r) * columns + offset..][..width];
-                        if accumulate {
-                            row.iter_mut().zip(from).for_each(|(x, &g)| *x += g);
-                        } else {
-                            row.copy_from_slice(from);
-                        }
-                    }
-                });
+                target.put_rows(width, |row| &gradient[row * columns + offset..][..width]);
             }
             offset += width;
         }

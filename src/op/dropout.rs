@@ -1,18 +1,17 @@
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Rows, Shape, SpaceId, Step};
 use crate::device::philox::{Stream, key, philox4x32_10};
 use crate::device::{Element, sweep_rows};
-use crate::{Error, Result};
 
-/// Sets each value to zero with probability `rate` in training and scales the
-/// rest by `1 / (1 - rate)` (Srivastava et al. 2014); passes through otherwise.
+/// Sets each value to zero with probability `rate` and scales the rest by
+/// `1 / (1 - rate)` (Srivastava et al. 2014); scoring plans leave it out.
 ///
 /// Whether a unit drops depends on the seed, the step, this op's number and
 /// the row's number, that of a pair in its dataset or of an entity in the
-/// store: neither on the batch's order nor on rank
-/// or thread. Sixteen random bits a value round the rate to 1/65536.
+/// store; neither on the batch's order nor on rank or thread. Sixteen random
+/// bits a value round the rate to 1/65536.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    /// Probability of zero, in [0, 1).
+    /// Probability of zero; see [`Self::accepts`].
     pub rate: f64,
     /// The rows' space, whose numbers key the random bits.
     pub space: SpaceId,
@@ -21,10 +20,20 @@ pub struct Dropout {
 /// Values drawn by one call of the generator.
 const LANE: usize = 8;
 
+/// Sixteen random bits below this drop a value.
+fn threshold(rate: f64) -> u32 {
+    (rate * 65536.0).round() as u32
+}
+
 impl Dropout {
+    /// Whether `rate` can be used: from 0 to what leaves some units standing.
+    pub fn accepts(rate: f64) -> bool {
+        rate >= 0.0 && threshold(rate) < 65536
+    }
+
     /// `values *= mask / (1 - rate)`, row by row.
     fn mask<T: Element>(&self, values: &mut [T], columns: usize, rows: &Rows, step: Step, node: usize) {
-        let threshold = (self.rate * 65536.0).round() as u32;
+        let threshold = threshold(self.rate);
         let scale = T::of(65536.0 / (65536.0 - f64::from(threshold)));
         let numbers = &rows.number[self.space.0];
         let key = key(step.seed);
@@ -54,11 +63,11 @@ impl Op for Dropout {
         "dropout"
     }
 
-    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape, String> {
         match inputs {
-            [x] if x.space == self.space && (0.0..1.0).contains(&self.rate) => Ok(*x),
-            [_] => Err(Error::Network(format!("dropout of rate {} on another space's rows", self.rate))),
-            _ => Err(Error::Network(format!("dropout takes one input, not {}", inputs.len()))),
+            [x] if x.space == self.space && Self::accepts(self.rate) => Ok(*x),
+            [_] => Err(format!("dropout of rate {} on another space's rows", self.rate)),
+            _ => Err(format!("dropout takes one input, not {}", inputs.len())),
         }
     }
 
@@ -74,21 +83,14 @@ impl Op for Dropout {
 impl<T: Element> CpuKernel<T> for Dropout {
     fn forward(&self, pass: Forward<'_, T>) {
         pass.output.copy_from_slice(pass.inputs[0]);
-        if pass.step.training {
-            self.mask(pass.output, pass.columns, pass.rows, pass.step, pass.node);
-        }
+        self.mask(pass.output, pass.columns, pass.rows, pass.step, pass.node);
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
-        if pass.step.training {
-            self.mask(pass.output_gradient, pass.columns, pass.rows, pass.step, pass.node);
-        }
+        self.mask(pass.output_gradient, pass.columns, pass.rows, pass.step, pass.node);
         if let Some(input) = &mut pass.input_gradients[0] {
-            if input.accumulate {
-                input.data.iter_mut().zip(&*pass.output_gradient).for_each(|(x, &g)| *x += g);
-            } else {
-                input.data.copy_from_slice(pass.output_gradient);
-            }
+            let gradient = &*pass.output_gradient;
+            input.put_rows(pass.columns, |row| &gradient[row * pass.columns..][..pass.columns]);
         }
     }
 }
@@ -103,7 +105,7 @@ mod tests {
     fn masked(rate: f64, columns: usize, numbers: &[u32], step: u64) -> Vec<f32> {
         let rows = Rows { count: vec![numbers.len()], number: vec![numbers.to_vec()], maps: vec![] };
         let mut values = vec![1.0f32; numbers.len() * columns];
-        let step = Step { seed: 5, number: step, training: true };
+        let step = Step { seed: 5, number: step };
         Dropout { rate, space: PAIRS }.mask(&mut values, columns, &rows, step, 3);
         values
     }

@@ -3,7 +3,6 @@ use super::{
     Activation, Backward, CpuKernel, Forward, Init, Keeps, MapEnds, MapId, Op, ParameterSpec, Shape,
 };
 use crate::device::{Element, MatRef, column_sums, matmul, sweep_rows};
-use crate::{Error, Result};
 
 /// Joins entities in a pair: `y[p] = activation(Σ_m x_m[m(p)] + dense[p] V + b)`.
 ///
@@ -29,8 +28,8 @@ impl Op for Fuse {
         "fuse"
     }
 
-    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape> {
-        let refuse = |what: String| Err(Error::Network(format!("fuse: {what}")));
+    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape, String> {
+        let refuse = |what: String| Err(format!("fuse: {what}"));
         let mapped = self.maps.len();
         if mapped == 0 || inputs.len() != mapped + usize::from(self.dense) {
             return refuse(format!("{} inputs for {mapped} maps", inputs.len()));
@@ -70,6 +69,10 @@ impl Op for Fuse {
 
     fn keeps(&self) -> Keeps {
         Keeps { inputs: self.dense, output: self.activation != Activation::Identity }
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape]) -> usize {
+        if self.dense { inputs[self.maps.len()].columns * inputs[0].columns } else { 0 }
     }
 }
 

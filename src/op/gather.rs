@@ -1,7 +1,6 @@
 use super::segment::segment_sums;
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, MapId, Op, Shape};
 use crate::device::{Element, sweep_rows};
-use crate::{Error, Result};
 
 /// `y[p] = x[m(p)]`: rows of an entity laid out a pair at a time.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,11 +14,11 @@ impl Op for Gather {
         "gather"
     }
 
-    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape> {
+    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape, String> {
         let ends = maps[self.map.0];
         match inputs {
             [x] if x.space == ends.to => Ok(Shape { space: ends.from, columns: x.columns }),
-            _ => Err(Error::Network("gather takes one input, of the space its map goes to".into())),
+            _ => Err("gather takes one input, of the space its map goes to".into()),
         }
     }
 

@@ -1,5 +1,5 @@
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space, same_columns};
-use crate::Result;
+use super::loss::{loss_backward, loss_shape};
+use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape};
 use crate::device::Element;
 
 /// Huber's loss of each row (1964): `e² / 2` up to an error of `delta`, and
@@ -15,8 +15,8 @@ impl Op for Huber {
         "huber"
     }
 
-    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
-        Ok(Shape { space: one_space("huber", inputs)?, columns: same_columns("huber", inputs)? })
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape, String> {
+        loss_shape("huber", inputs)
     }
 
     fn keeps(&self) -> Keeps {
@@ -36,7 +36,7 @@ impl<T: Element> CpuKernel<T> for Huber {
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let delta = T::of(self.delta);
-        super::loss_backward(pass, |error| {
+        loss_backward(pass, |error| {
             if error > delta {
                 delta
             } else if error < -delta {

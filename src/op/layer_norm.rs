@@ -1,6 +1,5 @@
 use super::{Backward, CpuKernel, Forward, Init, Keeps, MapEnds, Op, ParameterSpec, Shape};
 use crate::device::{Element, column_sums, sweep_rows};
-use crate::{Error, Result};
 
 /// Each row scaled to mean zero and variance one, then `gain * x + bias`
 /// (Ba, Kiros and Hinton 2016). Rows do not mix, so the result for an entity
@@ -23,10 +22,10 @@ impl Op for LayerNorm {
         "layer norm"
     }
 
-    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape, String> {
         match inputs {
             [x] => Ok(*x),
-            _ => Err(Error::Network(format!("layer norm takes one input, not {}", inputs.len()))),
+            _ => Err(format!("layer norm takes one input, not {}", inputs.len())),
         }
     }
 

@@ -1,6 +1,5 @@
 use super::{Activation, Backward, CpuKernel, Forward, Init, Keeps, Op, ParameterSpec, Shape, one_space};
 use crate::device::{Element, MatRef, column_sums, matmul, sweep_rows};
-use crate::{Error, Result};
 
 /// `y = activation(x Wᵀ + b)`: input `[rows, in]`, weight `[out, in]`, bias `[out]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,13 +26,13 @@ impl Op for Linear {
         "linear"
     }
 
-    fn shape(&self, inputs: &[Shape], _maps: &[super::MapEnds]) -> Result<Shape> {
+    fn shape(&self, inputs: &[Shape], _maps: &[super::MapEnds]) -> Result<Shape, String> {
         match inputs {
             [x] if x.columns > 0 && self.columns > 0 => {
                 Ok(Shape { space: one_space("linear", inputs)?, columns: self.columns })
             }
-            [x] => Err(Error::Network(format!("linear: {} columns to {}", x.columns, self.columns))),
-            _ => Err(Error::Network(format!("linear takes one input, not {}", inputs.len()))),
+            [x] => Err(format!("linear: {} columns to {}", x.columns, self.columns)),
+            _ => Err(format!("linear takes one input, not {}", inputs.len())),
         }
     }
 
@@ -114,6 +113,10 @@ mod tests {
 
     #[test]
     fn no_columns_are_refused() {
-        assert!(Linear::new(3, 0, Activation::Relu).shape(&[], &[]).is_err());
+        let input = |columns| [Shape { space: super::super::SpaceId(0), columns }];
+        let shape = |from, to| Linear::new(3, to, Activation::Relu).shape(&input(from), &[]);
+        assert_eq!(shape(3, 2).unwrap().columns, 2);
+        assert!(shape(3, 0).is_err() && shape(0, 2).is_err());
+        assert!(Linear::new(3, 2, Activation::Relu).shape(&[], &[]).is_err());
     }
 }

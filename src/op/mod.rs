@@ -16,6 +16,7 @@ mod gather;
 mod huber;
 mod layer_norm;
 mod linear;
+mod loss;
 mod rows;
 mod segment;
 mod squared_error;
@@ -32,8 +33,7 @@ pub use linear::Linear;
 pub use rows::{RowMap, Rows};
 pub use squared_error::SquaredError;
 
-use crate::device::Element;
-use crate::{Error, Result};
+use crate::device::{Element, sweep_rows};
 
 /// A set of rows whose number is known only when a batch is at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,8 +100,6 @@ pub struct Step {
     pub seed: u64,
     /// Steps taken before this one.
     pub number: u64,
-    /// Whether units are dropped.
-    pub training: bool,
 }
 
 /// What a forward kernel reads and writes.
@@ -128,6 +126,30 @@ pub struct InputGradient<'a, T> {
     pub data: &'a mut [T],
     /// Whether another op has already written here, so that this one adds.
     pub accumulate: bool,
+}
+
+impl<T: Element> InputGradient<'_, T> {
+    /// Sets or adds to each row, `[columns]`, what `of` gives for it.
+    fn put_rows<'g>(&mut self, columns: usize, of: impl Fn(usize) -> &'g [T] + Sync)
+    where
+        T: 'g,
+    {
+        let accumulate = self.accumulate;
+        sweep_rows(
+            self.data,
+            columns,
+            #[inline(always)]
+            |first, block| {
+                for (row, into) in (first..).zip(block.chunks_exact_mut(columns)) {
+                    if accumulate {
+                        into.iter_mut().zip(of(row)).for_each(|(x, &g)| *x += g);
+                    } else {
+                        into.copy_from_slice(of(row));
+                    }
+                }
+            },
+        );
+    }
 }
 
 /// What a backward kernel reads and writes.
@@ -166,8 +188,8 @@ pub trait CpuKernel<T: Element> {
 pub trait Op: CpuKernel<f32> + CpuKernel<f64> + std::fmt::Debug + Send + Sync {
     /// Its name in messages and timings.
     fn name(&self) -> &'static str;
-    /// The shape of the output, or why these inputs do not fit.
-    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape>;
+    /// The shape of the output, or in words why these inputs do not fit.
+    fn shape(&self, inputs: &[Shape], maps: &[MapEnds]) -> Result<Shape, String>;
     /// The parameters it owns, given its inputs.
     fn parameters(&self, _inputs: &[Shape]) -> Vec<ParameterSpec> {
         Vec::new()
@@ -206,31 +228,18 @@ impl Number for f64 {
 /// The most inputs, or parameters, that one op may have.
 pub const MAX_OPERANDS: usize = 8;
 
-fn one_space(op: &str, inputs: &[Shape]) -> Result<SpaceId> {
-    let first = inputs.first().ok_or_else(|| Error::Network(format!("{op} has no input")))?;
+fn one_space(op: &str, inputs: &[Shape]) -> Result<SpaceId, String> {
+    let first = inputs.first().ok_or_else(|| format!("{op} has no input"))?;
     match inputs.iter().find(|i| i.space != first.space) {
-        Some(_) => Err(Error::Network(format!("{op}: its inputs are rows of different spaces"))),
+        Some(_) => Err(format!("{op}: its inputs are rows of different spaces")),
         None => Ok(first.space),
     }
 }
 
-fn same_columns(op: &str, inputs: &[Shape]) -> Result<usize> {
+fn same_columns(op: &str, inputs: &[Shape]) -> Result<usize, String> {
     let columns = inputs.first().map_or(0, |i| i.columns);
     match inputs.iter().find(|i| i.columns != columns) {
-        Some(other) => Err(Error::Network(format!("{op}: {columns} columns against {}", other.columns))),
+        Some(other) => Err(format!("{op}: {columns} columns against {}", other.columns)),
         None => Ok(columns),
-    }
-}
-
-/// The way back through a loss of (prediction, truth), given its derivative by the error.
-fn loss_backward<T: Element>(pass: Backward<'_, '_, T>, slope: impl Fn(T) -> T) {
-    let (prediction, truth) = (pass.inputs[0], pass.inputs[1]);
-    let signs = [T::one(), -T::one()];
-    for (input, sign) in pass.input_gradients.iter_mut().zip(signs) {
-        let Some(InputGradient { data, accumulate }) = input else { continue };
-        for (((d, &g), &p), &t) in data.iter_mut().zip(&*pass.output_gradient).zip(prediction).zip(truth) {
-            let value = sign * g * slope(p - t);
-            *d = if *accumulate { *d + value } else { value };
-        }
     }
 }

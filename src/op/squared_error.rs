@@ -1,5 +1,5 @@
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space, same_columns};
-use crate::Result;
+use super::loss::{loss_backward, loss_shape};
+use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape};
 use crate::device::Element;
 
 /// `(prediction - truth)²` of each row; inputs prediction and truth. The mean
@@ -12,11 +12,8 @@ impl Op for SquaredError {
         "squared error"
     }
 
-    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape> {
-        Ok(Shape {
-            space: one_space("squared error", inputs)?,
-            columns: same_columns("squared error", inputs)?,
-        })
+    fn shape(&self, inputs: &[Shape], _maps: &[MapEnds]) -> Result<Shape, String> {
+        loss_shape("squared error", inputs)
     }
 
     fn keeps(&self) -> Keeps {
@@ -32,7 +29,7 @@ impl<T: Element> CpuKernel<T> for SquaredError {
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let two = T::of(2.0);
-        super::loss_backward(pass, |error| two * error);
+        loss_backward(pass, |error| two * error);
     }
 }
 

@@ -19,7 +19,7 @@ const MOST_EPOCHS: f64 = 1e6;
 /// Reads a `history.csv`. Its columns may stand in any order among others.
 /// Refuses epochs that are not whole, not ascending or not from 1 to a million.
 pub fn read(path: &Path) -> Result<Vec<Epoch>> {
-    let broken = |e: csv::Error| Error::csv(path, &e);
+    let broken = |e: csv::Error| Error::csv(path, e);
     let mut reader = csv::ReaderBuilder::new().from_path(path).map_err(broken)?;
     let header = reader.headers().map_err(broken)?.clone();
     let mut at = [0; 7];

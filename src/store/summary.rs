@@ -1,5 +1,6 @@
 use super::{DatasetInfo, Encoding, Entity, FeatureInfo, Provenance, Store, array};
 use crate::Result;
+use crate::metric::Moments;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -159,35 +160,6 @@ fn summarise(store: &Store, info: &DatasetInfo) -> Result<(DatasetSummary, [Vec<
     Ok((summary, seen))
 }
 
-/// Mean and spread of a stream, by blocks (Chan, Golub and LeVeque 1979).
-#[derive(Default)]
-struct Moments {
-    n: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn add(&mut self, values: &[f32]) {
-        let known = || values.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v));
-        let n = known().count() as f64;
-        if n == 0.0 {
-            return;
-        }
-        let mean = known().sum::<f64>() / n;
-        let squares: f64 = known().map(|v| (v - mean).powi(2)).sum();
-        let shift = mean - self.mean;
-        let total = self.n + n;
-        self.squares += squares + shift * shift * self.n * n / total;
-        self.mean += shift * n / total;
-        self.n = total;
-    }
-
-    fn sd(&self) -> f64 {
-        if self.n < 2.0 { 0.0 } else { (self.squares / (self.n - 1.0)).sqrt() }
-    }
-}
-
 impl fmt::Display for StoreSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let p = &self.provenance;
@@ -246,22 +218,5 @@ impl fmt::Display for StoreSummary {
             writeln!(f, "{:<20} {:<20} {:>8} {:>8}", o.a, o.b, o.drugs, o.samples)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Moments;
-
-    #[test]
-    fn moments_of_blocks_are_those_of_the_whole() {
-        let values: Vec<f32> = (0..1000).map(|i| 100.0 + ((i * 37) % 101) as f32).collect();
-        let mut blocks = Moments::default();
-        values.chunks(17).for_each(|b| blocks.add(b));
-        blocks.add(&[f32::NAN]);
-        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / 1000.0;
-        let sd = (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / 999.0).sqrt();
-        assert_eq!(blocks.n, 1000.0);
-        assert!((blocks.mean - mean).abs() < 1e-10 && (blocks.sd() - sd).abs() < 1e-10);
     }
 }

@@ -8,7 +8,7 @@ use crate::comm::{Communicator, TreeSum, agree};
 use crate::device::sum;
 use crate::feature::ScaledFeatures;
 use crate::graph::{CpuPlan, Parameters, Purpose};
-use crate::metric::Epoch;
+use crate::metric::{Epoch, Moments};
 use crate::model::PairNetwork;
 use crate::op::Step;
 use crate::{Error, Result};
@@ -57,15 +57,16 @@ pub trait Observer {
     fn epoch(&mut self, _record: &Epoch, _best: usize) {}
 }
 
-/// Sums of one lane over an epoch.
+/// What one lane comes to over an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 struct LaneTotals {
+    /// Sum of the training pairs' losses.
     train_loss: f64,
-    pairs: f64,
+    /// Sum of the validation pairs' squared errors.
     squared_error: f64,
-    truth: f64,
-    truth_squared: f64,
+    /// Of the validation pairs' truths.
+    truth: Moments,
 }
 
 /// A training under way on all ranks of a group. Every rank holds the same
@@ -166,7 +167,7 @@ impl<'a> Training<'a> {
     fn step(&mut self, at: usize) {
         let lanes = self.problem.lanes;
         let number = (self.epoch * lanes.steps() + at) as u64;
-        let step = Step { seed: self.seed, number, training: true };
+        let step = Step { seed: self.seed, number };
         let scale = 1.0 / lanes.rows_in_step(at) as f32;
         for (local, lane) in self.problem.own.clone().enumerate() {
             let rows = &self.orders[local][lanes.step(lane, at)];
@@ -191,15 +192,11 @@ impl<'a> Training<'a> {
         for (totals, lane) in self.totals.iter_mut().zip(self.problem.validation) {
             predicted.clear();
             self.scorer.predict(&self.parameters, lane, 0..lane.len(), &mut predicted);
-            for (&truth, &predicted) in lane.truth.iter().zip(&predicted) {
-                let (truth, predicted) = (f64::from(truth), f64::from(predicted));
-                totals.pairs += 1.0;
-                totals.squared_error += (truth - predicted).powi(2);
-                totals.truth += truth;
-                totals.truth_squared += truth * truth;
-            }
+            let errors = lane.truth.iter().zip(&predicted).map(|(&t, &p)| f64::from(t) - f64::from(p));
+            totals.squared_error += errors.map(|e| e * e).sum::<f64>();
+            totals.truth.add(&lane.truth);
         }
-        let all = share(self.comm, &self.totals, &self.parameters)?;
+        let all = agree(self.comm, sum_lanes(self.comm, &self.totals, &self.parameters))?;
         self.epoch += 1;
         let variance = self.problem.deviation.powi(2);
         let record = Epoch {
@@ -207,8 +204,8 @@ impl<'a> Training<'a> {
             step: (self.epoch * self.problem.lanes.steps()) as u64,
             learning_rate: self.rate,
             train_loss: all.train_loss / self.problem.lanes.total() as f64 * variance,
-            val_loss: all.squared_error / all.pairs * variance,
-            val_r2: 1.0 - all.squared_error / (all.truth_squared - all.truth * all.truth / all.pairs),
+            val_loss: all.squared_error / all.truth.n * variance,
+            val_r2: all.truth.r2(all.squared_error),
             seconds: 0.0,
         };
         let finite = self.parameters.values().iter().all(|v| v.is_finite());
@@ -228,7 +225,11 @@ impl<'a> Training<'a> {
 
 /// Adds up the lanes of all ranks, in the order of lanes, after checking that
 /// every rank holds the same parameters.
-fn share(comm: &dyn Communicator, totals: &[LaneTotals], parameters: &Parameters<f32>) -> Result<LaneTotals> {
+fn sum_lanes(
+    comm: &dyn Communicator,
+    totals: &[LaneTotals],
+    parameters: &Parameters<f32>,
+) -> Result<LaneTotals> {
     let sum = crc32fast::hash(bytemuck::cast_slice(parameters.values()));
     let mut message = sum.to_ne_bytes().to_vec();
     message.extend_from_slice(bytemuck::cast_slice(totals));
@@ -243,10 +244,8 @@ fn share(comm: &dyn Communicator, totals: &[LaneTotals], parameters: &Parameters
         for lane in message[4..].chunks_exact(size_of::<LaneTotals>()) {
             let lane: LaneTotals = bytemuck::pod_read_unaligned(lane);
             whole.train_loss += lane.train_loss;
-            whole.pairs += lane.pairs;
             whole.squared_error += lane.squared_error;
-            whole.truth += lane.truth;
-            whole.truth_squared += lane.truth_squared;
+            whole.truth.merge(&lane.truth);
         }
     }
     Ok(whole)

@@ -14,7 +14,8 @@ pub const SCORING_CHUNK: usize = 4096;
 /// Entities that pass through a tower at a time.
 const EMBEDDING_CHUNK: usize = 1024;
 
-const SCORING: Step = Step { seed: 0, number: 0, training: false };
+/// Scoring draws no random bits.
+const SCORING: Step = Step { seed: 0, number: 0 };
 
 /// Predicts pairs: [`Scorer::embed`] runs each tower once an entity and keeps
 /// what the head reads of it; [`Scorer::predict`] then streams pairs through

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSpec {
-    /// Pairs a step, over all lanes.
+    /// Most pairs a step, over all lanes.
     pub batch: usize,
     /// Most epochs.
     pub epochs: usize,
@@ -81,21 +81,22 @@ impl Default for TrainSpec {
 impl TrainSpec {
     /// The first key whose value cannot be used, with what is wrong.
     pub fn fault(&self) -> Option<(&'static str, String)> {
-        let positive = |v: f64| v.is_finite() && v > 0.0;
-        let part = |v: f64| (0.0..1.0).contains(&v);
+        // The optimisers compute in f32, in which a value may round to the end of its range.
+        let positive = |v: f64| (v as f32).is_finite() && v as f32 > 0.0;
+        let part = |v: f64| (0.0..1.0).contains(&(v as f32));
         let faults = [
             ("batch", self.batch == 0, "at least 1"),
             ("epochs", self.epochs == 0, "at least 1"),
             ("patience", self.patience == 0, "at least 1"),
             ("lanes", self.lanes == Some(0), "at least 1"),
-            ("learning_rate", !positive(self.learning_rate), "above zero"),
+            ("learning_rate", !positive(self.learning_rate), "above zero as a 32-bit number"),
             ("warmup_epochs", !(self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite()), "zero or more"),
             ("final_learning_rate", !(0.0..=1.0).contains(&self.final_learning_rate), "from 0 to 1"),
             ("weight_decay", !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()), "zero or more"),
-            ("beta1", !part(self.beta1), "from 0 to below 1"),
-            ("beta2", !part(self.beta2), "from 0 to below 1"),
-            ("epsilon", !positive(self.epsilon), "above zero"),
-            ("momentum", !part(self.momentum), "from 0 to below 1"),
+            ("beta1", !part(self.beta1), "from 0 to below 1 as a 32-bit number"),
+            ("beta2", !part(self.beta2), "from 0 to below 1 as a 32-bit number"),
+            ("epsilon", !positive(self.epsilon), "above zero as a 32-bit number"),
+            ("momentum", !part(self.momentum), "from 0 to below 1 as a 32-bit number"),
         ];
         faults.into_iter().find(|(_, bad, _)| *bad).map(|(key, _, must)| (key, format!("must be {must}")))
     }

@@ -32,7 +32,7 @@ impl Sample {
 /// `endpoint` chooses among several `<endpoint>_true` columns; without it the
 /// first is taken.
 pub fn read_sample(path: &Path, endpoint: Option<&str>, limit: usize) -> Result<Sample> {
-    let broken = |e: csv::Error| Error::csv(path, &e);
+    let broken = |e: csv::Error| Error::csv(path, e);
     let mut reader = csv::ReaderBuilder::new().from_path(path).map_err(broken)?;
     let header = reader.headers().map_err(broken)?;
     let (name, truth_at, pred_at) = columns(header, endpoint)

@@ -1,3 +1,5 @@
+use super::Moments;
+
 /// Second moments of two paired columns around their means: what squared error, Pearson's
 /// correlation and the coefficient of determination are made of.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +42,8 @@ impl PairedMoments {
         (self.ab / (self.aa.sqrt() * self.bb.sqrt())).clamp(-1.0, 1.0)
     }
 
-    /// 1 - SSE / SST with `a` as the truth; NaN where the truth is constant.
+    /// R2 with `a` as the truth, as [`Moments::r2`] has it.
     pub fn determination(&self) -> f64 {
-        if self.n < 2 || self.aa == 0.0 {
-            return f64::NAN;
-        }
-        1.0 - self.squared_error / self.aa
+        Moments { n: self.n as f64, mean: 0.0, squares: self.aa }.r2(self.squared_error)
     }
 }
