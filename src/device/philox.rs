@@ -32,12 +32,18 @@ pub const fn key(seed: u64) -> [u32; 2] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stream {
+    /// Which fold of a split an entity or a pair is in.
+    Fold = 0,
     /// Starting values of parameters.
     Init = 1,
     /// Order of training pairs.
     Shuffle = 2,
     /// Which units drop.
     Dropout = 3,
+    /// Which rows of a long table are drawn.
+    Rows = 4,
+    /// Made-up corpora; the fourth index says of what.
+    MadeUp = 5,
 }
 
 impl Stream {

@@ -202,7 +202,8 @@ mod tests {
         // Without dropout a training plan predicts as a scoring plan does.
         let plain = TwoTower { dropout: 0.0, ..spec }.build(widths, Loss::Mse).unwrap();
         let mut whole =
-            CpuPlan::<f64>::new(plain.graph.clone(), Purpose::Train, plain.prediction, &[], &CAPACITY).unwrap();
+            CpuPlan::<f64>::new(plain.graph.clone(), Purpose::Train, plain.prediction, &[], &CAPACITY)
+                .unwrap();
         fill(&mut whole, &plain.graph, &fed(plain.ports), &CAPACITY);
         whole.forward(&parameters, STEP);
         let boundary = network.graph.boundary(network.prediction);

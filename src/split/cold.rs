@@ -1,4 +1,4 @@
-use crate::device::philox::{key, philox4x32_10};
+use crate::device::philox::{Stream, key, philox4x32_10};
 
 /// The fold of each pair, `[pairs]`, given the entity that must stay whole. The distinct entities are
 /// put in the order of their hashes and cut into equal runs, so that even two dozen of them fill ten
@@ -15,7 +15,7 @@ pub(super) fn folds(entity: &[u32], folds: u32, seed: u64) -> Vec<u32> {
         }
     }
     distinct.sort_unstable_by_key(|&e| {
-        let [high, low, ..] = philox4x32_10([e, 0, 0, 0], key(seed));
+        let [high, low, ..] = philox4x32_10(Stream::Fold.counter(e, 0, 0, 0), key(seed));
         (high, low, e)
     });
     let n = distinct.len() as u64;

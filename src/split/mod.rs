@@ -140,11 +140,13 @@ mod tests {
 
         #[test]
         fn a_pair_keeps_its_part_when_rows_are_reordered(
-            pairs in prop::collection::vec((0..40u32, 0..30u32), 300..400), seed: u64,
+            pairs in prop::collection::vec((0..40u32, 0..30u32), 300..400),
+            rule in prop::sample::select(vec![Rule::Random, Rule::ColdDrug, Rule::ColdSample]),
+            seed: u64,
         ) {
             let parts = |pairs: &[(u32, u32)]| {
                 let (drug, sample): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
-                let rows = of(Rule::Random, 5, seed).rows("D", &drug, &sample, 2).unwrap();
+                let rows = of(rule, 5, seed).rows("D", &drug, &sample, 2).unwrap();
                 rows.test.iter().map(|&r| pairs[r as usize]).collect::<HashSet<_>>()
             };
             let reversed: Vec<_> = pairs.iter().rev().copied().collect();

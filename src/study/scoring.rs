@@ -61,8 +61,9 @@ fn write(
 ) -> Result<()> {
     let draft = FolderDraft::new(folder)?;
     let file = |name: &str| draft.folder().join(name);
-    scores_json::write(&file("test_scores.json"), &Scores::of(&pairs.value, predicted))?;
-    scores_json::write_strict(&file("strict_scores.json"), &seen.strict_scores(pairs, predicted))?;
+    let scores = Scores::of(&pairs.value, predicted);
+    scores_json::write(&file("test_scores.json"), &scores)?;
+    scores_json::write_strict(&file("strict_scores.json"), &seen.strict_scores(pairs, predicted, scores))?;
     write_predictions(&file("test_y_data_predicted.csv"), corpus, target, rows, predicted)?;
     draft.publish()
 }

@@ -29,9 +29,9 @@ impl Seen {
         Self { drugs: mark(&training.drug), samples: mark(&training.sample), combinations }
     }
 
-    /// Scores of all `pairs` and of the parts whose answer training cannot have
-    /// shown (DrEval, Bernett et al. 2025).
-    pub fn strict_scores(&self, pairs: &Pairs, predicted: &[f32]) -> StrictScores {
+    /// Scores of the parts of `pairs` whose answer training cannot have shown
+    /// (DrEval, Bernett et al. 2025), beside those of `all` of them.
+    pub fn strict_scores(&self, pairs: &Pairs, predicted: &[f32], all: Scores) -> StrictScores {
         let known = |seen: &[bool], entity: u32| seen.get(entity as usize).copied().unwrap_or(false);
         let drug = |i: usize| known(&self.drugs, pairs.drug[i]);
         let sample = |i: usize| known(&self.samples, pairs.sample[i]);
@@ -43,7 +43,7 @@ impl Seen {
             Some(Subset { n: truth.len() as u64, scores: Scores::of(&truth, &predicted) })
         };
         StrictScores {
-            all: part(&|_| true),
+            all: Some(Subset { n: pairs.len() as u64, scores: all }),
             unseen_pairs: part(&|i| !pair(i)),
             unseen_samples: part(&|i| !sample(i)),
             unseen_drugs: part(&|i| !drug(i)),
@@ -65,7 +65,8 @@ mod tests {
             value: vec![1.0; 6],
             ..Pairs::default()
         };
-        let strict = Seen::by(&training).strict_scores(&pairs, &[1.0; 6]);
+        let all = Scores::of(&pairs.value, &[1.0; 6]);
+        let strict = Seen::by(&training).strict_scores(&pairs, &[1.0; 6], all);
         let counts = strict.parts().map(|(_, _, part)| part.unwrap().n);
         assert_eq!(counts, [6, 4, 2, 2, 1]);
     }

@@ -1,4 +1,4 @@
-use super::draw::{Draws, Stream};
+use super::draw::{Draws, Part};
 use super::latent::{Factors, factors};
 use super::preset::{Plan, Preset};
 use super::response;
@@ -30,13 +30,13 @@ impl Corpus {
         let members = (0u32..)
             .zip(&plan.studies)
             .map(|(index, study)| Members {
-                drugs: choose(&draws, Stream::DrugMember, index, plan.drugs, study.drugs),
-                samples: choose(&draws, Stream::SampleMember, index, plan.samples, study.samples),
+                drugs: choose(&draws, Part::DrugMember, index, plan.drugs, study.drugs),
+                samples: choose(&draws, Part::SampleMember, index, plan.samples, study.samples),
             })
             .collect();
         Corpus {
-            drug: factors(&draws, Stream::DrugLatent, plan.drugs),
-            sample: factors(&draws, Stream::SampleLatent, plan.samples),
+            drug: factors(&draws, Part::DrugLatent, plan.drugs),
+            sample: factors(&draws, Part::SampleLatent, plan.samples),
             plan,
             seed,
             draws,
@@ -75,9 +75,9 @@ impl Corpus {
 }
 
 /// `wanted` of entities 0 to `pool`, each set equally likely, ascending.
-fn choose(draws: &Draws, stream: Stream, study: u32, pool: usize, wanted: usize) -> Vec<u32> {
+fn choose(draws: &Draws, part: Part, study: u32, pool: usize, wanted: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..pool as u32).collect();
-    order.sort_by_cached_key(|&entity| draws.words(stream, study, entity, 0));
+    order.sort_by_cached_key(|&entity| draws.words(part, study, entity, 0));
     order.truncate(wanted);
     order.sort_unstable();
     order

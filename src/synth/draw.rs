@@ -1,8 +1,8 @@
 use crate::device::philox;
 
-/// What a draw is for. Draws of different streams are independent under one seed.
+/// What of a corpus a draw is for. Draws of different parts are independent under one seed.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Stream {
+pub(super) enum Part {
     /// Latent factors of a drug.
     DrugLatent = 1,
     /// Latent factors of a sample.
@@ -36,15 +36,15 @@ impl Draws {
         Self { key: philox::key(seed) }
     }
 
-    /// Four words at place (`group`, `a`, `b`) of `stream`.
+    /// Four words at place (`group`, `a`, `b`) of `part`.
     #[inline]
-    pub fn words(&self, stream: Stream, group: u32, a: u32, b: u32) -> [u32; 4] {
-        philox::philox4x32_10([a, b, group, stream as u32], self.key)
+    pub fn words(&self, part: Part, group: u32, a: u32, b: u32) -> [u32; 4] {
+        philox::philox4x32_10(philox::Stream::MadeUp.counter(a, b, group, part as u32), self.key)
     }
 
-    /// Four standard normal values at place (`group`, `a`, `b`) of `stream`.
+    /// Four standard normal values at place (`group`, `a`, `b`) of `part`.
     #[inline]
-    pub fn normals(&self, stream: Stream, group: u32, a: u32, b: u32) -> [f32; 4] {
-        philox::normal(self.words(stream, group, a, b))
+    pub fn normals(&self, part: Part, group: u32, a: u32, b: u32) -> [f32; 4] {
+        philox::normal(self.words(part, group, a, b))
     }
 }

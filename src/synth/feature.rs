@@ -1,4 +1,4 @@
-use super::draw::{Draws, Stream};
+use super::draw::{Draws, Part};
 use super::latent::{Factors, factors};
 use crate::store::Entity;
 use ndarray::Array2;
@@ -24,16 +24,16 @@ struct Column {
 
 impl FeatureMap {
     pub fn new(draws: Draws, entity: Entity, columns: usize) -> Self {
-        let stream = match entity {
-            Entity::Drug => Stream::DrugColumn,
-            Entity::Sample => Stream::SampleColumn,
+        let part = match entity {
+            Entity::Drug => Part::DrugColumn,
+            Entity::Sample => Part::SampleColumn,
         };
-        let columns = factors(&draws, stream, columns)
+        let columns = factors(&draws, part, columns)
             .into_iter()
             .enumerate()
             .map(|(index, linear)| {
-                let saturating = draws.normals(stream, 1, index as u32, 0);
-                let [level, spread, ..] = draws.words(stream, 2, index as u32, 0);
+                let saturating = draws.normals(part, 1, index as u32, 0);
+                let [level, spread, ..] = draws.words(part, 2, index as u32, 0);
                 let (name, level, spread) = match entity {
                     // Descriptors differ in level and spread by orders of magnitude.
                     Entity::Drug => {
@@ -69,12 +69,12 @@ impl FeatureMap {
     fn fill(&self, entity: usize, factors: &Factors, row: &mut [f32]) {
         /// Steps a spread: tables are published with few digits, which is also why they compress.
         const STEPS: f32 = 64.0;
-        let stream = match self.entity {
-            Entity::Drug => Stream::DrugNoise,
-            Entity::Sample => Stream::SampleNoise,
+        let part = match self.entity {
+            Entity::Drug => Part::DrugNoise,
+            Entity::Sample => Part::SampleNoise,
         };
         for (four, (values, columns)) in (0u32..).zip(row.chunks_mut(4).zip(self.columns.chunks(4))) {
-            let noise = self.draws.normals(stream, 0, entity as u32, four);
+            let noise = self.draws.normals(part, 0, entity as u32, four);
             for ((value, column), z) in values.iter_mut().zip(columns).zip(noise) {
                 let dot = |weights: &Factors| weights.iter().zip(factors).map(|(w, f)| w * f).sum::<f32>();
                 let signal = 0.4 * dot(&column.linear) + 0.6 * dot(&column.saturating).tanh();
@@ -101,7 +101,7 @@ mod tests {
     fn rows_do_not_depend_on_the_block_they_are_made_in() {
         let draws = Draws::new(5);
         let map = FeatureMap::new(draws, Entity::Drug, 30);
-        let latent = factors(&draws, Stream::DrugLatent, 20);
+        let latent = factors(&draws, Part::DrugLatent, 20);
         let whole = map.rows(0, &latent);
         assert_eq!(whole.slice(ndarray::s![7..12, ..]), map.rows(7, &latent[7..12]));
         assert!(whole.columns().into_iter().all(|c| c.iter().any(|&v| v != c[0])));

@@ -1,10 +1,10 @@
-use super::draw::{Draws, Stream};
+use super::draw::{Draws, Part};
 
 /// The hidden factors of a drug or a sample, independent standard normal. Features show them through
 /// noise, responses are functions of them.
 pub(super) type Factors = [f32; 4];
 
 /// The factors of entities 0 to `count`.
-pub(super) fn factors(draws: &Draws, stream: Stream, count: usize) -> Vec<Factors> {
-    (0..count).map(|entity| draws.normals(stream, 0, entity as u32, 0)).collect()
+pub(super) fn factors(draws: &Draws, part: Part, count: usize) -> Vec<Factors> {
+    (0..count).map(|entity| draws.normals(part, 0, entity as u32, 0)).collect()
 }

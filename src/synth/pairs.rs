@@ -1,5 +1,5 @@
 use super::corpus::Corpus;
-use super::draw::Stream;
+use super::draw::Part;
 use super::truth::Tally;
 use crate::store::PairBlock;
 
@@ -17,7 +17,7 @@ pub(super) fn of_drug(corpus: &Corpus, study: usize, rank: usize) -> (PairBlock,
         let dose = plan.doses.get(point % doses).copied();
         let truth = corpus.truth(drug, sample, dose);
         let place = sample * doses as u32 + (point % doses) as u32;
-        let [z, ..] = corpus.draws.normals(Stream::ResponseNoise, study as u32, drug, place);
+        let [z, ..] = corpus.draws.normals(Part::ResponseNoise, study as u32, drug, place);
         let value = (corpus.measured_by(study, truth) + noise * f64::from(z)) as f32;
         block.drug.push(drug);
         block.sample.push(sample);
@@ -39,7 +39,7 @@ fn measured(corpus: &Corpus, study: usize, rank: usize) -> impl Iterator<Item = 
     let mut words = [0; 4];
     (0..points).filter(move |&point| {
         if point % 4 == 0 {
-            words = draws.words(Stream::Measured, study as u32, drug, (point / 4) as u32);
+            words = draws.words(Part::Measured, study as u32, drug, (point / 4) as u32);
         }
         let left = (points - point) as u64;
         let chosen = (u64::from(words[point % 4]) * left) >> 32 < wanted as u64;

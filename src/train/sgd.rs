@@ -56,18 +56,21 @@ fn update(
 mod tests {
     use super::*;
     use crate::graph::Graph;
-    use crate::op::LayerNorm;
+    use crate::op::{Activation, LayerNorm, Linear};
 
     #[test]
     fn momentum_builds_up_and_gains_do_not_decay() {
         let mut graph = Graph::new();
         let space = graph.space("pairs");
         let x = graph.input(space, 1);
-        graph.add("n", LayerNorm, &[x]).unwrap();
+        let x = graph.add("n", LayerNorm, &[x]).unwrap();
+        graph.add("l", Linear::new(1, 1, Activation::Identity), &[x]).unwrap();
         let mut parameters = Parameters::<f32>::start(&graph, 0).unwrap();
         let mut gradients = parameters.zeros_like();
         let at = parameters.layout()[0].range.start;
+        let weight = parameters.layout()[2].range.start;
         gradients.values_mut()[at] = 1.0;
+        parameters.values_mut()[weight] = 1.0;
         let spec = TrainSpec { momentum: 0.5, weight_decay: 1.0, ..TrainSpec::default() };
         let mut sgd = Sgd::new(&spec, &parameters);
         let seen: Vec<f32> = (0..3)
@@ -77,5 +80,7 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [0.5, -0.25, -1.125]);
+        // Its gradient is zero, its decay one: v = 1, 1, 0.5 and w = 0.5, 0, -0.25.
+        assert_eq!(parameters.values()[weight], -0.25);
     }
 }

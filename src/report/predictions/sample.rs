@@ -1,4 +1,4 @@
-use crate::device::philox::{key, philox4x32_10};
+use crate::device::philox::{Stream, key, philox4x32_10};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -76,7 +76,7 @@ fn columns(header: &csv::StringRecord, endpoint: Option<&str>) -> Option<(String
 
 /// One of `0..rows`, always the same one.
 fn drawn(rows: u64) -> usize {
-    let [low, high, ..] = philox4x32_10([rows as u32, (rows >> 32) as u32, 0, 0], key(0));
+    let [low, high, ..] = philox4x32_10(Stream::Rows.counter(rows as u32, (rows >> 32) as u32, 0, 0), key(0));
     ((u64::from(high) << 32 | u64::from(low)) % rows) as usize
 }
 
