@@ -1,5 +1,6 @@
 //! The order of the rooms in `src/lib.rs` is the order of use: a room imports only rooms below it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,16 +35,16 @@ fn used(text: &str) -> Vec<String> {
     rooms
 }
 
-#[test]
-fn rooms_use_only_rooms_below_them() {
+/// The rooms in the order of `src/lib.rs`, each with the rooms that its code uses.
+fn rooms() -> Vec<(String, BTreeSet<String>)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let map = fs::read_to_string(src.join("lib.rs")).unwrap();
-    let rooms: Vec<&str> =
-        map.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    let floor = |name: &str| rooms.iter().position(|room| *room == name);
+    let names = map.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let mut rooms: Vec<(String, BTreeSet<String>)> =
+        names.map(|name| (name.into(), BTreeSet::new())).collect();
+    let known: Vec<String> = rooms.iter().map(|room| room.0.clone()).collect();
     let mut files = Vec::new();
     sources(&src, &mut files);
-    let mut upward = Vec::new();
     for file in files {
         let inside = file.strip_prefix(&src).unwrap();
         // Files that are compiled for tests alone may look anywhere.
@@ -54,13 +55,40 @@ fn rooms_use_only_rooms_below_them() {
             continue;
         }
         let room = inside.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_string();
-        let Some(own) = floor(&room) else { continue };
-        for other in used(&fs::read_to_string(&file).unwrap()) {
-            if floor(&other).is_some_and(|other| other < own) {
-                upward.push(format!("{} uses {other}", inside.display()));
-            }
+        let Some((_, uses)) = rooms.iter_mut().find(|(name, _)| *name == room) else { continue };
+        let others = used(&fs::read_to_string(&file).unwrap());
+        uses.extend(others.into_iter().filter(|other| *other != room && known.contains(other)));
+    }
+    rooms
+}
+
+#[test]
+fn rooms_use_only_rooms_below_them() {
+    let rooms = rooms();
+    assert!(rooms.len() > 15, "{rooms:?}");
+    for (at, (room, uses)) in rooms.iter().enumerate() {
+        for (other, _) in &rooms[..at] {
+            assert!(!uses.contains(other), "{room} uses {other}, which lies above it");
         }
     }
-    assert!(rooms.len() > 15, "{rooms:?}");
-    assert!(upward.is_empty(), "{upward:#?}");
+}
+
+/// The table of `docs/architecture.md`: `| `room` | question | rooms (remarks) |`.
+#[test]
+fn the_table_of_rooms_says_what_each_uses() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let page = fs::read_to_string(page).unwrap();
+    for (room, uses) in rooms().iter().filter(|(room, _)| room != "error" && room != "atomic") {
+        let start = format!("| `{room}` |");
+        let line = page.lines().find(|line| line.starts_with(&start));
+        let line = line.unwrap_or_else(|| panic!("docs/architecture.md has no row for {room}"));
+        let mut cell = line.split('|').nth(3).unwrap().to_string();
+        while let (Some(open), Some(close)) = (cell.find('('), cell.find(')')) {
+            cell.replace_range(open..=close, "");
+        }
+        let said: BTreeSet<&str> = cell.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let uses: BTreeSet<&str> =
+            uses.iter().map(String::as_str).filter(|name| !["error", "atomic"].contains(name)).collect();
+        assert_eq!(said, uses, "docs/architecture.md, what {room} uses");
+    }
 }

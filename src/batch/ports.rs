@@ -1,37 +1,46 @@
 use crate::graph::NodeId;
 use crate::op::{MapId, SpaceId};
+use crate::store::Entity;
 
 /// Where pairs enter a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     /// Pairs of a batch.
     pub pairs: SpaceId,
-    /// Distinct drugs of a batch.
-    pub drugs: SpaceId,
-    /// Distinct samples of a batch.
-    pub samples: SpaceId,
-    /// From a pair to its drug.
-    pub drug_of: MapId,
-    /// From a pair to its sample.
-    pub sample_of: MapId,
-    /// `[drugs, columns]`.
-    pub drug_features: NodeId,
-    /// `[samples, columns]`.
-    pub sample_features: NodeId,
+    /// Where drugs enter, then samples.
+    pub entities: [EntityPort; 2],
     /// `[pairs, 1]`, scaled, where the network takes a dose.
     pub dose: Option<NodeId>,
     /// `[pairs, 1]`, scaled.
     pub truth: NodeId,
 }
 
+/// Where one of the two entities of a pair enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntityPort {
+    /// Distinct entities of a batch.
+    pub space: SpaceId,
+    /// From a pair to its entity.
+    pub map: MapId,
+    /// `[entities, columns]`.
+    pub features: NodeId,
+}
+
 impl Ports {
-    /// Capacities of the three spaces, by their numbers.
-    pub fn capacity(&self, pairs: usize, drugs: usize, samples: usize) -> [usize; 3] {
+    /// Capacities of the three spaces, by their numbers, for so many pairs and
+    /// so many drugs and samples.
+    pub fn capacity(&self, pairs: usize, entities: [usize; 2]) -> [usize; 3] {
         let mut capacity = [0; 3];
         capacity[self.pairs.0] = pairs;
-        capacity[self.drugs.0] = drugs;
-        capacity[self.samples.0] = samples;
+        for (port, entities) in self.entities.iter().zip(entities) {
+            capacity[port.space.0] = entities;
+        }
         capacity
+    }
+
+    /// Whose rows a space holds, if not pairs.
+    pub fn entity_of(&self, space: SpaceId) -> Option<Entity> {
+        Entity::ALL.into_iter().find(|&entity| self.entities[entity as usize].space == space)
     }
 }
 
@@ -54,6 +63,14 @@ impl Examples {
     /// Number of pairs.
     pub fn len(&self) -> usize {
         self.drug.len()
+    }
+
+    /// Drug or sample index of each pair, `[n]`.
+    pub fn of(&self, entity: Entity) -> &[u32] {
+        match entity {
+            Entity::Drug => &self.drug,
+            Entity::Sample => &self.sample,
+        }
     }
 
     /// Whether there are none.

@@ -4,7 +4,7 @@
 
 use super::{InputWidths, Loss, PairNetwork, TwoTower, add_loss};
 use crate::Result;
-use crate::batch::Ports;
+use crate::batch::{EntityPort, Ports};
 use crate::graph::{Graph, Parameters};
 use crate::op::{Activation, Concat, Gather, Linear};
 use std::collections::HashMap;
@@ -32,8 +32,11 @@ pub fn build(spec: &TwoTower, widths: InputWidths) -> Result<PairNetwork> {
     let prediction = graph.add("head.out", Linear::new(fan_in, 1, Activation::Identity), &[hidden])?;
     let truth = graph.input(pairs, 1);
     let loss = add_loss(&mut graph, Loss::Mse, prediction, truth)?;
-    let ports =
-        Ports { pairs, drugs, samples, drug_of, sample_of, drug_features, sample_features, dose, truth };
+    let entities = [
+        EntityPort { space: drugs, map: drug_of, features: drug_features },
+        EntityPort { space: samples, map: sample_of, features: sample_features },
+    ];
+    let ports = Ports { pairs, entities, dose, truth };
     Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })
 }
 

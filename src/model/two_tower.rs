@@ -1,6 +1,6 @@
 use super::layers::LayerStyle;
 use super::{InputWidths, Loss, PairNetwork, add_loss};
-use crate::batch::Ports;
+use crate::batch::{EntityPort, Ports};
 use crate::graph::Graph;
 use crate::op::{Activation, Dropout, Fuse, Linear};
 use crate::{Error, Result};
@@ -63,7 +63,8 @@ impl TwoTower {
                 return Some((key, what));
             }
         }
-        (!Dropout::accepts(self.dropout)).then(|| ("dropout", "must be from 0 to 0.9999".into()))
+        (!Dropout::accepts(self.dropout))
+            .then(|| ("dropout", "must be from 0 to below 1, 0.9999 at most".into()))
     }
 
     pub(super) fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
@@ -97,8 +98,11 @@ impl TwoTower {
         let prediction = graph.add("head.out", Linear::new(fan_in, 1, Activation::Identity), &[hidden])?;
         let truth = graph.input(pairs, 1);
         let loss = add_loss(&mut graph, loss, prediction, truth)?;
-        let ports =
-            Ports { pairs, drugs, samples, drug_of, sample_of, drug_features, sample_features, dose, truth };
+        let entities = [
+            EntityPort { space: drugs, map: drug_of, features: drug_features },
+            EntityPort { space: samples, map: sample_of, features: sample_features },
+        ];
+        let ports = Ports { pairs, entities, dose, truth };
         Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })
     }
 
@@ -137,7 +141,8 @@ mod tests {
     }
 
     fn fed(ports: Ports) -> Vec<crate::graph::NodeId> {
-        [ports.drug_features, ports.sample_features, ports.truth].into_iter().chain(ports.dose).collect()
+        let features = ports.entities.map(|port| port.features);
+        features.into_iter().chain([ports.truth]).chain(ports.dose).collect()
     }
 
     #[test]

@@ -67,8 +67,9 @@ fn step_multiply_adds(network: &PairNetwork, corpus: &Corpus, rows: usize) -> f6
     let ports = network.ports;
     let mut count = [0.0; 3];
     count[ports.pairs.0] = rows as f64;
-    count[ports.drugs.0] = distinct(rows, corpus.drugs.rows());
-    count[ports.samples.0] = distinct(rows, corpus.samples.rows());
+    for (port, table) in ports.entities.iter().zip([&corpus.drugs, &corpus.samples]) {
+        count[port.space.0] = distinct(rows, table.rows());
+    }
     network.graph.multiply_adds().map(|(space, per_row)| 3.0 * count[space.0] * per_row as f64).sum()
 }
 
@@ -103,15 +104,15 @@ impl Memory {
         [own_lanes, lanes]: [usize; 2],
         training_pairs: usize,
     ) -> Result<Self> {
-        let (drugs, samples) = (corpus.drugs.rows(), corpus.samples.rows());
+        let entities = [corpus.drugs.rows(), corpus.samples.rows()];
         let table = |f: &Features| f.rows() * f.width() * size_of::<f32>();
         let plan = |purpose, output, fed: &[NodeId], capacity: [usize; 3]| -> Result<usize> {
             Ok(Schedule::new(&network.graph, purpose, output, fed, &capacity)?.memory() * size_of::<f32>())
         };
         let ports = network.ports;
         let boundary = network.graph.boundary(network.prediction);
-        let train = ports.capacity(lane, drugs.min(lane), samples.min(lane));
-        let head = ports.capacity(SCORING_CHUNK, drugs, samples);
+        let train = ports.capacity(lane, entities.map(|n| n.min(lane)));
+        let head = ports.capacity(SCORING_CHUNK, entities);
         let named = corpus.deck.data.sources.iter().chain(&corpus.deck.data.targets);
         let largest =
             named.filter_map(|name| corpus.store.dataset(name).ok()).map(|d| d.pairs).max().unwrap_or(0);

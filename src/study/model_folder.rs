@@ -109,6 +109,6 @@ impl SavedModel {
         };
         let drugs = arrange(Entity::Drug, &self.deck.data.drug_features)?;
         let samples = arrange(Entity::Sample, &self.deck.data.sample_features)?;
-        Ok((Predictor::new(&self.network, self.parameters, self.scaling, drugs, samples)?, absent))
+        Ok((Predictor::new(&self.network, self.parameters, self.scaling, [drugs, samples])?, absent))
     }
 }

@@ -11,8 +11,7 @@ use crate::train::Scorer;
 pub struct Predictor {
     parameters: Parameters<f32>,
     scaling: Scaling,
-    drugs: ScaledFeatures,
-    samples: ScaledFeatures,
+    features: [ScaledFeatures; 2],
     scorer: Scorer,
 }
 
@@ -22,14 +21,12 @@ impl Predictor {
         network: &PairNetwork,
         parameters: Parameters<f32>,
         scaling: Scaling,
-        drugs: ScaledFeatures,
-        samples: ScaledFeatures,
+        features: [ScaledFeatures; 2],
     ) -> Result<Self> {
-        let (all_drugs, all_samples) = (drugs.table().present(), samples.table().present());
-        let most = [all_drugs.len(), all_samples.len()];
-        let mut scorer = Scorer::new(network, drugs.clone(), samples.clone(), most)?;
-        scorer.embed(&parameters, &all_drugs, &all_samples);
-        Ok(Self { parameters, scaling, drugs, samples, scorer })
+        let present = features.each_ref().map(|features| features.table().present());
+        let mut scorer = Scorer::new(network, features.clone(), present.each_ref().map(Vec::len))?;
+        scorer.embed(&parameters, present.each_ref().map(Vec::as_slice));
+        Ok(Self { parameters, scaling, features, scorer })
     }
 
     /// Predicts pairs whose drug and sample have features, in the endpoint's units.
@@ -48,10 +45,7 @@ impl Predictor {
 
     /// Whether drug or sample `index` of the store has features.
     pub fn has(&self, entity: Entity, index: u32) -> bool {
-        match entity {
-            Entity::Drug => self.drugs.table().has(index),
-            Entity::Sample => self.samples.table().has(index),
-        }
+        self.features[entity as usize].table().has(index)
     }
 
     /// The network's parameters.

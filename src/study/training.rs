@@ -83,11 +83,11 @@ pub fn train<'a>(
     let scale = |of: fn(&Pairs) -> &[f32]| scale(group, train.iter().map(of).collect());
     let dose = corpus.dose.then(|| scale(|p| &p.dose));
     let endpoint = scale(|p| &p.value);
-    let features = [corpus.drugs.as_ref(), corpus.samples.as_ref()];
+    let tables = [corpus.drugs.as_ref(), corpus.samples.as_ref()];
     let entities = [trained_on[0].as_slice(), &trained_on[1]];
-    let scaling = Scaling::fit(features, entities, dose, endpoint, &deck.data.endpoint);
-    let drugs = scaling.scaled(corpus.drugs.clone(), deck.data.clip);
-    let samples = scaling.scaled(corpus.samples.clone(), deck.data.clip);
+    let scaling = Scaling::fit(tables, entities, dose, endpoint, &deck.data.endpoint);
+    let features =
+        [&corpus.drugs, &corpus.samples].map(|table| scaling.scaled(table.clone(), deck.data.clip));
 
     let network = deck.model.build(corpus.widths(), deck.train.loss)?;
     let scaled = |pairs: Vec<Pairs>, rows: &[&[u32]]| -> Vec<Examples> {
@@ -97,8 +97,7 @@ pub fn train<'a>(
     let problem = Problem {
         name: task.to_string(),
         network: &network,
-        drugs: &drugs,
-        samples: &samples,
+        features: &features,
         lanes,
         own,
         train: &train,
@@ -109,7 +108,7 @@ pub fn train<'a>(
     let seed = deck.train.seed.wrapping_add(u64::from(task.split));
     let fitted = fit(&problem, &deck.train, seed, group, observer)?;
 
-    let mut predictor = Predictor::new(&network, fitted.parameters, scaling, drugs, samples)?;
+    let mut predictor = Predictor::new(&network, fitted.parameters, scaling, features)?;
     let mut predicted = Vec::new();
     for lane in &validation {
         predicted.extend(predictor.predict_scaled(lane));

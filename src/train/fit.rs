@@ -21,10 +21,8 @@ pub struct Problem<'a> {
     pub name: String,
     /// The network.
     pub network: &'a PairNetwork,
-    /// Features of the drugs.
-    pub drugs: &'a ScaledFeatures,
-    /// Features of the samples.
-    pub samples: &'a ScaledFeatures,
+    /// Features of the drugs, then of the samples.
+    pub features: &'a [ScaledFeatures; 2],
     /// The cut of all training pairs.
     pub lanes: Lanes,
     /// The lanes of this rank.
@@ -131,10 +129,9 @@ impl<'a> Training<'a> {
     ) -> Result<Self> {
         let (network, ports) = (problem.network, problem.network.ports);
         let most = problem.lanes.most_in_step();
-        let entities = |features: &ScaledFeatures| features.table().rows().min(most);
-        let capacity = ports.capacity(most, entities(problem.drugs), entities(problem.samples));
+        let entities = problem.features.each_ref().map(|features| features.table().rows().min(most));
+        let capacity = ports.capacity(most, entities);
         let parameters = Parameters::<f32>::start(&network.graph, seed)?;
-        let (drugs, samples) = (problem.drugs.clone(), problem.samples.clone());
         let validated = problem.validation_entities.map(<[u32]>::len);
         Ok(Self {
             problem,
@@ -142,8 +139,8 @@ impl<'a> Training<'a> {
             seed,
             comm,
             plan: CpuPlan::new(network.graph.clone(), Purpose::Train, network.loss, &[], &capacity)?,
-            assembler: Assembler::new(ports, drugs.clone(), samples.clone()),
-            scorer: Scorer::new(network, drugs, samples, validated)?,
+            assembler: Assembler::new(ports, problem.features.clone()),
+            scorer: Scorer::new(network, problem.features.clone(), validated)?,
             optimizer: Optimizer::new(spec, &parameters),
             lane_sum: LaneSum::new(&parameters, problem.own.len()),
             tree_sum: TreeSum::default(),
@@ -186,8 +183,7 @@ impl<'a> Training<'a> {
     /// Scores the validation pairs and adds up the epoch over all lanes. Fails
     /// where the loss or a parameter is not finite, or ranks have come apart.
     fn finish_epoch(&mut self) -> Result<Epoch> {
-        let [drugs, samples] = self.problem.validation_entities;
-        self.scorer.embed(&self.parameters, drugs, samples);
+        self.scorer.embed(&self.parameters, self.problem.validation_entities);
         let mut predicted = Vec::new();
         for (totals, lane) in self.totals.iter_mut().zip(self.problem.validation) {
             predicted.clear();

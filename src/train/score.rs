@@ -1,10 +1,10 @@
-use crate::Result;
 use crate::batch::{Assembler, Examples};
 use crate::feature::ScaledFeatures;
 use crate::graph::{CpuPlan, NodeId, Parameters, Purpose};
 use crate::model::PairNetwork;
 use crate::op::Step;
 use crate::store::Entity;
+use crate::{Error, Result};
 use std::ops::Range;
 
 /// Pairs that stream through the head at a time. Ranks share a dataset in
@@ -36,32 +36,30 @@ struct Tower {
 
 impl Scorer {
     /// For at most `most` drugs and samples with these features.
-    pub fn new(
-        network: &PairNetwork,
-        drugs: ScaledFeatures,
-        samples: ScaledFeatures,
-        most: [usize; 2],
-    ) -> Result<Self> {
+    pub fn new(network: &PairNetwork, features: [ScaledFeatures; 2], most: [usize; 2]) -> Result<Self> {
         let (graph, ports) = (&network.graph, network.ports);
         let boundary = graph.boundary(network.prediction);
-        let capacity = ports.capacity(SCORING_CHUNK, most[0], most[1]);
+        let capacity = ports.capacity(SCORING_CHUNK, most);
         let head = CpuPlan::new(graph.clone(), Purpose::Score, network.prediction, &boundary, &capacity)?;
         let tower = |&boundary: &NodeId| {
-            let entity =
-                if graph.shape(boundary).space == ports.drugs { Entity::Drug } else { Entity::Sample };
-            let capacity = ports.capacity(0, EMBEDDING_CHUNK, EMBEDDING_CHUNK);
+            let space = graph.shape(boundary).space;
+            let entity = ports.entity_of(space).ok_or_else(|| {
+                Error::Network("the head reads a tensor that is neither of drugs nor of samples".into())
+            })?;
+            let capacity = ports.capacity(0, [EMBEDDING_CHUNK; 2]);
             let plan = CpuPlan::new(graph.clone(), Purpose::Score, boundary, &[], &capacity)?;
             Ok(Tower { entity, boundary, plan })
         };
         let towers = boundary.iter().map(tower).collect::<Result<_>>()?;
-        Ok(Self { towers, head, assembler: Assembler::new(ports, drugs, samples) })
+        Ok(Self { towers, head, assembler: Assembler::new(ports, features) })
     }
 
     /// Runs the towers on these entities, each list distinct; their pairs can
-    /// be predicted until this is called again.
-    pub fn embed(&mut self, parameters: &Parameters<f32>, drugs: &[u32], samples: &[u32]) {
+    /// be predicted until this is called again. Panics if they are more than the
+    /// scorer was made for.
+    pub fn embed(&mut self, parameters: &Parameters<f32>, entities: [&[u32]; 2]) {
         for tower in &mut self.towers {
-            let entities = if tower.entity == Entity::Drug { drugs } else { samples };
+            let entities = entities[tower.entity as usize];
             self.assembler.feed_entities(&mut self.head, tower.entity, entities);
             let mut offset = 0;
             for chunk in entities.chunks(EMBEDDING_CHUNK) {
@@ -73,8 +71,7 @@ impl Scorer {
                 }
                 offset += embedded.len();
             }
-            // Chunks were numbered from zero each; pairs look entities up in the whole list.
-            self.assembler.feed_entities(&mut self.head, tower.entity, entities);
+            self.assembler.locate(tower.entity, entities);
         }
     }
 
