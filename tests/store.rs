@@ -387,6 +387,87 @@ fn sound_files_with_wrong_content_are_refused_by_place_and_row() {
     check(&|| moved("a..b"), ["/datasets", "two dots"]);
 }
 
+/// An enum of one member of 512 bytes. HDF5 takes integers of any size.
+fn wide_enum() -> hdf5::Datatype {
+    use hdf5_sys::h5t::{H5Tclose, H5Tcopy, H5Tenum_create, H5Tenum_insert, H5Tset_size};
+    let plain = hdf5::Datatype::from_type::<u64>().unwrap();
+    let _one_at_a_time = hdf5_sys::LOCK.lock();
+    // SAFETY: the ids are those of types that are open, the last is given away; the member's
+    // value is as long as the type, its name ends in NUL; the lock is held.
+    let wide = unsafe {
+        let integer = H5Tcopy(plain.id());
+        assert!(H5Tset_size(integer, 512) >= 0);
+        let id = H5Tenum_create(integer);
+        assert!(H5Tenum_insert(id, c"one".as_ptr(), [0x41u8; 512].as_ptr().cast()) >= 0);
+        H5Tclose(integer);
+        hdf5::from_id(id)
+    };
+    wide.unwrap()
+}
+
+/// Gives an array, or with `attribute` one of the attributes of an object, the type of [`wide_enum`].
+fn make_wide(path: &Path, place: &str, attribute: Option<&std::ffi::CStr>) {
+    use hdf5_sys::{h5a, h5d, h5o};
+    const DEFAULT: i64 = hdf5_sys::h5p::H5P_DEFAULT;
+    let file = hdf5::File::open_rw(path).unwrap();
+    let (wide, c_place) = (wide_enum(), std::ffi::CString::new(place).unwrap());
+    let _one_at_a_time = hdf5_sys::LOCK.lock();
+    match attribute {
+        None => {
+            let (list, space) = {
+                let old = file.dataset(place).unwrap();
+                (old.create_plist().unwrap(), old.space().unwrap())
+            };
+            file.unlink(place).unwrap();
+            // SAFETY: every id is that of an object kept open above; the lock is held.
+            unsafe {
+                let (wide, space, list) = (wide.id(), space.id(), list.id());
+                let id = h5d::H5Dcreate2(file.id(), c_place.as_ptr(), wide, space, DEFAULT, list, DEFAULT);
+                assert!(id >= 0);
+                h5d::H5Dclose(id);
+            }
+        }
+        Some(name) => {
+            let space = hdf5::Dataspace::try_new(()).unwrap();
+            // SAFETY: as above; the object is open as long as its attribute is written.
+            unsafe {
+                let object = h5o::H5Oopen(file.id(), c_place.as_ptr(), DEFAULT);
+                assert!(object >= 0 && h5a::H5Adelete(object, name.as_ptr()) >= 0);
+                let (wide, space) = (wide.id(), space.id());
+                let id = h5a::H5Acreate2(object, name.as_ptr(), wide, space, DEFAULT, DEFAULT);
+                assert!(id >= 0 && h5a::H5Awrite(id, wide, [0x41u8; 512].as_ptr().cast()) >= 0);
+                h5a::H5Aclose(id);
+                h5o::H5Oclose(object);
+            }
+        }
+    }
+}
+
+#[test]
+fn types_that_a_store_has_not_are_refused_unread() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.h5");
+    for (place, attribute, words) in [
+        ("/datasets/A/drug", None, ["/datasets/A", "does not hold uint32"]),
+        ("/drugs/id", None, ["/drugs/id", "does not hold UTF-8 text"]),
+        ("/features/drug/ecfp4/values", None, ["ecfp4", "does not hold uint8"]),
+        ("/", Some(c"format"), ["/:", "is an HDF5 file, but not a crossrx store"]),
+        ("/", Some(c"schema_version"), ["/:", "attribute schema_version does not hold uint32"]),
+        ("/datasets/A", Some(c"columns"), ["/datasets/A", "does not hold UTF-8 text"]),
+        ("/features/drug/ecfp4", Some(c"columns"), ["ecfp4", "attribute columns does not hold uint64"]),
+        ("/features/drug/ecfp4", Some(c"missing"), ["ecfp4", "attribute missing does not hold uint64"]),
+    ] {
+        let _ = std::fs::remove_file(&path);
+        write_small(&path).unwrap();
+        make_wide(&path, place, attribute);
+        let error = use_all(&path).unwrap_err();
+        assert!(matches!(error, crossrx::Error::Store { .. }), "{error}");
+        let error = error.to_string();
+        assert!(words.iter().all(|w| error.contains(w)) && !error.contains('\n'), "{error}");
+    }
+}
+
 #[test]
 fn hostile_filters_and_links_are_refused() {
     let _guard = no_children();

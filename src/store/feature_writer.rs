@@ -1,5 +1,5 @@
 use super::reader::feature_place;
-use super::{Encoding, FeatureInfo, StoreWriter, array, strings};
+use super::{Encoding, FeatureInfo, StoreWriter, array, scalar, strings};
 use crate::Result;
 use hdf5::{Dataset, Group};
 use ndarray::{Array2, ArrayView2, s};
@@ -33,7 +33,7 @@ impl<'a> FeatureWriter<'a> {
             };
             strings::write_attr(&group, "encoding", encoding)?;
             strings::write_attr(&group, "units", &info.units)?;
-            group.new_attr::<u64>().create("columns")?.write_scalar(&(info.columns as u64))?;
+            scalar::write(&group, "columns", &(info.columns as u64))?;
             array::write(&group, "entity", entity)?;
             strings::write(&group, "names", names)?;
             let (width, bytes) = match info.encoding {
@@ -99,8 +99,8 @@ impl<'a> FeatureWriter<'a> {
             let what = format!("{} rows of {} were written", self.filled, self.info.rows);
             return Err(self.writer.fault(self.place(), what));
         }
-        let note = || self.group.new_attr::<u64>().create("missing")?.write_scalar(&self.missing);
-        note().map_err(|e| self.writer.fault(self.place(), e))?;
+        let noted = scalar::write(&self.group, "missing", &self.missing);
+        noted.map_err(|e| self.writer.fault(self.place(), e))?;
         self.writer.open_part = None;
         Ok(())
     }

@@ -30,6 +30,7 @@ mod pair_writer;
 mod pairs;
 mod provenance;
 mod reader;
+mod scalar;
 mod split_rows;
 mod strings;
 mod summary;

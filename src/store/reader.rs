@@ -1,6 +1,6 @@
 use super::fault::fault;
 use super::{DatasetInfo, Encoding, Entity, FeatureInfo, FeatureTable, Provenance, SCHEMA_VERSION};
-use super::{array, links, provenance, strings};
+use super::{array, links, provenance, scalar, strings};
 use crate::{Error, Result};
 use hdf5::{File, Group};
 use ndarray::{Array2, s};
@@ -161,15 +161,11 @@ impl Store {
         Ok(names)
     }
 
-    /// How many values a feature table lacks, as its writer counted them; none
-    /// where it says nothing.
+    /// How many values a feature table lacks, as its writer counted them.
     pub(super) fn feature_missing(&self, info: &FeatureInfo) -> Result<u64> {
         let place = feature_place(info.entity, &info.name);
         let group = self.group(&place)?;
-        match group.attr("missing") {
-            Ok(attr) => attr.as_reader().read_scalar().map_err(|e| self.fault(place, e)),
-            Err(_) => Ok(0),
-        }
+        scalar::read(&group, "missing").map_err(|e| self.fault(place, e))
     }
 
     /// Streams the values of a feature table: `each(first row, values)` gets
@@ -303,7 +299,8 @@ impl Store {
     fn count_ids(&self, entity: Entity) -> Result<usize> {
         let place = format!("/{}/id", entity.plural());
         let file = self.file.dataset(&place).map_err(|e| self.fault(&place, e))?;
-        let shape = array::checked_shape(&file, 1).map_err(|e| self.fault(&place, e))?;
+        let width = strings::width(&file).map_err(|e| self.fault(&place, e))?;
+        let shape = array::checked_shape(&file, width).map_err(|e| self.fault(&place, e))?;
         match shape[..] {
             [count] if u32::try_from(count).is_ok() => Ok(count),
             _ => Err(self.fault(place, format!("has shape {shape:?}"))),
@@ -338,8 +335,7 @@ impl Store {
             "bits" => Encoding::Bits,
             other => return Err(self.fault(&place, format!("has the unknown encoding {other:?}"))),
         };
-        let columns =
-            group.attr("columns").and_then(|a| a.as_reader().read_scalar::<u64>()).map_err(failed)?;
+        let columns = scalar::read::<u64>(&group, "columns").map_err(failed)?;
         let columns = usize::try_from(columns).map_err(|e| self.fault(&place, e))?;
         let units = strings::read_attr(&group, "units").map_err(failed)?;
         let rows = array::open::<u32>(&group, "entity", 1).map_err(failed)?.1[0];

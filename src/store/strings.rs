@@ -2,7 +2,7 @@
 //! strings, they pass through the filters, so deflate and fletcher32 cover them.
 
 use super::array::{self, CHUNK_BYTES};
-use hdf5::types::{FixedUnicode, TypeDescriptor};
+use hdf5::types::FixedUnicode;
 use hdf5::{Container, Group, Location};
 use ndarray::{ArrayView1, s};
 use std::str::FromStr;
@@ -125,9 +125,11 @@ pub(super) fn read_attr_list(object: &Location, name: &str) -> hdf5::Result<Vec<
     at_width!(width, at(&attr))
 }
 
-fn width(object: &Container) -> hdf5::Result<usize> {
-    match object.dtype()?.to_descriptor()? {
-        TypeDescriptor::FixedUnicode(width) => Ok(width),
-        other => Err(format!("holds {other}, not fixed-length UTF-8 strings").into()),
+/// Bytes of each string of an array or attribute, one of the widths that are written.
+pub(super) fn width(object: &Container) -> hdf5::Result<usize> {
+    fn at<const N: usize>(object: &Container) -> hdf5::Result<usize> {
+        array::holds::<FixedUnicode<N>>(object).map(|()| N)
     }
+    at_width!(object.dtype()?.size(), at(object))
+        .map_err(|_: hdf5::Error| "does not hold UTF-8 text of a fixed length".into())
 }

@@ -62,7 +62,6 @@ pub struct FeatureSummary {
     #[serde(flatten)]
     pub info: FeatureInfo,
     /// Values that are not known.
-    #[serde(default)]
     pub missing: u64,
 }
 
