@@ -393,6 +393,35 @@ fn feature_tables_join_and_count_strangers() {
     assert_eq!(table.values.row(1).to_vec(), [3.0, 2.0, 1.0]);
 }
 
+#[test]
+fn rows_of_one_entity_are_refused_and_ambiguous_ones_counted() {
+    let tree = Tree::new();
+    tree.write("x_data/drug_info.tsv", "improve_chem_id\tdrug_name\nD1\tPD-0332991\nD2\tLap\nD3\tlap!\n");
+    tree.import().unwrap();
+    let map = FeatureMap {
+        entity: Entity::Drug,
+        name: "weight".into(),
+        units: "g/mol".into(),
+        id: Some("drug@drug_name".into()),
+        ignore: Vec::new(),
+    };
+    let add = |rows: &str| {
+        tree.write("t.csv", rows);
+        long::add_features(&tree.store(), &tree.dir.path().join("t.csv"), &map, "second")
+    };
+    for rows in ["drug,w\nPD-0332991,1\npd 0332991,2\n", "drug,target\nPD-0332991,CDK4\npd 0332991,CDK6\n"] {
+        let error = add(rows).unwrap_err().to_string();
+        let words = ["t.csv", "\"PD-0332991\" and \"pd 0332991\"", "the drug \"D1\""];
+        assert!(words.iter().all(|w| error.contains(w)), "{error}");
+    }
+    let report = add("drug,w\nPD-0332991,1\nLAP,2\nelse,3\n").unwrap();
+    let found = &report.tables[0];
+    assert_eq!((found.rows, found.ambiguous, found.unknown), (1, 1, 1));
+    assert_eq!(found.examples, ["LAP", "else"]);
+    let text = report.to_string();
+    assert!(text.contains("1 rows left out: could be several drugs"), "{text}");
+}
+
 fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("CROSSRX_SHARED_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);

@@ -147,6 +147,7 @@ impl EntityTable {
 
     /// Writes the rows that `lookup` finds under `name`: numbers as a feature
     /// table (drug tables of nothing but 0 and 1 as bits), texts as text columns.
+    /// Refuses a second row of an entity, which differing keys can lead to.
     pub fn write(
         self,
         writer: &mut StoreWriter,
@@ -159,14 +160,27 @@ impl EntityTable {
         let mut found = TableMatch { file: origin.into(), ..TableMatch::default() };
         let mut rows = Vec::new();
         let mut entities = Vec::new();
+        let mut row_of = HashMap::new();
         for (row, key) in self.keys.iter().enumerate() {
-            if let Found::One(index) = lookup.find(key) {
-                rows.push(row);
-                entities.push(index);
-            } else {
-                found.unknown += 1;
-                remember(&mut found.examples, key);
+            match lookup.find(key) {
+                Found::One(index) => {
+                    if let Some(first) = row_of.insert(index, row) {
+                        return Err(Error::Request(format!(
+                            "{origin}: the rows {:?} and {:?} are both the {} {:?}",
+                            String::from_utf8_lossy(&self.keys[first]),
+                            String::from_utf8_lossy(key),
+                            entity.name(),
+                            writer.ids(entity)[index as usize]
+                        )));
+                    }
+                    rows.push(row);
+                    entities.push(index);
+                    continue;
+                }
+                Found::Many => found.ambiguous += 1,
+                Found::Unknown => found.unknown += 1,
             }
+            remember(&mut found.examples, key);
         }
         if rows.is_empty() {
             return Err(Error::Request(format!(

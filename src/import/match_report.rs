@@ -32,9 +32,11 @@ pub struct TableMatch {
     pub empty_columns: usize,
     /// Columns of text left out because they have no name.
     pub nameless_columns: usize,
-    /// Rows left out because the store has no such entity, with the first of their ids.
+    /// Rows left out because the store has no such entity.
     pub unknown: usize,
-    /// The first ids of those.
+    /// Rows left out because they could be several entities of the store.
+    pub ambiguous: usize,
+    /// The first ids of both.
     pub examples: Vec<String>,
 }
 
@@ -113,8 +115,15 @@ impl fmt::Display for MatchReport {
             if t.nameless_columns > 0 {
                 writeln!(f, "  {} columns without a name left out", t.nameless_columns)?;
             }
-            if t.unknown > 0 {
-                writeln!(f, "  {} rows left out, not in the store: {}", t.unknown, t.examples.join(", "))?;
+            let reasons = [
+                ("not in the store", t.unknown),
+                ("could be several drugs or samples of the store", t.ambiguous),
+            ];
+            for (reason, rows) in reasons.into_iter().filter(|&(_, rows)| rows > 0) {
+                writeln!(f, "  {rows} rows left out: {reason}")?;
+            }
+            if !t.examples.is_empty() {
+                writeln!(f, "  not found, among others: {}", t.examples.join(", "))?;
             }
         }
         for r in &self.responses {
