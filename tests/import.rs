@@ -394,6 +394,27 @@ fn feature_tables_join_and_count_strangers() {
 }
 
 #[test]
+fn words_for_no_value_are_not_names() {
+    let tree = Tree::new();
+    tree.write("x_data/drug_info.tsv", "improve_chem_id\tdrug_name\nD1\tNA\nD2\tnan\nD3\tNilotinib\n");
+    tree.import().unwrap();
+    let store = Store::open(&tree.store()).unwrap();
+    assert_eq!(store.text(Entity::Drug, "drug_name").unwrap(), ["", "", "Nilotinib"]);
+    drop(store);
+    tree.write("dose.csv", "name,sample,alive\nNA,S1,0.5\nnilotinib,S1,0.5\n");
+    let map = ResponseMap {
+        dataset: "X".into(),
+        drug: "name@drug_name".into(),
+        sample: "sample".into(),
+        endpoints: vec!["alive".into()],
+        ..ResponseMap::default()
+    };
+    let report =
+        long::add_response(&tree.store(), &tree.dir.path().join("dose.csv"), &map, "second").unwrap();
+    assert_eq!((report.responses[0].joined, report.responses[0].unknown_drug), (1, 1));
+}
+
+#[test]
 fn rows_of_one_entity_are_refused_and_ambiguous_ones_counted() {
     let tree = Tree::new();
     tree.write("x_data/drug_info.tsv", "improve_chem_id\tdrug_name\nD1\tPD-0332991\nD2\tLap\nD3\tlap!\n");

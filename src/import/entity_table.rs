@@ -24,7 +24,7 @@ pub(super) struct EntityTable {
 pub(super) enum Content {
     /// `values` is `[rows, names]`, NaN where a cell is missing.
     Numbers { names: Vec<String>, values: Array2<f32>, empty_columns: usize },
-    /// One text a row and column; `nameless` columns were left out.
+    /// One text a row and column, empty where a cell is missing; `nameless` columns were left out.
     Texts { columns: Vec<(String, Vec<String>)>, nameless: usize },
 }
 
@@ -101,7 +101,7 @@ impl EntityTable {
             keys.push(id.clone());
             if texts {
                 for (strings, &c) in strings.iter_mut().zip(&columns) {
-                    strings.push(table.text(c)?);
+                    strings.push(table.known_text(c)?);
                 }
             } else {
                 for &c in &columns {

@@ -145,6 +145,11 @@ impl Table {
         }
     }
 
+    /// The cell in `column` as text, empty where it is a word for no value.
+    pub fn known_text(&self, column: usize) -> Result<String> {
+        if parse(self.cell(column)) == Cell::Missing { Ok(String::new()) } else { self.text(column) }
+    }
+
     /// The cell in `column` as a number, NaN where missing. Anything else is an error.
     pub fn number(&self, column: usize) -> Result<f32> {
         match parse(self.cell(column)) {
