@@ -285,6 +285,43 @@ fn what_cannot_be_used_is_left_out_and_told() {
 }
 
 #[test]
+fn endpoints_that_no_joined_row_has_are_left_out() {
+    let tree = Tree::new();
+    tree.write(
+        "y_data/response.tsv",
+        "source\timprove_sample_id\timprove_chem_id\tauc\tic50\n\
+         A\tS1\tD1\t0.5\t\n\
+         A\tS9\tD1\t0.5\t6\n\
+         B\tS2\tD2\t\t\n\
+         B\tS9\tD2\t1\t\n\
+         A\tS2\tD1\t\tnan\n\
+         A\tS3\tD1\t1\t\n",
+    );
+    fs::remove_dir_all(tree.dir.path().join("splits")).unwrap();
+    for (file, row) in [("A_split_0_train", 0), ("A_split_0_val", 4), ("A_split_0_test", 5)] {
+        tree.write(&format!("splits/{file}.txt"), row.to_string());
+    }
+    for part in ["train", "val", "test"] {
+        tree.write(&format!("splits/B_split_0_{part}.txt"), "2");
+    }
+    let report = tree.import().unwrap();
+    let store = Store::open(&tree.store()).unwrap();
+    verify(&store).unwrap();
+    assert_eq!(store.datasets().len(), 1);
+    assert_eq!(store.dataset("A").unwrap().endpoints, [("auc".to_string(), "1".to_string())]);
+    assert_eq!(store.dataset("A").unwrap().splits, [0]);
+    assert_eq!(report.responses[0].missing, [("auc".to_string(), 1), ("ic50".to_string(), 3)]);
+    let text = report.to_string();
+    for words in [
+        "3 joined rows have no ic50, so this dataset lacks the endpoint",
+        "B: 1 of 2 rows joined\n  this dataset is left out: no row that joined has a value",
+        "B: 1 splits left out with their dataset",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
+#[test]
 fn an_import_replaces_nothing() {
     let tree = Tree::new();
     tree.import().unwrap();

@@ -126,8 +126,9 @@ pub(super) struct Rows {
 pub(super) const DROPPED: u32 = u32::MAX;
 
 /// Streams the table at `path`, once surveyed, into one dataset for each value
-/// of `columns.dataset`. An endpoint that no row of a dataset has is left out of
-/// it, and so is a dataset of which nothing joins; an error if that is all.
+/// of `columns.dataset`. An endpoint that no joined row of a dataset has is left
+/// out of it; so is a dataset of which nothing joins, or no row with a value. An
+/// error if that is all.
 pub(super) fn load(
     path: &Path,
     columns: &Columns,
@@ -140,10 +141,15 @@ pub(super) fn load(
     let mut pair = vec![DROPPED; total];
     let mut matches = Vec::new();
     for (code, part) in survey.datasets.iter().enumerate() {
-        matches.push(load_part(path, columns, part, drugs, samples, writer, |row, index| {
-            debug_assert_eq!(usize::from(survey.of_row[row as usize]), code);
+        let of_part = |row: usize| usize::from(survey.of_row[row]) == code;
+        let found = load_part(path, columns, part, drugs, samples, writer, |row, index| {
+            debug_assert!(of_part(row as usize));
             pair[row as usize] = index;
-        })?);
+        })?;
+        if found.left_out.is_some() {
+            pair.iter_mut().enumerate().filter(|(row, _)| of_part(*row)).for_each(|(_, p)| *p = DROPPED);
+        }
+        matches.push(found);
     }
     if matches.iter().all(|found| found.left_out.is_some()) {
         let reasons: Vec<String> = matches.iter().take(3).map(nothing_joined).collect();
@@ -299,7 +305,16 @@ fn load_part(
             dataset.label_values(label, &texts.values)?;
         }
     }
-    dataset.finish()?;
+    let empty = |missing: u64| missing == found.joined;
+    if missing.iter().all(|&m| empty(m)) {
+        found.left_out = Some("no row that joined has a value of any endpoint".into());
+        dataset.abandon()?;
+    } else {
+        for ((_, name, _), _) in endpoints.iter().zip(&missing).filter(|(_, m)| empty(**m)) {
+            dataset.leave_out_endpoint(name)?;
+        }
+        dataset.finish()?;
+    }
     let mut missing = missing.into_iter();
     for (column, name, _) in &columns.endpoints {
         let rows = if part.measured[*column] { missing.next().unwrap_or(0) } else { found.joined };

@@ -147,6 +147,14 @@ impl<'a> DatasetWriter<'a> {
         Ok(())
     }
 
+    /// Takes `endpoint` out again, for no pair has a value of it.
+    pub fn leave_out_endpoint(&mut self, endpoint: &str) -> Result<()> {
+        let place = format!("endpoint/{endpoint}");
+        self.group.unlink(&place).map_err(|e| self.fault(&place, e))?;
+        self.endpoints.retain(|(name, _)| name != endpoint);
+        Ok(())
+    }
+
     /// Takes the dataset out again.
     pub fn abandon(self) -> Result<()> {
         let removed = self.writer.file.unlink(&format!("datasets/{}", self.name));
@@ -155,10 +163,13 @@ impl<'a> DatasetWriter<'a> {
         Ok(())
     }
 
-    /// Closes the dataset; an error if it has no pairs, or a text column lacks values.
+    /// Closes the dataset; an error if it has no pairs or no endpoint, or a text column lacks values.
     pub fn finish(self) -> Result<()> {
         if self.pairs == 0 {
             return Err(self.fault("", "has no pairs"));
+        }
+        if self.endpoints.is_empty() {
+            return Err(self.fault("", "has no endpoint"));
         }
         for label in self.labels.iter().filter(|l| l.kept) {
             let place = format!("label/{}", label.name);
