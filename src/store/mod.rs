@@ -34,6 +34,7 @@ mod scalar;
 mod split_rows;
 mod strings;
 mod summary;
+mod target;
 mod verify;
 mod writer;
 

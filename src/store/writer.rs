@@ -1,9 +1,9 @@
 use super::fault::fault;
-use super::lock::{Lock, Version};
 use super::reader::{feature_place, one_of, too_large};
+use super::target::{self, Target};
 use super::{DatasetWriter, Entity, FeatureInfo, FeatureWriter, SplitRows, Store};
 use super::{array, names, provenance, strings};
-use crate::{Error, Result, atomic};
+use crate::{Error, Result};
 use hdf5::File;
 use ndarray::ArrayView2;
 use std::collections::HashSet;
@@ -24,39 +24,22 @@ pub struct StoreWriter {
     pub(super) open_part: Option<String>,
 }
 
-/// What stood under the final path when writing began.
-enum Target {
-    /// Nothing.
-    Free,
-    /// A store that is to be replaced.
-    Replaced,
-    /// A store that is added to, in this state; nobody else may add meanwhile.
-    Amended(Version, Lock),
-}
-
 impl StoreWriter {
     /// Begins a store for `path`, where nothing may be. `command` is the command
     /// line, kept as provenance.
     pub fn create(path: &Path, command: &str) -> Result<StoreWriter> {
-        refuse_taken(path)?;
-        StoreWriter::begin(path, command, Target::Free)
+        StoreWriter::begin(path, command, Target::free(path)?)
     }
 
     /// Like [`StoreWriter::create`], but replaces a store that is at `path`, of
     /// any version and sound or not, when finished. Anything else is refused.
     pub fn replace(path: &Path, command: &str) -> Result<StoreWriter> {
-        hdf5::silence_errors(true);
-        if path.symlink_metadata().is_ok() {
-            if !File::open(path).is_ok_and(|file| provenance::is_store(&file)) {
-                return Err(Error::run(path, "is there and is not a store, so it is not replaced"));
-            }
-        }
-        StoreWriter::begin(path, command, Target::Replaced)
+        StoreWriter::begin(path, command, Target::replaced(path)?)
     }
 
     fn begin(path: &Path, command: &str, target: Target) -> Result<StoreWriter> {
         hdf5::silence_errors(true);
-        let draft = draft_path(path)?;
+        let draft = target::draft(path)?;
         let writer = StoreWriter::over(path, draft, target, |draft| writing_options().create(draft))?;
         let root = || {
             let file = &writer.file;
@@ -80,18 +63,13 @@ impl StoreWriter {
     /// is until [`StoreWriter::finish`]. `command` is appended to the provenance.
     /// Refused while another process amends the same store.
     pub fn amend(path: &Path, command: &str) -> Result<StoreWriter> {
-        let unreadable = |e| Error::io(path, "cannot open the store", e);
-        // The store before its lock: no lock is left beside a path that does not exist.
-        Version::of(path).map_err(unreadable)?;
-        let lock = Lock::take(path)?;
-        let version = Version::of(path).map_err(unreadable)?;
-        let draft = draft_path(path)?;
+        let target = Target::amended(path)?;
+        let draft = target::draft(path)?;
         std::fs::copy(path, &draft).map_err(|e| Error::io(path, "cannot copy the store", e))?;
         let old = Store::open_copy(&draft, path)?;
         let ids = [old.ids(Entity::Drug)?, old.ids(Entity::Sample)?];
         let pairs = old.datasets().iter().map(|d| (d.name.clone(), d.pairs)).collect();
         drop(old);
-        let target = Target::Amended(version, lock);
         let mut writer = StoreWriter::over(path, draft, target, |draft| writing_options().open_rw(draft))?;
         provenance::add_command(&writer.file, command).map_err(|e| writer.fault("/", e))?;
         writer.ids = ids;
@@ -294,18 +272,7 @@ impl StoreWriter {
         let StoreWriter { file, path, draft, begun_over, .. } = self;
         let closed = file.flush().and_then(|()| file.close());
         closed.map_err(|e| fault(&path, "/", format!("cannot write: {e}")))?;
-        match &begun_over {
-            Target::Free => refuse_taken(&path)?,
-            Target::Replaced => {}
-            // The lock is held until the new store stands under the name.
-            Target::Amended(version, _lock) => {
-                if Version::of(&path).ok() != Some(*version) {
-                    let what = "was changed by another program meanwhile; nothing was added, run this again";
-                    return Err(fault(&path, "/", what));
-                }
-            }
-        }
-        atomic::publish(draft, &path)
+        begun_over.publish(draft, &path)
     }
 
     pub(super) fn fault(&self, place: impl Into<String>, what: impl ToString) -> Error {
@@ -323,21 +290,6 @@ impl StoreWriter {
         let found = self.file.group(group).map_err(|e| self.fault(format!("/{group}"), e))?.link_exists(name);
         if found { Err(self.fault(format!("/{group}/{name}"), "is there already")) } else { Ok(()) }
     }
-}
-
-fn refuse_taken(path: &Path) -> Result<()> {
-    if path.symlink_metadata().is_ok() {
-        return Err(Error::run(path, "is there already; choose another name, or replace it with --force"));
-    }
-    Ok(())
-}
-
-fn draft_path(path: &Path) -> Result<tempfile::TempPath> {
-    let folder = atomic::parent(path);
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot create the folder", e))?;
-    let mut builder = tempfile::Builder::new();
-    let draft = atomic::as_umask_says(builder.prefix(".partial-").suffix(".h5")).tempfile_in(folder);
-    Ok(draft.map_err(|e| Error::io(path, "cannot write", e))?.into_temp_path())
 }
 
 /// Format 1.10 keeps a checksum over every piece of metadata, chunk indices
