@@ -585,6 +585,22 @@ fn two_amendments_do_not_lose_each_other() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a lock or a draft was left");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_is_amended_through_a_link() {
+    let _guard = no_children();
+    let dir = tempfile::tempdir().unwrap();
+    let (path, link) = (dir.path().join("sub/small.h5"), dir.path().join("link.h5"));
+    write_small(&path).unwrap();
+    std::os::unix::fs::symlink("sub/small.h5", &link).unwrap();
+    let mut w = StoreWriter::amend(&link, "second").unwrap();
+    w.entities(Entity::Drug, &strings(&["new"])).unwrap();
+    assert!(StoreWriter::amend(&path, "third").err().unwrap().to_string().contains("another process"));
+    w.finish().unwrap();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(Store::open(&path).unwrap().count(Entity::Drug), 4);
+}
+
 #[test]
 fn a_long_history_keeps_its_latest_commands() {
     let _guard = no_children();

@@ -61,8 +61,10 @@ impl StoreWriter {
 
     /// Copies the store at `path` aside to add to it; the old one stays as it
     /// is until [`StoreWriter::finish`]. `command` is appended to the provenance.
-    /// Refused while another process amends the same store.
+    /// Refused while another process amends the same store. Through a symbolic
+    /// link, the store is amended and the link stays.
     pub fn amend(path: &Path, command: &str) -> Result<StoreWriter> {
+        let path = &path.canonicalize().map_err(|e| Error::io(path, "cannot open the store", e))?;
         let target = Target::amended(path)?;
         let draft = target::draft(path)?;
         std::fs::copy(path, &draft).map_err(|e| Error::io(path, "cannot copy the store", e))?;
