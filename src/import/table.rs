@@ -198,18 +198,27 @@ impl Table {
         loop {
             self.reader.get_mut().record_begins();
             let more = self.reader.read_byte_record(&mut self.record);
-            let record = &self.record;
-            let line = self.base.line + record.position().map_or(0, csv::Position::line);
-            if !more.map_err(|e| Error::table(&self.path, line, format!("cannot read on: {e}")))? {
+            let begun = self.record.position().map_or(1, csv::Position::line);
+            if !more.map_err(|e| {
+                Error::table(&self.path, self.base.line + begun, format!("cannot read on: {e}"))
+            })? {
                 return Ok(false);
             }
-            if self.reader.get_ref().end() == Some(self.reader.position().byte()) {
-                if Input::is_tail(record) {
-                    return Ok(false);
-                }
+            let last = self.reader.get_ref().end() == Some(self.reader.position().byte());
+            if last && Input::is_tail(&self.record) {
+                return Ok(false);
+            }
+            // The position of a record is that of the blank lines before it; the
+            // line it begins on is counted back from where it ended.
+            let within = self.record.as_slice().iter().filter(|&&b| b == b'\n').count() as u64;
+            let begins = self.reader.position().line().saturating_sub(within + u64::from(!last));
+            skip_blank(&mut self.record, begins.saturating_sub(begun));
+            let line = self.base.line + begins;
+            if last {
                 let what = "a quote is opened in this record and never closed";
                 return Err(Error::table(&self.path, line, what));
             }
+            let record = &self.record;
             // A blank line of a file with CR LF line ends.
             if record.len() == 1 && record[0].trim_ascii().is_empty() && self.header.len() != 1 {
                 continue;
@@ -220,6 +229,15 @@ impl Table {
             }
             return Ok(true);
         }
+    }
+}
+
+/// Moves the position of `record` past `blank` line ends at one byte each.
+fn skip_blank(record: &mut ByteRecord, blank: u64) {
+    if let Some(mut at) = record.position().cloned() {
+        let (byte, line) = (at.byte() + blank, at.line() + blank);
+        at.set_byte(byte).set_line(line);
+        record.set_position(Some(at));
     }
 }
 
@@ -285,6 +303,29 @@ mod tests {
             assert!(table.number(0).unwrap_err().to_string().contains("is not a number"));
             let error = table.advance().unwrap_err().to_string();
             assert!(error.contains("t.tsv:4: has 1 cells, the header has 2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_count() {
+        for end in ["\n", "\r\n"] {
+            let content = ["", "a\tb", "", "", "1\t2", "\"x", "", "y\"\t2", "", "3\tbad", "4\t5", "", "\"6"];
+            let (_dir, table) = table("t.tsv", content.join(end).as_bytes());
+            let mut table = table.unwrap();
+            let mut next = || {
+                assert!(table.advance().unwrap());
+                (table.line(), table.mark())
+            };
+            let (first, (quoted, mark)) = (next().0, next());
+            assert_eq!((first, quoted, next().0), (5, 6, 10));
+            assert!(table.number(1).unwrap_err().to_string().contains("t.tsv:10: "));
+            assert!(table.seek(mark).unwrap());
+            for line in [6, 10, 11] {
+                assert!(table.advance().unwrap());
+                assert_eq!(table.line(), line);
+            }
+            let error = table.advance().unwrap_err().to_string();
+            assert!(error.contains("t.tsv:13: a quote"), "{error}");
         }
     }
 
