@@ -189,7 +189,16 @@ fn faults_in_a_tree_name_file_and_line() {
         ),
         ("splits/A_split_0_test.txt", "2\n".into(), &["A_split_0_test.txt:1", "row 2", "belongs to B"]),
         ("splits/A_split_0_test.txt", "one\n".into(), &["A_split_0_test.txt:1", "\"one\""]),
-        ("splits/A_split_0_test.txt", "1\n0\n".into(), &["part test, position 1", "already in part train"]),
+        (
+            "splits/A_split_0_test.txt",
+            "1\n\n0\n".into(),
+            &["A_split_0_test.txt:3: row 0 is on line 2 of A_split_0_train.txt already"],
+        ),
+        (
+            "splits/A_split_0_train.txt",
+            "3\n8\n0\n3\n".into(),
+            &["A_split_0_train.txt:4: row 3 is on line 1 of A_split_0_train.txt already"],
+        ),
         ("splits/A_split_0_test.txt", "\n".into(), &["/datasets/A/split/0", "part test is empty"]),
         ("splits/A_split_00_test.txt", "1\n".into(), &["A_split_0", "A_split_00_test.txt", "both"]),
         (
