@@ -208,8 +208,8 @@ impl EntityTable {
             Content::Numbers { names, values, empty_columns } => {
                 (found.columns, found.empty_columns) = (names.len(), empty_columns);
                 let bits = entity == Entity::Drug && values.iter().all(|&v| v == 0.0 || v == 1.0);
-                let (encoding, kept) = if bits { (Encoding::Bits, "bits") } else { (Encoding::F32, "f32") };
-                found.became = format!("{name} ({}, {kept})", entity.name());
+                let encoding = if bits { Encoding::Bits } else { Encoding::F32 };
+                found.became = format!("{name} ({}, {})", entity.name(), encoding.name());
                 let info = FeatureInfo {
                     entity,
                     name: name.into(),

@@ -114,8 +114,8 @@ impl<'a> DatasetWriter<'a> {
             extend(&self.sample, from, &block.sample)?;
             extend(&self.row, from, &block.row)?;
             self.dose.as_ref().map_or(Ok(()), |dose| extend(dose, from, &block.dose))?;
-            for ((_, file), values) in self.endpoints.iter().zip(&block.endpoints) {
-                extend(file, from, values)?;
+            for ((_, array), values) in self.endpoints.iter().zip(&block.endpoints) {
+                extend(array, from, values)?;
             }
             let labels = self.labels.iter().zip(&block.labels).filter(|(l, _)| l.kept);
             labels.into_iter().try_for_each(|(l, codes)| extend(&l.code, from, codes))
@@ -194,7 +194,7 @@ fn growing<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<Dataset> {
     array::create::<T>(group, name, &[0], &[array::CHUNK_PAIRS])
 }
 
-fn extend<T: H5Type>(file: &Dataset, from: usize, values: &[T]) -> hdf5::Result<()> {
-    file.resize(from + values.len())?;
-    file.write_slice(ArrayView1::from(values), s![from..from + values.len()])
+fn extend<T: H5Type>(array: &Dataset, from: usize, values: &[T]) -> hdf5::Result<()> {
+    array.resize(from + values.len())?;
+    array.write_slice(ArrayView1::from(values), s![from..from + values.len()])
 }

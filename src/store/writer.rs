@@ -1,8 +1,8 @@
-use super::fault::fault;
-use super::reader::{feature_place, one_of, too_large};
+use super::fault::{absent, fault};
+use super::features::feature_place;
 use super::target::{self, Target};
 use super::{DatasetWriter, Entity, FeatureInfo, FeatureWriter, SplitRows, Store};
-use super::{array, names, provenance, strings};
+use super::{array, feature_rules, names, provenance, strings};
 use crate::{Error, Result};
 use hdf5::File;
 use ndarray::ArrayView2;
@@ -109,7 +109,7 @@ impl StoreWriter {
                 return strings::read(&group, column);
             }
             there.sort_unstable();
-            Err(format!("has no text column {column:?}; there is {}", one_of(&there)).into())
+            Err(absent("text column", column, there).into())
         };
         read().map_err(|e: hdf5::Error| self.fault(&place, e))
     }
@@ -175,36 +175,11 @@ impl StoreWriter {
         entity: &[u32],
     ) -> Result<FeatureWriter<'_>> {
         let place = feature_place(info.entity, &info.name);
-        if names.len() != info.columns || info.columns == 0 || entity.len() != info.rows {
-            let what = format!(
-                "{} names for {} columns, {} indices for {} rows",
-                names.len(),
-                info.columns,
-                entity.len(),
-                info.rows
-            );
-            return Err(self.fault(place, what));
-        }
-        if too_large(info.rows, info.columns) {
-            let what = format!("{} rows of {} columns are more than 16 GiB", info.rows, info.columns);
-            return Err(self.fault(place, what));
-        }
-        let mut seen = HashSet::with_capacity(names.len());
-        if let Some(twice) = names.iter().find(|n| !seen.insert(n.as_str())) {
-            return Err(self.fault(place, format!("the column {twice:?} is there twice")));
-        }
-        let ids = self.ids(info.entity);
-        let mut taken = vec![false; ids.len()];
-        for &index in entity {
-            match taken.get_mut(index as usize) {
-                Some(free) if !*free => *free = true,
-                Some(_) => {
-                    let what = format!("the {} {:?} has two rows", info.entity.name(), ids[index as usize]);
-                    return Err(self.fault(place, what));
-                }
-                None => return Err(self.fault(place, format!("index {index} of {} ids", ids.len()))),
-            }
-        }
+        let count = self.ids(info.entity).len();
+        feature_rules::check_shape(info.rows, info.columns)
+            .and_then(|()| feature_rules::check_names(&info, names))
+            .and_then(|()| feature_rules::check_entities(&info, entity, count))
+            .map_err(|e| self.fault(place, e))?;
         self.free_name(&format!("features/{}", info.entity.name()), &info.name)?;
         FeatureWriter::begin(self, info, names, entity)
     }
@@ -238,8 +213,8 @@ impl StoreWriter {
     pub fn split(&mut self, dataset: &str, k: u32, rows: &SplitRows) -> Result<()> {
         let place = format!("/datasets/{dataset}/split/{k}");
         let Some((_, pairs)) = self.pairs.iter().find(|(name, _)| name == dataset) else {
-            let there = one_of(self.pairs.iter().map(|(name, _)| name));
-            return Err(self.fault("/datasets", format!("has no dataset {dataset:?}; there is {there}")));
+            let what = absent("dataset", dataset, self.pairs.iter().map(|(name, _)| name));
+            return Err(self.fault("/datasets", what));
         };
         rows.check(*pairs).map_err(|e| self.fault(&place, e))?;
         let write = || {
@@ -260,8 +235,8 @@ impl StoreWriter {
         let write = || {
             let group = self.file.create_group("truth")?;
             strings::write_attr_list(&group, "order", order)?;
-            let file = array::create::<f64>(&group, "best_r2", &[n, n], &[n, n])?;
-            file.write(r2.as_standard_layout().view())
+            let array = array::create::<f64>(&group, "best_r2", &[n, n], &[n, n])?;
+            array.write(r2.as_standard_layout().view())
         };
         write().map_err(|e: hdf5::Error| self.fault("/truth", e))
     }
