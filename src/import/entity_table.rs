@@ -1,10 +1,11 @@
 //! Tables of one row an entity, numbers or texts, read whole and written to a store.
 
+use super::cell::{Cell, parse};
 use super::column_names::{ColumnNames, is_blank};
 use super::join::{Found, Lookup, Template};
 use super::match_report::{TableMatch, remember};
 use super::omics::{self, Level};
-use super::table::{Cell, Table, parse};
+use super::table::Table;
 use crate::store::{Encoding, Entity, FeatureInfo, StoreWriter};
 use crate::{Error, Result};
 use ndarray::{Array2, Axis};

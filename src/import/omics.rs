@@ -3,8 +3,9 @@
 //! differs between files (`improvelib`'s `omics_utils.py` lists it); later
 //! releases have one row.
 
+use super::cell::{Cell, parse};
 use super::column_names::{ColumnNames, is_blank};
-use super::table::{Cell, Table, parse};
+use super::table::Table;
 use crate::Result;
 use csv::ByteRecord;
 use std::collections::HashMap;
