@@ -66,7 +66,7 @@ impl Tree {
     }
 
     fn import(&self) -> crossrx::Result<MatchReport> {
-        improve::import(self.dir.path(), &self.store(), None, "test")
+        improve::import_into(StoreWriter::create(&self.store(), "test")?, self.dir.path(), None)
     }
 
     fn refused(&self, words: &[&str]) {
@@ -504,7 +504,8 @@ fn the_real_tree_and_the_dose_table_join() {
     let Some(shared) = shared() else { return };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("csa.h5");
-    let report = improve::import(&shared.join("improve/raw_data"), &path, None, "test").unwrap();
+    let writer = StoreWriter::create(&path, "test").unwrap();
+    let report = improve::import_into(writer, &shared.join("improve/raw_data"), None).unwrap();
     let joined: Vec<_> = report.responses.iter().map(|r| (r.dataset.as_str(), r.joined)).collect();
     assert_eq!(joined, [("CCLE", 8411), ("CTRPv2", 174_523), ("GDSCv1", 184_485), ("gCSI", 4809)]);
     let map = ResponseMap {

@@ -25,12 +25,6 @@ const SOURCE: &str = "source";
 const ENDPOINTS: [&str; 12] =
     ["auc", "auc1", "aac", "aac1", "ic50", "ec50", "ec50se", "einf", "hs", "dss1", "r2fit", "dose"];
 
-/// Imports the tree below `raw_data` into a new store at `out`, where nothing
-/// may be; `command` is kept as provenance. Else as [`import_into`].
-pub fn import(raw_data: &Path, out: &Path, dose: Option<&str>, command: &str) -> Result<MatchReport> {
-    import_into(StoreWriter::create(out, command)?, raw_data, dose)
-}
-
 /// Imports the tree below `raw_data` into the store that `writer` begins, and
 /// finishes it. `dose` is `COLUMN:UNIT` where the response table has doses.
 /// Entities are those of the tables in `x_data`; a response row joins when its
