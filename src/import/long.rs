@@ -69,8 +69,8 @@ pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str
         let whole = header.header().iter().any(|h| h == rest);
         let (column, units) = if whole { (rest, "1") } else { rest.rsplit_once(':').unwrap_or((rest, "1")) };
         let name = match name {
-            Some(name) => match names::fault(name) {
-                Some(fault) => return Err(Error::Request(format!("--endpoint {text:?}: {fault}"))),
+            Some(name) => match names::why_not(name) {
+                Some(why) => return Err(Error::Request(format!("--endpoint {text:?}: {why}"))),
                 None => name.to_owned(),
             },
             None => name_of(column)?,

@@ -82,8 +82,8 @@ pub(super) fn survey(path: &Path, dataset: &Template, looked_at: &[usize]) -> Re
                     codes.insert(name.clone(), code);
                     let text = String::from_utf8(name.clone())
                         .map_err(|_| table.fault("the dataset is not UTF-8"))?;
-                    if let Some(fault) = names::dataset_fault(&text) {
-                        return Err(table.fault(fault));
+                    if let Some(why) = names::why_not_dataset(&text) {
+                        return Err(table.fault(why));
                     }
                     survey.datasets.push(Part {
                         name: text,

@@ -120,8 +120,8 @@ impl Store {
     }
 
     fn dataset_info(&self, name: String) -> Result<DatasetInfo> {
-        if let Some(fault) = super::names::dataset_fault(&name) {
-            return Err(self.fault("/datasets", fault));
+        if let Some(why) = super::names::why_not_dataset(&name) {
+            return Err(self.fault("/datasets", why));
         }
         let place = dataset_place(&name, "");
         let place = place.trim_end_matches('/');

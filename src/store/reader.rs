@@ -147,8 +147,8 @@ impl Store {
         let mut names = self.group(place)?.member_names().map_err(|e| self.fault(place, e))?;
         names.sort_unstable();
         for name in &names {
-            if let Some(fault) = super::names::fault(name) {
-                return Err(self.fault(place, fault));
+            if let Some(why) = super::names::why_not(name) {
+                return Err(self.fault(place, why));
             }
         }
         Ok(names)

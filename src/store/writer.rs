@@ -152,6 +152,8 @@ impl StoreWriter {
     }
 
     /// Adds a text column of drugs or samples, one string an entity by index.
+    /// Refuses a name that is there already or cannot be one, another number of
+    /// strings than of entities, and a string longer than 65,536 bytes or with a NUL in it.
     pub fn text(&mut self, entity: Entity, column: &str, values: &[String]) -> Result<()> {
         let place = format!("/{}/text/{column}", entity.plural());
         let count = self.ids(entity).len();
@@ -168,6 +170,9 @@ impl StoreWriter {
 
     /// Begins a feature table of `info.rows` rows. `names` are the distinct
     /// names of its `info.columns` columns, `entity` the index of each row.
+    /// Refuses a name that is there already or cannot be one, names and indices
+    /// that do not fit the shape, a column or an entity that is there twice, an
+    /// index out of range, a table without columns or of more than 16 GiB as f32.
     pub fn feature(
         &mut self,
         info: FeatureInfo,
@@ -186,6 +191,8 @@ impl StoreWriter {
 
     /// Begins a dataset. `endpoints` are names with units, `labels` the names
     /// of its text columns, `columns` the header of the table it came from.
+    /// Refuses a name that is there already or cannot be one, in the dataset too,
+    /// and a dataset without endpoints.
     pub fn dataset(
         &mut self,
         name: &str,
@@ -195,12 +202,12 @@ impl StoreWriter {
         columns: &[String],
     ) -> Result<DatasetWriter<'_>> {
         self.free_name("datasets", name)?;
-        if let Some(fault) = names::dataset_fault(name) {
-            return Err(self.fault("/datasets", fault));
+        if let Some(why) = names::why_not_dataset(name) {
+            return Err(self.fault("/datasets", why));
         }
         for part in endpoints.iter().map(|(name, _)| name).chain(labels) {
-            if let Some(fault) = names::fault(part) {
-                return Err(self.fault(format!("/datasets/{name}"), fault));
+            if let Some(why) = names::why_not(part) {
+                return Err(self.fault(format!("/datasets/{name}"), why));
             }
         }
         if endpoints.is_empty() {
@@ -261,8 +268,8 @@ impl StoreWriter {
         if let Some(part) = &self.open_part {
             return Err(self.fault(part.clone(), "was begun and not finished"));
         }
-        if let Some(fault) = names::fault(name) {
-            return Err(self.fault(format!("/{group}"), fault));
+        if let Some(why) = names::why_not(name) {
+            return Err(self.fault(format!("/{group}"), why));
         }
         let found = self.file.group(group).map_err(|e| self.fault(format!("/{group}"), e))?.link_exists(name);
         if found { Err(self.fault(format!("/{group}/{name}"), "is there already")) } else { Ok(()) }
