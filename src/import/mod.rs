@@ -1,6 +1,6 @@
-//! Public file formats read into a store: complete IMPROVE trees ([`improve`]),
-//! and single long or entity-by-feature tables ([`long`]). Whatever does not
-//! join, and why, stands in the [`MatchReport`] of each import.
+//! Public file formats read into a store: complete IMPROVE trees ([`improve`](crate::import::improve)),
+//! and single long or entity-by-feature tables ([`long`](crate::import::long)). Whatever does not
+//! join, and why, stands in the [`MatchReport`](crate::import::MatchReport) of each import.
 
 pub mod improve;
 pub mod long;
