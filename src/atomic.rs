@@ -75,14 +75,26 @@ pub fn as_umask_says<'b, 'c, 'd>(
     builder
 }
 
-/// Syncs a finished temporary file and renames it to `path`, which must lie in
-/// the same folder. A failure removes the temporary file.
+/// Syncs a finished temporary file, before it is published.
+pub fn sync(draft: &Path) -> Result<()> {
+    File::open(draft).and_then(|file| file.sync_all()).map_err(|e| Error::io(draft, "cannot write", e))
+}
+
+/// Renames a synced temporary file to `path`, which must lie in the same folder,
+/// in place of what is there. A failure removes the temporary file.
 pub fn publish(draft: tempfile::TempPath, path: &Path) -> Result<()> {
-    let failed = |e| Error::io(path, "cannot write", e);
-    let file = File::open(&draft).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    draft.persist(path).map_err(|e| failed(e.error))?;
+    draft.persist(path).map_err(|e| Error::io(path, "cannot write", e.error))?;
     sync_folder(parent(path))
+}
+
+/// Like [`publish`], but keeps what is there and fails as `taken` says. No other
+/// program can come between looking and renaming.
+pub fn publish_new(draft: tempfile::TempPath, path: &Path, taken: impl FnOnce() -> Error) -> Result<()> {
+    match draft.persist_noclobber(path) {
+        Ok(()) => sync_folder(parent(path)),
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken()),
+        Err(e) => Err(Error::io(path, "cannot write", e.error)),
+    }
 }
 
 /// The folder that `path` lies in.
@@ -126,6 +138,26 @@ mod tests {
         assert_eq!(fs::read(path.join("x")).unwrap(), b"1");
         assert!(FolderDraft::new(&path).unwrap().publish().is_err());
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "a refused draft was left");
+    }
+
+    #[test]
+    fn a_file_that_came_first_is_replaced_only_where_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.h5");
+        let draft = |text: &str| {
+            let draft = tempfile::NamedTempFile::new_in(dir.path()).unwrap().into_temp_path();
+            fs::write(&draft, text).unwrap();
+            sync(&draft).unwrap();
+            draft
+        };
+        let taken = || Error::run(&path, "taken");
+        publish_new(draft("first"), &path, taken).unwrap();
+        let second = publish_new(draft("second"), &path, taken).unwrap_err().to_string();
+        assert!(second.ends_with("store.h5: taken"), "{second}");
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        publish(draft("third"), &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"third");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a refused draft was left");
     }
 
     #[test]

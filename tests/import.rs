@@ -5,6 +5,7 @@ use crossrx::import::long::{self, FeatureMap, ResponseMap};
 use crossrx::import::{MatchReport, improve};
 use crossrx::store::{Encoding, Entity, Store, StoreWriter, verify};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A small tree with the headers of the first generation.
@@ -66,7 +67,7 @@ impl Tree {
     }
 
     fn import(&self) -> crossrx::Result<MatchReport> {
-        improve::import(self.dir.path(), &self.store(), None, "test")
+        improve::import_into(StoreWriter::create(&self.store(), "test")?, self.dir.path(), None)
     }
 
     fn refused(&self, words: &[&str]) {
@@ -189,7 +190,16 @@ fn faults_in_a_tree_name_file_and_line() {
         ),
         ("splits/A_split_0_test.txt", "2\n".into(), &["A_split_0_test.txt:1", "row 2", "belongs to B"]),
         ("splits/A_split_0_test.txt", "one\n".into(), &["A_split_0_test.txt:1", "\"one\""]),
-        ("splits/A_split_0_test.txt", "1\n0\n".into(), &["part test, position 1", "already in part train"]),
+        (
+            "splits/A_split_0_test.txt",
+            "1\n\n0\n".into(),
+            &["A_split_0_test.txt:3: row 0 is on line 2 of A_split_0_train.txt already"],
+        ),
+        (
+            "splits/A_split_0_train.txt",
+            "3\n8\n0\n3\n".into(),
+            &["A_split_0_train.txt:4: row 3 is on line 1 of A_split_0_train.txt already"],
+        ),
         ("splits/A_split_0_test.txt", "\n".into(), &["/datasets/A/split/0", "part test is empty"]),
         ("splits/A_split_00_test.txt", "1\n".into(), &["A_split_0", "A_split_00_test.txt", "both"]),
         (
@@ -285,6 +295,43 @@ fn what_cannot_be_used_is_left_out_and_told() {
 }
 
 #[test]
+fn endpoints_that_no_joined_row_has_are_left_out() {
+    let tree = Tree::new();
+    tree.write(
+        "y_data/response.tsv",
+        "source\timprove_sample_id\timprove_chem_id\tauc\tic50\n\
+         A\tS1\tD1\t0.5\t\n\
+         A\tS9\tD1\t0.5\t6\n\
+         B\tS2\tD2\t\t\n\
+         B\tS9\tD2\t1\t\n\
+         A\tS2\tD1\t\tnan\n\
+         A\tS3\tD1\t1\t\n",
+    );
+    fs::remove_dir_all(tree.dir.path().join("splits")).unwrap();
+    for (file, row) in [("A_split_0_train", 0), ("A_split_0_val", 4), ("A_split_0_test", 5)] {
+        tree.write(&format!("splits/{file}.txt"), row.to_string());
+    }
+    for part in ["train", "val", "test"] {
+        tree.write(&format!("splits/B_split_0_{part}.txt"), "2");
+    }
+    let report = tree.import().unwrap();
+    let store = Store::open(&tree.store()).unwrap();
+    verify(&store).unwrap();
+    assert_eq!(store.datasets().len(), 1);
+    assert_eq!(store.dataset("A").unwrap().endpoints, [("auc".to_string(), "1".to_string())]);
+    assert_eq!(store.dataset("A").unwrap().splits, [0]);
+    assert_eq!(report.responses[0].missing, [("auc".to_string(), 1), ("ic50".to_string(), 3)]);
+    let text = report.to_string();
+    for words in [
+        "3 joined rows have no ic50, so this dataset lacks the endpoint",
+        "B: 1 of 2 rows joined\n  this dataset is left out: no row that joined has a value",
+        "B: 1 splits left out with their dataset",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
+#[test]
 fn an_import_replaces_nothing() {
     let tree = Tree::new();
     tree.import().unwrap();
@@ -297,7 +344,6 @@ fn an_import_replaces_nothing() {
 }
 
 fn gzip(text: &str) -> Vec<u8> {
-    use std::io::Write;
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(text.as_bytes()).unwrap();
     gz.finish().unwrap()
@@ -393,13 +439,64 @@ fn feature_tables_join_and_count_strangers() {
     assert_eq!(table.values.row(1).to_vec(), [3.0, 2.0, 1.0]);
 }
 
+#[test]
+fn words_for_no_value_are_not_names() {
+    let tree = Tree::new();
+    tree.write("x_data/drug_info.tsv", "improve_chem_id\tdrug_name\nD1\tNA\nD2\tnan\nD3\tNilotinib\n");
+    tree.import().unwrap();
+    let store = Store::open(&tree.store()).unwrap();
+    assert_eq!(store.text(Entity::Drug, "drug_name").unwrap(), ["", "", "Nilotinib"]);
+    drop(store);
+    tree.write("dose.csv", "name,sample,alive\nNA,S1,0.5\nnilotinib,S1,0.5\n");
+    let map = ResponseMap {
+        dataset: "X".into(),
+        drug: "name@drug_name".into(),
+        sample: "sample".into(),
+        endpoints: vec!["alive".into()],
+        ..ResponseMap::default()
+    };
+    let report =
+        long::add_response(&tree.store(), &tree.dir.path().join("dose.csv"), &map, "second").unwrap();
+    assert_eq!((report.responses[0].joined, report.responses[0].unknown_drug), (1, 1));
+}
+
+#[test]
+fn rows_of_one_entity_are_refused_and_ambiguous_ones_counted() {
+    let tree = Tree::new();
+    tree.write("x_data/drug_info.tsv", "improve_chem_id\tdrug_name\nD1\tPD-0332991\nD2\tLap\nD3\tlap!\n");
+    tree.import().unwrap();
+    let map = FeatureMap {
+        entity: Entity::Drug,
+        name: "weight".into(),
+        units: "g/mol".into(),
+        id: Some("drug@drug_name".into()),
+        ignore: Vec::new(),
+    };
+    let add = |rows: &str| {
+        tree.write("t.csv", rows);
+        long::add_features(&tree.store(), &tree.dir.path().join("t.csv"), &map, "second")
+    };
+    for rows in ["drug,w\nPD-0332991,1\npd 0332991,2\n", "drug,target\nPD-0332991,CDK4\npd 0332991,CDK6\n"] {
+        let error = add(rows).unwrap_err().to_string();
+        let words = ["t.csv", "\"PD-0332991\" and \"pd 0332991\"", "the drug \"D1\""];
+        assert!(words.iter().all(|w| error.contains(w)), "{error}");
+    }
+    let report = add("drug,w\nPD-0332991,1\nLAP,2\nelse,3\n").unwrap();
+    let found = &report.tables[0];
+    assert_eq!((found.rows, found.ambiguous, found.unknown), (1, 1, 1));
+    assert_eq!(found.examples, ["LAP", "else"]);
+    let text = report.to_string();
+    assert!(text.contains("1 rows left out: could be several drugs"), "{text}");
+}
+
 fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("CROSSRX_SHARED_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: {} is not there", folder.display());
+    // Not println!, which a test that passes does not show.
+    let _ = writeln!(std::io::stderr(), "skipped: {} is not there", folder.display());
     None
 }
 
@@ -408,7 +505,8 @@ fn the_real_tree_and_the_dose_table_join() {
     let Some(shared) = shared() else { return };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("csa.h5");
-    let report = improve::import(&shared.join("improve/raw_data"), &path, None, "test").unwrap();
+    let writer = StoreWriter::create(&path, "test").unwrap();
+    let report = improve::import_into(writer, &shared.join("improve/raw_data"), None).unwrap();
     let joined: Vec<_> = report.responses.iter().map(|r| (r.dataset.as_str(), r.joined)).collect();
     assert_eq!(joined, [("CCLE", 8411), ("CTRPv2", 174_523), ("GDSCv1", 184_485), ("gCSI", 4809)]);
     let map = ResponseMap {

@@ -1,13 +1,14 @@
 //! Made-up corpora: repeatable, exact in size, with best scores that the written values bear out.
 
 use crossrx::metric::Scores;
-use crossrx::store::{Entity, Store};
+use crossrx::store::{Entity, Store, StoreWriter};
 use crossrx::synth::{self, Corpus, Preset};
 use std::path::{Path, PathBuf};
 
 fn written(corpus: &Corpus, folder: &Path, name: &str) -> (PathBuf, ndarray::Array2<f64>) {
     let path = folder.join(name);
-    let best = synth::write(corpus, &path, "crossrx synth").unwrap();
+    let writer = StoreWriter::create(&path, "crossrx synth").unwrap();
+    let best = synth::write_into(writer, corpus).unwrap();
     (path, best)
 }
 

@@ -10,6 +10,7 @@ mod launch;
 pub mod predict;
 /// Tables and page of finished runs.
 pub mod report;
+mod run_args;
 mod say;
 /// Made-up corpora.
 pub mod synth;
@@ -53,8 +54,8 @@ impl Command {
     /// that runs as one process.
     pub fn ranks(&self) -> Option<Option<usize>> {
         match self {
-            Command::Train(args) => Some(args.threads.map(usize::from)),
-            Command::Transfer(args) => Some(args.threads.map(usize::from)),
+            Command::Train(args) => Some(args.run.threads.map(usize::from)),
+            Command::Transfer(args) => Some(args.run.threads.map(usize::from)),
             _ => None,
         }
     }

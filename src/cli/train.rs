@@ -1,9 +1,9 @@
+use super::run_args::RunArgs;
 use super::transfer::run_study;
 use crate::comm::{Communicator, agree};
-use crate::deck::{Deck, Override, Splits};
+use crate::deck::{Deck, Splits};
 use crate::study::Corpus;
 use crate::{Error, Result};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Train one source and split of a deck on all ranks, and score its targets
@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 /// One task of what `transfer` does, laid out the same way.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The experiment (TOML).
-    deck: PathBuf,
     /// Dataset to train on.
     #[arg(long, value_name = "NAME")]
     source: String,
@@ -22,19 +20,17 @@ pub struct Args {
     /// Folder for the results; it must not hold another run.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Overrides a key of the deck with any TOML value; may be repeated.
-    #[arg(long, value_name = "section.key=value")]
-    set: Vec<Override>,
-    /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    /// Deck and threads.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Runs the task on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
-    let opened = Deck::read(&args.deck, &args.set).and_then(|deck| {
-        let deck = only(deck, &args.source, args.split, &args.deck)?;
-        Corpus::open(deck, &args.deck)
+    let path = &args.run.deck;
+    let opened = args.run.read().and_then(|deck| {
+        let deck = only(deck, &args.source, args.split, path)?;
+        Corpus::open(deck, path)
     });
     run_study(&agree(world, opened)?, &args.out, world)
 }

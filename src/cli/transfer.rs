@@ -1,11 +1,10 @@
 use super::command_line;
+use super::run_args::RunArgs;
 use super::say::say;
 use crate::comm::{Communicator, agree};
-use crate::deck::{Deck, Override};
 use crate::store::utc_now;
 use crate::study::{Corpus, Launch, estimate, transfer};
 use crate::{Error, Result};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Train on every source of a deck and score every target, in parallel over ranks
@@ -16,26 +15,20 @@ use std::path::{Path, PathBuf};
 /// under mpirun or srun for more than one rank.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The experiment (TOML).
-    deck: PathBuf,
     /// Folder for the results; it must not hold another run.
     #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
-    /// Overrides a key of the deck with any TOML value; may be repeated.
-    #[arg(long, value_name = "section.key=value")]
-    set: Vec<Override>,
-    /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
     /// Print tasks, groups of ranks, memory and an estimate of time, and stop.
     #[arg(long)]
     dry_run: bool,
+    /// Deck and threads.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Runs the study on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
-    let corpus =
-        agree(world, Deck::read(&args.deck, &args.set).and_then(|deck| Corpus::open(deck, &args.deck)))?;
+    let corpus = agree(world, args.run.read().and_then(|deck| Corpus::open(deck, &args.run.deck)))?;
     if args.dry_run {
         let text = agree(
             world,

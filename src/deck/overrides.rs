@@ -14,14 +14,13 @@ impl FromStr for Override {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or("expected section.key=value")?;
+        let (key, plain) = text.split_once('=').ok_or("expected section.key=value")?;
         let key: Vec<String> = key.trim().split('.').map(str::to_string).collect();
         if key.iter().any(|part| part.is_empty()) {
             return Err("expected section.key=value".into());
         }
-        let parsed = format!("value = {value}").parse::<toml::Table>().ok();
+        let parsed = format!("value = {plain}").parse::<toml::Table>().ok();
         let value = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
-        let (_, plain) = text.split_once('=').unwrap_or_default();
         Ok(Self { key, value: value.unwrap_or_else(|| toml::Value::String(plain.trim().into())) })
     }
 }

@@ -1,5 +1,6 @@
 use crate::split::RuleSplit;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use std::collections::HashSet;
 
 /// The key `data.splits`: numbers of imported splits, or a rule, as in
 /// `{ rule = "cold-drug", folds = 10, seed = 1, only = [0, 1] }`.
@@ -38,20 +39,21 @@ impl Splits {
         {
             return Some(format!("folds = {}: 3 to {MOST_FOLDS}", rule.folds));
         }
-        let numbers = self.numbers();
-        if numbers.is_empty() {
+        let (named, folds) = match self {
+            Splits::Imported(named) => (named, None),
+            Splits::Rule { rule, only: Some(named) } => (named, Some(rule.folds)),
+            Splits::Rule { only: None, .. } => return None,
+        };
+        if named.is_empty() {
             return Some("names no split".into());
         }
-        if let Some(twice) = (1..numbers.len()).find(|&i| numbers[..i].contains(&numbers[i])) {
-            return Some(format!("names split {} twice", numbers[twice]));
+        let mut seen = HashSet::with_capacity(named.len());
+        if let Some(twice) = named.iter().find(|n| !seen.insert(**n)) {
+            return Some(format!("names split {twice} twice"));
         }
-        match self {
-            Splits::Rule { rule, .. } => {
-                let beyond = numbers.iter().find(|n| **n >= rule.folds)?;
-                Some(format!("split {beyond} of {} folds, which are 0 to {}", rule.folds, rule.folds - 1))
-            }
-            Splits::Imported(_) => None,
-        }
+        let folds = folds?;
+        let beyond = named.iter().find(|n| **n >= folds)?;
+        Some(format!("split {beyond} of {folds} folds, which are 0 to {}", folds - 1))
     }
 }
 
@@ -73,5 +75,30 @@ impl<'de> Deserialize<'de> for Splits {
                 other.type_str()
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::split::Rule;
+
+    #[test]
+    fn lists_are_checked_and_as_many_folds_as_may_be_are_checked_at_once() {
+        let of = |folds, only: Option<&[u32]>| Splits::Rule {
+            rule: RuleSplit { rule: Rule::Random, folds, seed: 1 },
+            only: only.map(<[u32]>::to_vec),
+        };
+        let fault = |splits: Splits| splits.fault().unwrap_or_default();
+        assert!(fault(of(10, Some(&[3, 1, 3]))).contains("split 3 twice"));
+        assert!(fault(of(10, Some(&[3, 10]))).contains("split 10 of 10 folds"));
+        assert!(fault(of(10, Some(&[]))).contains("no split"));
+        assert!(fault(Splits::Imported(vec![7, 7])).contains("split 7 twice"));
+        assert!(fault(of(MOST_FOLDS + 1, None)).contains("folds"));
+        let begun = std::time::Instant::now();
+        assert_eq!(of(MOST_FOLDS, None).fault(), None);
+        let all: Vec<u32> = (0..MOST_FOLDS).collect();
+        assert_eq!(of(MOST_FOLDS, Some(&all)).fault(), None);
+        assert!(begun.elapsed().as_secs() < 1, "{:?}", begun.elapsed());
     }
 }

@@ -17,14 +17,18 @@ impl ColumnNames {
         if is_blank(header) {
             return None;
         }
-        let plain = names::of_header(header)?;
-        let mut name = plain.clone();
+        names::of_header(header).map(|name| self.distinct(name))
+    }
+
+    /// `name`, with a number behind it where it was given before.
+    pub fn distinct(&mut self, name: String) -> String {
+        let mut free = name.clone();
         let mut number = 2;
-        while !self.taken.insert(name.clone()) {
-            name = format!("{plain}.{number}");
+        while !self.taken.insert(free.clone()) {
+            free = format!("{name}.{number}");
             number += 1;
         }
-        Some(name)
+        free
     }
 }
 

@@ -1,10 +1,11 @@
 //! Tables of one row an entity, numbers or texts, read whole and written to a store.
 
+use super::cell::{Cell, parse};
 use super::column_names::{ColumnNames, is_blank};
 use super::join::{Found, Lookup, Template};
 use super::match_report::{TableMatch, remember};
 use super::omics::{self, Level};
-use super::table::{Cell, Table, parse};
+use super::table::Table;
 use crate::store::{Encoding, Entity, FeatureInfo, StoreWriter};
 use crate::{Error, Result};
 use ndarray::{Array2, Axis};
@@ -24,7 +25,7 @@ pub(super) struct EntityTable {
 pub(super) enum Content {
     /// `values` is `[rows, names]`, NaN where a cell is missing.
     Numbers { names: Vec<String>, values: Array2<f32>, empty_columns: usize },
-    /// One text a row and column; `nameless` columns were left out.
+    /// One text a row and column, empty where a cell is missing; `nameless` columns were left out.
     Texts { columns: Vec<(String, Vec<String>)>, nameless: usize },
 }
 
@@ -101,7 +102,7 @@ impl EntityTable {
             keys.push(id.clone());
             if texts {
                 for (strings, &c) in strings.iter_mut().zip(&columns) {
-                    strings.push(table.text(c)?);
+                    strings.push(table.known_text(c)?);
                 }
             } else {
                 for &c in &columns {
@@ -147,6 +148,7 @@ impl EntityTable {
 
     /// Writes the rows that `lookup` finds under `name`: numbers as a feature
     /// table (drug tables of nothing but 0 and 1 as bits), texts as text columns.
+    /// Refuses a second row of an entity, which differing keys can lead to.
     pub fn write(
         self,
         writer: &mut StoreWriter,
@@ -159,14 +161,27 @@ impl EntityTable {
         let mut found = TableMatch { file: origin.into(), ..TableMatch::default() };
         let mut rows = Vec::new();
         let mut entities = Vec::new();
+        let mut row_of = HashMap::new();
         for (row, key) in self.keys.iter().enumerate() {
-            if let Found::One(index) = lookup.find(key) {
-                rows.push(row);
-                entities.push(index);
-            } else {
-                found.unknown += 1;
-                remember(&mut found.examples, key);
+            match lookup.find(key) {
+                Found::One(index) => {
+                    if let Some(first) = row_of.insert(index, row) {
+                        return Err(Error::Request(format!(
+                            "{origin}: the rows {:?} and {:?} are both the {} {:?}",
+                            String::from_utf8_lossy(&self.keys[first]),
+                            String::from_utf8_lossy(key),
+                            entity.name(),
+                            writer.ids(entity)[index as usize]
+                        )));
+                    }
+                    rows.push(row);
+                    entities.push(index);
+                    continue;
+                }
+                Found::Many => found.ambiguous += 1,
+                Found::Unknown => found.unknown += 1,
             }
+            remember(&mut found.examples, key);
         }
         if rows.is_empty() {
             return Err(Error::Request(format!(
@@ -194,8 +209,8 @@ impl EntityTable {
             Content::Numbers { names, values, empty_columns } => {
                 (found.columns, found.empty_columns) = (names.len(), empty_columns);
                 let bits = entity == Entity::Drug && values.iter().all(|&v| v == 0.0 || v == 1.0);
-                let (encoding, kept) = if bits { (Encoding::Bits, "bits") } else { (Encoding::F32, "f32") };
-                found.became = format!("{name} ({}, {kept})", entity.name());
+                let encoding = if bits { Encoding::Bits } else { Encoding::F32 };
+                found.became = format!("{name} ({}, {})", entity.name(), encoding.name());
                 let info = FeatureInfo {
                     entity,
                     name: name.into(),

@@ -3,10 +3,12 @@
 //! those that the `improvelib` package reads.
 
 use super::column_names::ColumnNames;
+use super::dose::dose_column;
 use super::entity_table::{EntityTable, Key, Reading};
 use super::join::{Lookup, Template};
 use super::match_report::MatchReport;
-use super::response::{self, ColumnKind, Columns, Survey};
+use super::response::{self, Columns};
+use super::survey::{ColumnKind, Survey, survey};
 use super::table::Table;
 use super::{omics, splits};
 use crate::store::{Entity, StoreWriter};
@@ -22,12 +24,6 @@ const SOURCE: &str = "source";
 /// the parameters of the fitted Hill curve with their errors.
 const ENDPOINTS: [&str; 12] =
     ["auc", "auc1", "aac", "aac1", "ic50", "ec50", "ec50se", "einf", "hs", "dss1", "r2fit", "dose"];
-
-/// Imports the tree below `raw_data` into a new store at `out`, where nothing
-/// may be; `command` is kept as provenance. Else as [`import_into`].
-pub fn import(raw_data: &Path, out: &Path, dose: Option<&str>, command: &str) -> Result<MatchReport> {
-    import_into(StoreWriter::create(out, command)?, raw_data, dose)
-}
 
 /// Imports the tree below `raw_data` into the store that `writer` begins, and
 /// finishes it. `dose` is `COLUMN:UNIT` where the response table has doses.
@@ -68,7 +64,7 @@ pub fn import_into(mut writer: StoreWriter, raw_data: &Path, dose: Option<&str>)
 /// in one of IMPROVE's own endpoints is an error.
 fn columns(path: &Path, dose: Option<&str>, notes: &mut Vec<String>) -> Result<(Columns, Survey)> {
     let table = Table::open(path)?;
-    let dose = dose.map(|d| response::dose_column(d, &table)).transpose()?;
+    let dose = dose.map(|d| dose_column(d, &table)).transpose()?;
     if dose.is_none() && table.header().iter().any(|h| h == "dose") {
         let what = "has a column dose; name its unit, as in --dose dose:uM";
         return Err(Error::table(path, 1, what));
@@ -77,7 +73,7 @@ fn columns(path: &Path, dose: Option<&str>, notes: &mut Vec<String>) -> Result<(
     let [source, sample, drug] = ids;
     let others =
         || (0..table.header().len()).filter(|c| !ids.contains(c) && dose.is_none_or(|(d, _)| d != *c));
-    let survey = response::survey(path, &Template::column(source), &others().collect::<Vec<_>>())?;
+    let survey = survey(path, &Template::column(source), &others().collect::<Vec<_>>())?;
     let mut columns = Columns {
         drug: Template::column(drug),
         sample: Template::column(sample),

@@ -2,11 +2,13 @@
 //! tables of one row a drug or sample.
 
 use super::column_names::ColumnNames;
+use super::dose::dose_column;
 use super::entity_table::{EntityTable, Key, Reading};
 use super::join::{Lookup, Template};
 use super::match_report::MatchReport;
 use super::omics::Level;
 use super::response::{self, Columns};
+use super::survey::survey;
 use super::table::Table;
 use crate::store::{Entity, StoreWriter, names};
 use crate::{Error, Result};
@@ -67,8 +69,8 @@ pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str
         let whole = header.header().iter().any(|h| h == rest);
         let (column, units) = if whole { (rest, "1") } else { rest.rsplit_once(':').unwrap_or((rest, "1")) };
         let name = match name {
-            Some(name) => match names::fault(name) {
-                Some(fault) => return Err(Error::Request(format!("--endpoint {text:?}: {fault}"))),
+            Some(name) => match names::why_not(name) {
+                Some(why) => return Err(Error::Request(format!("--endpoint {text:?}: {why}"))),
                 None => name.to_owned(),
             },
             None => name_of(column)?,
@@ -84,12 +86,12 @@ pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str
         drug: Template::parse_column(drug, &header)?,
         sample: Template::parse_column(sample, &header)?,
         dataset: Template::parse(&map.dataset, &header)?,
-        dose: map.dose.as_deref().map(|d| response::dose_column(d, &header)).transpose()?,
+        dose: map.dose.as_deref().map(|d| dose_column(d, &header)).transpose()?,
         endpoints,
         labels,
     };
     let looked_at: Vec<usize> = columns.endpoints.iter().map(|e| e.0).collect();
-    let survey = response::survey(table, &columns.dataset, &looked_at)?;
+    let survey = survey(table, &columns.dataset, &looked_at)?;
     let (responses, _) = response::load(table, &columns, survey, &mut drugs, &mut samples, &mut writer)?;
     writer.finish()?;
     Ok(MatchReport { responses, ..MatchReport::default() })

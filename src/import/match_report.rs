@@ -20,21 +20,23 @@ pub struct TableMatch {
     pub file: String,
     /// What it became, such as "expression (sample, f32)".
     pub became: String,
-    /// Rows kept.
+    /// Number of rows kept.
     pub rows: usize,
-    /// Columns kept.
+    /// Number of columns kept.
     pub columns: usize,
-    /// Ids that the tables before it did not have.
+    /// Number of ids that the tables before it did not have.
     pub new_ids: usize,
-    /// Cells of the rows and columns kept that hold no value.
+    /// Number of cells of the rows and columns kept that hold no value.
     pub missing: usize,
-    /// Columns left out because no cell held a value.
+    /// Number of columns left out because no cell held a value.
     pub empty_columns: usize,
-    /// Columns of text left out because they have no name.
+    /// Number of columns of text left out because they have no name.
     pub nameless_columns: usize,
-    /// Rows left out because the store has no such entity, with the first of their ids.
+    /// Number of rows left out because the store has no such entity.
     pub unknown: usize,
-    /// The first ids of those.
+    /// Number of rows left out because they could be several entities of the store.
+    pub ambiguous: usize,
+    /// The first ids of both.
     pub examples: Vec<String>,
 }
 
@@ -43,23 +45,23 @@ pub struct TableMatch {
 pub struct ResponseMatch {
     /// Dataset.
     pub dataset: String,
-    /// Rows in the table.
+    /// Number of rows in the table.
     pub rows: u64,
-    /// Rows that became pairs.
+    /// Number of rows that became pairs.
     pub joined: u64,
-    /// Rows whose drug or sample is not named.
+    /// Number of rows whose drug or sample is not named.
     pub missing_id: u64,
-    /// Rows whose sample alone is not in the store.
+    /// Number of rows whose sample alone is not in the store.
     pub unknown_sample: u64,
-    /// Rows whose drug alone is not in the store.
+    /// Number of rows whose drug alone is not in the store.
     pub unknown_drug: u64,
-    /// Rows of which neither is in the store.
+    /// Number of rows of which neither is in the store.
     pub unknown_both: u64,
-    /// Rows whose drug or sample could be several entities of the store.
+    /// Number of rows whose drug or sample could be several entities of the store.
     pub ambiguous: u64,
-    /// Rows that would have joined, but whose dose is missing or not positive.
+    /// Number of rows that would have joined, but whose dose is missing or not positive.
     pub no_dose: u64,
-    /// For each endpoint of the table, joined rows without a value.
+    /// For each endpoint of the table, the number of joined rows without a value.
     pub missing: Vec<(String, u64)>,
     /// Why the dataset is not in the store, if it is not.
     pub left_out: Option<String>,
@@ -74,13 +76,13 @@ pub struct ResponseMatch {
 pub struct SplitMatch {
     /// Dataset.
     pub dataset: String,
-    /// Splits imported.
+    /// Number of splits imported.
     pub splits: usize,
-    /// Splits left out, a part of which lists no row that joined.
+    /// Numbers of the splits left out, a part of which lists no row that joined.
     pub left_out: Vec<u32>,
-    /// Entries of their files that point at pairs.
+    /// Number of entries of their files that point at pairs.
     pub rows: u64,
-    /// Entries that point at rows that did not join.
+    /// Number of entries that point at rows that did not join.
     pub dropped: u64,
 }
 
@@ -113,8 +115,15 @@ impl fmt::Display for MatchReport {
             if t.nameless_columns > 0 {
                 writeln!(f, "  {} columns without a name left out", t.nameless_columns)?;
             }
-            if t.unknown > 0 {
-                writeln!(f, "  {} rows left out, not in the store: {}", t.unknown, t.examples.join(", "))?;
+            let reasons = [
+                ("not in the store", t.unknown),
+                ("could be several drugs or samples of the store", t.ambiguous),
+            ];
+            for (reason, rows) in reasons.into_iter().filter(|&(_, rows)| rows > 0) {
+                writeln!(f, "  {rows} rows left out: {reason}")?;
+            }
+            if !t.examples.is_empty() {
+                writeln!(f, "  not found, among others: {}", t.examples.join(", "))?;
             }
         }
         for r in &self.responses {

@@ -3,10 +3,12 @@
 //! differs between files (`improvelib`'s `omics_utils.py` lists it); later
 //! releases have one row.
 
-use super::table::{Cell, Table, parse};
+use super::cell::{Cell, parse};
+use super::column_names::{ColumnNames, is_blank};
+use super::table::Table;
 use crate::Result;
 use csv::ByteRecord;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// The naming systems of a file's header rows, top to bottom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,29 +71,20 @@ fn distinct(rows: &[Vec<String>], order: &[usize]) -> Vec<String> {
     let width = rows.first().map_or(0, Vec::len);
     // pandas writes a name that is not there as "nan", and calls a blank one "Unnamed: 7_level_1".
     let known = |column: usize| {
-        order
-            .iter()
-            .map(move |&r| rows[r][column].as_str())
-            .filter(|n| !matches!(*n, "" | "nan") && !n.starts_with("Unnamed:"))
+        order.iter().map(move |&r| rows[r][column].as_str()).filter(|n| *n != "nan" && !is_blank(n))
     };
     let first = |c: usize| known(c).next().map_or_else(|| format!("column {c}"), str::to_owned);
     let mut uses: HashMap<String, usize> = HashMap::new();
     for column in 0..width {
         *uses.entry(first(column)).or_default() += 1;
     }
-    let mut taken = HashSet::new();
+    let mut given = ColumnNames::default();
     (0..width)
         .map(|column| {
             let short = first(column);
             let twins = uses.get(&short).is_some_and(|&n| n > 1);
             let long = if twins { known(column).collect::<Vec<_>>().join("|") } else { short };
-            let mut name = long.clone();
-            let mut number = 2;
-            while !taken.insert(name.clone()) {
-                name = format!("{long}.{number}");
-                number += 1;
-            }
-            name
+            given.distinct(long)
         })
         .collect()
 }

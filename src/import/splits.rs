@@ -5,7 +5,7 @@ use super::match_report::SplitMatch;
 use super::response::{DROPPED, Rows};
 use crate::store::{SplitRows, StoreWriter};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Imports every complete split in `folder`. Entries that point at rows that
@@ -76,13 +76,15 @@ pub(super) fn load(
         };
         let mut dropped = 0;
         let mut emptied = false;
-        let mut read = |path: &Path| {
+        let mut listed = HashMap::new();
+        let mut lists = [const { Vec::new() }; 3];
+        for (pairs, path) in lists.iter_mut().zip([train, val, test]) {
             let before = dropped;
-            let pairs = read_rows(path, code, rows, &mut dropped)?;
+            *pairs = read_rows(path, code, rows, &mut listed, &mut dropped)?;
             emptied |= pairs.is_empty() && dropped > before;
-            Ok::<_, Error>(pairs)
-        };
-        let split = SplitRows { train: read(train)?, val: read(val)?, test: read(test)? };
+        }
+        let [train, val, test] = lists;
+        let split = SplitRows { train, val, test };
         if matches.last().is_none_or(|m| m.dataset != *dataset) {
             matches.push(SplitMatch { dataset: dataset.clone(), ..SplitMatch::default() });
         }
@@ -101,13 +103,28 @@ pub(super) fn load(
     Ok(matches)
 }
 
-/// The pairs that a split file lists.
-fn read_rows(path: &Path, code: usize, rows: &Rows, dropped: &mut u64) -> Result<Vec<u32>> {
+/// Where the parts of a split listed a row: file and line.
+type Listed<'a> = HashMap<usize, (&'a Path, u64)>;
+
+/// The pairs that a split file lists, none of which another part, or a line
+/// above, may have listed.
+fn read_rows<'a>(
+    path: &'a Path,
+    code: usize,
+    rows: &Rows,
+    listed: &mut Listed<'a>,
+    dropped: &mut u64,
+) -> Result<Vec<u32>> {
     let mut pairs = Vec::new();
     each_row(path, rows, |line, row| {
         let of = usize::from(rows.of_row[row]);
         if of != code {
             let what = format!("row {row} of the response table belongs to {}", rows.datasets[of]);
+            return Err(Error::table(path, line, what));
+        }
+        if let Some((first, first_line)) = listed.insert(row, (path, line)) {
+            let first = first.file_name().unwrap_or_default().to_string_lossy();
+            let what = format!("row {row} is on line {first_line} of {first} already");
             return Err(Error::table(path, line, what));
         }
         match rows.pair[row] {

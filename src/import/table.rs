@@ -1,5 +1,6 @@
 //! Delimited text, tab or comma, gzipped or not, with the line of every fault.
 
+use super::cell::{Cell, parse};
 use super::input::Input;
 use crate::{Error, Result};
 use csv::ByteRecord;
@@ -26,15 +27,6 @@ pub(super) struct Table {
 pub(super) struct Mark {
     byte: u64,
     line: u64,
-}
-
-/// A cell that ought to hold a number.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Cell {
-    Number(f32),
-    Missing,
-    Infinite,
-    Text,
 }
 
 impl Table {
@@ -145,6 +137,11 @@ impl Table {
         }
     }
 
+    /// The cell in `column` as text, empty where it is a word for no value.
+    pub fn known_text(&self, column: usize) -> Result<String> {
+        if parse(self.cell(column)) == Cell::Missing { Ok(String::new()) } else { self.text(column) }
+    }
+
     /// The cell in `column` as a number, NaN where missing. Anything else is an error.
     pub fn number(&self, column: usize) -> Result<f32> {
         match parse(self.cell(column)) {
@@ -193,18 +190,27 @@ impl Table {
         loop {
             self.reader.get_mut().record_begins();
             let more = self.reader.read_byte_record(&mut self.record);
-            let record = &self.record;
-            let line = self.base.line + record.position().map_or(0, csv::Position::line);
-            if !more.map_err(|e| Error::table(&self.path, line, format!("cannot read on: {e}")))? {
+            let begun = self.record.position().map_or(1, csv::Position::line);
+            if !more.map_err(|e| {
+                Error::table(&self.path, self.base.line + begun, format!("cannot read on: {e}"))
+            })? {
                 return Ok(false);
             }
-            if self.reader.get_ref().end() == Some(self.reader.position().byte()) {
-                if Input::is_tail(record) {
-                    return Ok(false);
-                }
+            let last = self.reader.get_ref().end() == Some(self.reader.position().byte());
+            if last && Input::is_tail(&self.record) {
+                return Ok(false);
+            }
+            // The position of a record is that of the blank lines before it; the
+            // line it begins on is counted back from where it ended.
+            let within = self.record.as_slice().iter().filter(|&&b| b == b'\n').count() as u64;
+            let begins = self.reader.position().line().saturating_sub(within + u64::from(!last));
+            skip_blank(&mut self.record, begins.saturating_sub(begun));
+            let line = self.base.line + begins;
+            if last {
                 let what = "a quote is opened in this record and never closed";
                 return Err(Error::table(&self.path, line, what));
             }
+            let record = &self.record;
             // A blank line of a file with CR LF line ends.
             if record.len() == 1 && record[0].trim_ascii().is_empty() && self.header.len() != 1 {
                 continue;
@@ -218,6 +224,15 @@ impl Table {
     }
 }
 
+/// Moves the position of `record` past `blank` line ends at one byte each.
+fn skip_blank(record: &mut ByteRecord, blank: u64) {
+    if let Some(mut at) = record.position().cloned() {
+        let (byte, line) = (at.byte() + blank, at.line() + blank);
+        at.set_byte(byte).set_line(line);
+        record.set_position(Some(at));
+    }
+}
+
 fn reader(input: Input, delimiter: u8) -> csv::Reader<Input> {
     csv::ReaderBuilder::new()
         .has_headers(false)
@@ -227,23 +242,6 @@ fn reader(input: Input, delimiter: u8) -> csv::Reader<Input> {
         .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(1 << 18)
         .from_reader(input)
-}
-
-/// Reads a number as f32; truth values are 1 and 0, the words that pandas reads
-/// as "no value" are [`Cell::Missing`].
-pub(super) fn parse(cell: &[u8]) -> Cell {
-    match cell {
-        b"True" | b"TRUE" | b"true" => Cell::Number(1.0),
-        b"False" | b"FALSE" | b"false" => Cell::Number(0.0),
-        b"" | b"NA" | b"N/A" | b"n/a" | b"#N/A" | b"#N/A N/A" | b"#NA" | b"<NA>" | b"None" | b"null"
-        | b"NULL" | b"1.#IND" | b"-1.#IND" | b"1.#QNAN" | b"-1.#QNAN" => Cell::Missing,
-        _ => match fast_float2::parse::<f32, _>(cell) {
-            Ok(value) if value.is_finite() => Cell::Number(value),
-            Ok(value) if value.is_nan() => Cell::Missing,
-            Ok(_) => Cell::Infinite,
-            Err(_) => Cell::Text,
-        },
-    }
 }
 
 #[cfg(test)]
@@ -284,6 +282,29 @@ mod tests {
     }
 
     #[test]
+    fn blank_lines_count() {
+        for end in ["\n", "\r\n"] {
+            let content = ["", "a\tb", "", "", "1\t2", "\"x", "", "y\"\t2", "", "3\tbad", "4\t5", "", "\"6"];
+            let (_dir, table) = table("t.tsv", content.join(end).as_bytes());
+            let mut table = table.unwrap();
+            let mut next = || {
+                assert!(table.advance().unwrap());
+                (table.line(), table.mark())
+            };
+            let (first, (quoted, mark)) = (next().0, next());
+            assert_eq!((first, quoted, next().0), (5, 6, 10));
+            assert!(table.number(1).unwrap_err().to_string().contains("t.tsv:10: "));
+            assert!(table.seek(mark).unwrap());
+            for line in [6, 10, 11] {
+                assert!(table.advance().unwrap());
+                assert_eq!(table.line(), line);
+            }
+            let error = table.advance().unwrap_err().to_string();
+            assert!(error.contains("t.tsv:13: a quote"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_quote_left_open_is_refused_at_its_line() {
         for end in ["", "\n", "\nD3\t3\n", "\nend\n"] {
             let (_dir, table) = table("t.tsv", format!("id\tx\nD1\t1\nD2\t\"2{end}").as_bytes());
@@ -306,20 +327,6 @@ mod tests {
             }
             assert_eq!(rows, 3, "{last:?}");
             assert!(!table.advance().unwrap());
-        }
-    }
-
-    #[test]
-    fn numbers_missing_words_and_text_are_told_apart() {
-        assert_eq!(parse(b"-1.5e-3"), Cell::Number(-1.5e-3));
-        for word in ["", "NA", "nan", "-NaN", "None", "n/a", "#N/A N/A", "-1.#IND"] {
-            assert_eq!(parse(word.as_bytes()), Cell::Missing, "{word}");
-        }
-        for word in ["inf", "-Infinity", "1e39"] {
-            assert_eq!(parse(word.as_bytes()), Cell::Infinite, "{word}");
-        }
-        for word in ["1,5", "1 2", "0x10", "--1"] {
-            assert_eq!(parse(word.as_bytes()), Cell::Text, "{word}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Chunked, filtered arrays: how they are created, and what is checked before one is read.
 
 use super::filters;
-use hdf5::{Dataset, Extent, Group, H5Type};
+use hdf5::{Container, Dataset, Extent, Group, H5Type};
 
 /// Size that chunks are cut to: large enough to compress well, and four of
 /// them fit HDF5's chunk cache of 1 MiB.
@@ -50,15 +50,23 @@ pub(super) fn write<T: H5Type>(group: &Group, name: &str, values: &[T]) -> hdf5:
 /// Opens the array `name` of type `T`; the shape has `ndim` dimensions and can be trusted.
 pub(super) fn open<T: H5Type>(group: &Group, name: &str, ndim: usize) -> hdf5::Result<(Dataset, Vec<usize>)> {
     let array = group.dataset(name)?;
-    let (found, wanted) = (array.dtype()?.to_descriptor()?, T::type_descriptor());
-    if found != wanted {
-        return Err(format!("holds {found}, not {wanted}").into());
-    }
-    let shape = checked_shape(&array, wanted.size())?;
+    holds::<T>(&array)?;
+    let shape = checked_shape(&array, size_of::<T>())?;
     if shape.len() != ndim {
         return Err(format!("has {} dimensions, not {ndim}", shape.len()).into());
     }
     Ok((array, shape))
+}
+
+/// Refuses an array or attribute of any type but `T`, as this program writes it.
+/// (HDF5 itself compares the types. Not by `Datatype::to_descriptor`, which is
+/// also behind every reading and printing of a type: it writes the members of an
+/// enum, of any size that a file chooses, into 8 bytes.)
+pub(super) fn holds<T: H5Type>(object: &Container) -> hdf5::Result<()> {
+    if object.dtype()?.is::<T>() {
+        return Ok(());
+    }
+    Err(format!("does not hold {}", T::type_descriptor()).into())
 }
 
 /// The shape of `array`, once its chunks, filters and stored bytes are found to

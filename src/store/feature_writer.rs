@@ -1,5 +1,5 @@
-use super::reader::feature_place;
-use super::{Encoding, FeatureInfo, StoreWriter, array, strings};
+use super::features::feature_place;
+use super::{Encoding, FeatureInfo, StoreWriter, array, feature_rules, scalar, strings};
 use crate::Result;
 use hdf5::{Dataset, Group};
 use ndarray::{Array2, ArrayView2, s};
@@ -27,18 +27,15 @@ impl<'a> FeatureWriter<'a> {
         writer.open_part = Some(place.clone());
         let begin = || {
             let group = writer.file.create_group(&place)?;
-            let encoding = match info.encoding {
-                Encoding::F32 => "f32",
-                Encoding::Bits => "bits",
-            };
-            strings::write_attr(&group, "encoding", encoding)?;
+            strings::write_attr(&group, "encoding", info.encoding.name())?;
             strings::write_attr(&group, "units", &info.units)?;
-            group.new_attr::<u64>().create("columns")?.write_scalar(&(info.columns as u64))?;
+            scalar::write(&group, "columns", &(info.columns as u64))?;
             array::write(&group, "entity", entity)?;
             strings::write(&group, "names", names)?;
-            let (width, bytes) = match info.encoding {
-                Encoding::F32 => (info.columns, 4),
-                Encoding::Bits => (info.columns.div_ceil(8), 1),
+            let width = info.encoding.width(info.columns);
+            let bytes = match info.encoding {
+                Encoding::F32 => 4,
+                Encoding::Bits => 1,
             };
             let wide = width.min(array::CHUNK_BYTES / bytes);
             let chunk = [(array::CHUNK_BYTES / bytes / wide).clamp(1, info.rows.max(1)), wide];
@@ -70,22 +67,18 @@ impl<'a> FeatureWriter<'a> {
             );
             return Err(self.writer.fault(self.place(), what));
         }
-        let bits = self.info.encoding == Encoding::Bits;
-        let fits = |v: f32| if bits { v == 0.0 || v == 1.0 } else { !v.is_infinite() };
-        if let Some(((row, column), value)) = rows.indexed_iter().find(|&(_, &v)| !fits(v)) {
-            let wanted = if bits { "neither 0 nor 1" } else { "infinite" };
-            let what = format!("row {}, column {column}: {value} is {wanted}", self.filled + row);
-            return Err(self.writer.fault(self.place(), what));
-        }
+        feature_rules::check_values(self.info.encoding, rows, self.filled)
+            .map_err(|e| self.writer.fault(self.place(), e))?;
         let range = self.filled..self.filled + n;
-        let written = if bits {
-            let mut packed = Array2::<u8>::zeros((n, columns.div_ceil(8)));
-            for ((row, column), &value) in rows.indexed_iter() {
-                packed[(row, column / 8)] |= u8::from(value == 1.0) << (column % 8);
+        let written = match self.info.encoding {
+            Encoding::F32 => self.values.write_slice(&rows.as_standard_layout(), s![range, ..]),
+            Encoding::Bits => {
+                let mut packed = Array2::<u8>::zeros((n, self.info.encoding.width(columns)));
+                for ((row, column), &value) in rows.indexed_iter() {
+                    packed[(row, column / 8)] |= u8::from(value == 1.0) << (column % 8);
+                }
+                self.values.write_slice(&packed, s![range, ..])
             }
-            self.values.write_slice(&packed, s![range, ..])
-        } else {
-            self.values.write_slice(&rows.as_standard_layout(), s![range, ..])
         };
         written.map_err(|e| self.writer.fault(self.place(), e))?;
         self.filled += n;
@@ -99,8 +92,8 @@ impl<'a> FeatureWriter<'a> {
             let what = format!("{} rows of {} were written", self.filled, self.info.rows);
             return Err(self.writer.fault(self.place(), what));
         }
-        let note = || self.group.new_attr::<u64>().create("missing")?.write_scalar(&self.missing);
-        note().map_err(|e| self.writer.fault(self.place(), e))?;
+        let noted = scalar::write(&self.group, "missing", &self.missing);
+        noted.map_err(|e| self.writer.fault(self.place(), e))?;
         self.writer.open_part = None;
         Ok(())
     }

@@ -21,7 +21,9 @@
 
 mod array;
 mod fault;
+mod feature_rules;
 mod feature_writer;
+mod features;
 mod filters;
 mod links;
 mod lock;
@@ -30,9 +32,11 @@ mod pair_writer;
 mod pairs;
 mod provenance;
 mod reader;
+mod scalar;
 mod split_rows;
 mod strings;
 mod summary;
+mod target;
 mod verify;
 mod writer;
 
@@ -45,6 +49,7 @@ pub use verify::{VerifyReport, verify};
 pub use writer::StoreWriter;
 
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// The layout written by this program and the only one it reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -88,6 +93,27 @@ pub enum Encoding {
     F32,
     /// One bit a value, eight columns a byte, lowest bit first.
     Bits,
+}
+
+impl Encoding {
+    /// Both.
+    pub const ALL: [Encoding; 2] = [Encoding::F32, Encoding::Bits];
+
+    /// Name, as in the attribute `encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::F32 => "f32",
+            Encoding::Bits => "bits",
+        }
+    }
+
+    /// Values stored for a row of `columns` columns.
+    pub fn width(self, columns: usize) -> usize {
+        match self {
+            Encoding::F32 => columns,
+            Encoding::Bits => columns.div_ceil(8),
+        }
+    }
 }
 
 /// A feature table without its values.
@@ -139,6 +165,14 @@ pub struct DatasetInfo {
     pub columns: Vec<String>,
 }
 
+impl DatasetInfo {
+    /// Ranges of all pairs in their order, of a size that is read at a time.
+    pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let pairs = self.pairs;
+        (0..pairs).step_by(array::BLOCK_PAIRS).map(move |start| start..pairs.min(start + array::BLOCK_PAIRS))
+    }
+}
+
 /// A run of pairs of one dataset with one endpoint, as parallel arrays.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pairs {
@@ -164,6 +198,9 @@ impl Pairs {
     }
 
     /// The pairs at `rows` of these.
+    ///
+    /// # Panics
+    /// When there is no such row.
     pub fn select(&self, rows: &[u32]) -> Pairs {
         let pick = |from: &[f32]| rows.iter().map(|&r| from[r as usize]).collect::<Vec<_>>();
         Pairs {

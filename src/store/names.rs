@@ -7,26 +7,28 @@ const LONGEST_DATASET: usize = 100;
 
 /// Why `name` cannot be used, if so. Names become HDF5 links and folders of
 /// results, so path separators and control characters are out.
-pub(crate) fn fault(name: &str) -> Option<String> {
+pub(crate) fn why_not(name: &str) -> Option<String> {
     if name.is_empty() {
         Some("a name is empty".into())
     } else if name.len() > LONGEST {
         Some(format!("the name {:.40}... is longer than {LONGEST} bytes", name))
     } else if name.starts_with('.') || name.contains(odd) {
-        Some(format!("the name {name:?} starts with a dot or holds a slash or a control character"))
+        Some(format!(
+            "the name {name:?} starts with a dot, or holds a slash, a backslash or a control character"
+        ))
     } else {
         None
     }
 }
 
 /// Why `name` cannot be used for a dataset, if so.
-pub(crate) fn dataset_fault(name: &str) -> Option<String> {
+pub(crate) fn why_not_dataset(name: &str) -> Option<String> {
     if name.len() > LONGEST_DATASET {
         Some(format!("the dataset {:.40}... has a name longer than {LONGEST_DATASET} bytes", name))
     } else if name.contains("..") {
         Some(format!("the name {name:?} holds two dots"))
     } else {
-        fault(name)
+        why_not(name)
     }
 }
 
@@ -59,9 +61,9 @@ mod tests {
         assert_eq!(of_header(" mg/kg "), Some("mg_kg".into()));
         assert_eq!(of_header("..\\x\0"), Some("_._x_".into()));
         assert_eq!(of_header(" \t"), None);
-        assert!(dataset_fault("GDSC v1.0").is_none());
+        assert!(why_not_dataset("GDSC v1.0").is_none());
         for name in ["", "a/b", "..", "a..b", ".hidden", "a\nb", &"x".repeat(101)] {
-            assert!(dataset_fault(name).is_some(), "{name:?}");
+            assert!(why_not_dataset(name).is_some(), "{name:?}");
         }
     }
 
@@ -69,7 +71,7 @@ mod tests {
         #[test]
         fn a_name_made_of_any_header_can_be_used(header in ".{0,300}") {
             if let Some(name) = of_header(&header) {
-                prop_assert_eq!(fault(&name), None);
+                prop_assert_eq!(why_not(&name), None);
             }
         }
     }

@@ -114,8 +114,8 @@ impl<'a> DatasetWriter<'a> {
             extend(&self.sample, from, &block.sample)?;
             extend(&self.row, from, &block.row)?;
             self.dose.as_ref().map_or(Ok(()), |dose| extend(dose, from, &block.dose))?;
-            for ((_, file), values) in self.endpoints.iter().zip(&block.endpoints) {
-                extend(file, from, values)?;
+            for ((_, array), values) in self.endpoints.iter().zip(&block.endpoints) {
+                extend(array, from, values)?;
             }
             let labels = self.labels.iter().zip(&block.labels).filter(|(l, _)| l.kept);
             labels.into_iter().try_for_each(|(l, codes)| extend(&l.code, from, codes))
@@ -147,6 +147,14 @@ impl<'a> DatasetWriter<'a> {
         Ok(())
     }
 
+    /// Takes `endpoint` out again, for no pair has a value of it.
+    pub fn leave_out_endpoint(&mut self, endpoint: &str) -> Result<()> {
+        let place = format!("endpoint/{endpoint}");
+        self.group.unlink(&place).map_err(|e| self.fault(&place, e))?;
+        self.endpoints.retain(|(name, _)| name != endpoint);
+        Ok(())
+    }
+
     /// Takes the dataset out again.
     pub fn abandon(self) -> Result<()> {
         let removed = self.writer.file.unlink(&format!("datasets/{}", self.name));
@@ -155,10 +163,13 @@ impl<'a> DatasetWriter<'a> {
         Ok(())
     }
 
-    /// Closes the dataset; an error if it has no pairs, or a text column lacks values.
+    /// Closes the dataset; an error if it has no pairs or no endpoint, or a text column lacks values.
     pub fn finish(self) -> Result<()> {
         if self.pairs == 0 {
             return Err(self.fault("", "has no pairs"));
+        }
+        if self.endpoints.is_empty() {
+            return Err(self.fault("", "has no endpoint"));
         }
         for label in self.labels.iter().filter(|l| l.kept) {
             let place = format!("label/{}", label.name);
@@ -183,7 +194,7 @@ fn growing<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<Dataset> {
     array::create::<T>(group, name, &[0], &[array::CHUNK_PAIRS])
 }
 
-fn extend<T: H5Type>(file: &Dataset, from: usize, values: &[T]) -> hdf5::Result<()> {
-    file.resize(from + values.len())?;
-    file.write_slice(ArrayView1::from(values), s![from..from + values.len()])
+fn extend<T: H5Type>(array: &Dataset, from: usize, values: &[T]) -> hdf5::Result<()> {
+    array.resize(from + values.len())?;
+    array.write_slice(ArrayView1::from(values), s![from..from + values.len()])
 }

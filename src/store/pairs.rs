@@ -1,6 +1,6 @@
 //! Reading datasets: runs of pairs, scattered pairs, labels and splits.
 
-use super::reader::one_of;
+use super::fault::absent;
 use super::{DatasetInfo, Entity, Pairs, SplitRows, Store, array, strings};
 use crate::Result;
 use hdf5::{Dataset, H5Type};
@@ -16,8 +16,7 @@ impl Store {
     /// The dataset `name`, or an error that lists those that are there.
     pub fn dataset(&self, name: &str) -> Result<&DatasetInfo> {
         self.datasets.iter().find(|d| d.name == name).ok_or_else(|| {
-            let there = one_of(self.datasets.iter().map(|d| &d.name));
-            self.fault("/datasets", format!("has no dataset {name:?}; there is {there}"))
+            self.fault("/datasets", absent("dataset", name, self.datasets.iter().map(|d| &d.name)))
         })
     }
 
@@ -90,7 +89,7 @@ impl Store {
         let info = self.dataset(dataset)?;
         let place = dataset_place(dataset, &format!("label/{label}"));
         if !info.labels.iter().any(|l| l == label) {
-            let what = format!("has no text column {label:?}; there is {}", one_of(&info.labels));
+            let what = absent("text column", label, &info.labels);
             return Err(self.fault(dataset_place(dataset, "label"), what));
         }
         let values =
@@ -108,10 +107,7 @@ impl Store {
         let info = self.dataset(dataset)?;
         let place = dataset_place(dataset, &format!("split/{k}"));
         if !info.splits.contains(&k) {
-            let there = one_of(&info.splits.iter().map(u32::to_string).collect::<Vec<_>>());
-            return Err(
-                self.fault(dataset_place(dataset, "split"), format!("has no split {k}; there is {there}"))
-            );
+            return Err(self.fault(dataset_place(dataset, "split"), absent("split", k, &info.splits)));
         }
         let part = |name: &str| self.read_u32(&format!("{place}/{name}"));
         let rows = SplitRows { train: part("train")?, val: part("val")?, test: part("test")? };
@@ -124,8 +120,8 @@ impl Store {
     }
 
     fn dataset_info(&self, name: String) -> Result<DatasetInfo> {
-        if let Some(fault) = super::names::dataset_fault(&name) {
-            return Err(self.fault("/datasets", fault));
+        if let Some(why) = super::names::why_not_dataset(&name) {
+            return Err(self.fault("/datasets", why));
         }
         let place = dataset_place(&name, "");
         let place = place.trim_end_matches('/');
@@ -148,8 +144,8 @@ impl Store {
         let mut endpoints = Vec::new();
         for endpoint in self.members(&format!("{place}/endpoint"))? {
             let inner = format!("endpoint/{endpoint}");
-            let file = self.same_length::<f32>(&name, &inner, pairs)?;
-            let units = strings::read_attr(&file, "units").map_err(failed)?;
+            let array = self.same_length::<f32>(&name, &inner, pairs)?;
+            let units = strings::read_attr(&array, "units").map_err(failed)?;
             endpoints.push((endpoint, units));
         }
         if endpoints.is_empty() {
@@ -172,11 +168,11 @@ impl Store {
 
     fn same_length<T: H5Type>(&self, dataset: &str, name: &str, pairs: usize) -> Result<Dataset> {
         let place = dataset_place(dataset, name);
-        let (file, shape) = array::open::<T>(&self.file, &place, 1).map_err(|e| self.fault(&place, e))?;
+        let (array, shape) = array::open::<T>(&self.file, &place, 1).map_err(|e| self.fault(&place, e))?;
         if shape != [pairs] {
             return Err(self.fault(place, format!("holds {} values for {pairs} pairs", shape[0])));
         }
-        Ok(file)
+        Ok(array)
     }
 
     fn known_endpoint(&self, dataset: &str, endpoint: &str) -> Result<&DatasetInfo> {
@@ -184,15 +180,14 @@ impl Store {
         if info.endpoints.iter().any(|(name, _)| name == endpoint) {
             return Ok(info);
         }
-        let there = one_of(info.endpoints.iter().map(|(name, _)| name));
-        let place = dataset_place(dataset, "endpoint");
-        Err(self.fault(place, format!("has no endpoint {endpoint:?}; there is {there}")))
+        let what = absent("endpoint", endpoint, info.endpoints.iter().map(|(name, _)| name));
+        Err(self.fault(dataset_place(dataset, "endpoint"), what))
     }
 
     fn slice<T: H5Type>(&self, dataset: &str, name: &str, rows: Range<usize>) -> Result<Vec<T>> {
         let pairs = self.dataset(dataset)?.pairs;
-        let file = self.same_length::<T>(dataset, name, pairs)?;
-        read_rows(&file, pairs, rows).map_err(|e| self.fault(dataset_place(dataset, name), e))
+        let array = self.same_length::<T>(dataset, name, pairs)?;
+        read_rows(&array, pairs, rows).map_err(|e| self.fault(dataset_place(dataset, name), e))
     }
 
     fn pair_arrays(&self, dataset: &str, endpoint: &str) -> Result<PairArrays<'_>> {
@@ -229,10 +224,10 @@ impl PairArrays<'_> {
     fn read(&self, rows: Range<usize>) -> Result<Pairs> {
         let pairs = self.info.pairs;
         let at = |name: &str| dataset_place(&self.info.name, name);
-        let index = |file: &Dataset, entity: Entity| {
+        let index = |array: &Dataset, entity: Entity| {
             let count = self.store.count(entity);
             let read = || {
-                let indices = read_rows::<u32>(file, pairs, rows.clone())?;
+                let indices = read_rows::<u32>(array, pairs, rows.clone())?;
                 match indices.iter().position(|&i| i as usize >= count) {
                     None => Ok(indices),
                     Some(bad) => Err(hdf5::Error::from(format!(
@@ -245,8 +240,8 @@ impl PairArrays<'_> {
             };
             read().map_err(|e| self.store.fault(at(entity.name()), e))
         };
-        let finite = |file: &Dataset, missing: bool, place: &str| {
-            read_rows::<f32>(file, pairs, rows.clone())
+        let finite = |array: &Dataset, missing: bool, place: &str| {
+            read_rows::<f32>(array, pairs, rows.clone())
                 .and_then(|values| {
                     check_finite(&values, rows.start, missing).map(|()| values).map_err(Into::into)
                 })
@@ -261,11 +256,11 @@ impl PairArrays<'_> {
     }
 }
 
-fn read_rows<T: H5Type>(file: &Dataset, pairs: usize, rows: Range<usize>) -> hdf5::Result<Vec<T>> {
+fn read_rows<T: H5Type>(array: &Dataset, pairs: usize, rows: Range<usize>) -> hdf5::Result<Vec<T>> {
     if rows.start > rows.end || rows.end > pairs {
         return Err(format!("rows {}..{} of {pairs} were asked for", rows.start, rows.end).into());
     }
-    Ok(file.read_slice_1d::<T, _>(s![rows])?.into_raw_vec_and_offset().0)
+    Ok(array.read_slice_1d::<T, _>(s![rows])?.into_raw_vec_and_offset().0)
 }
 
 /// `first` is the row of `values[0]`; `missing` allows NaN.

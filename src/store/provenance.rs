@@ -1,6 +1,6 @@
 //! Who wrote a store, when, and by which commands: attributes of the root.
 
-use super::{SCHEMA_VERSION, strings};
+use super::{SCHEMA_VERSION, scalar, strings};
 use hdf5::File;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub(super) fn is_store(file: &File) -> bool {
 /// Marks a new file as a store, written now by `command`.
 pub(super) fn write(file: &File, command: &str) -> hdf5::Result<()> {
     strings::write_attr(file, "format", FORMAT)?;
-    file.new_attr::<u32>().create("schema_version")?.write_scalar(&SCHEMA_VERSION)?;
+    scalar::write(file, "schema_version", &SCHEMA_VERSION)?;
     strings::write_attr(file, "program", concat!("crossrx ", env!("CARGO_PKG_VERSION")))?;
     strings::write_attr(file, "command", latest(command))?;
     strings::write_attr(file, "created", &utc_now())
@@ -51,7 +51,7 @@ pub(super) fn read(file: &File) -> hdf5::Result<Provenance> {
         return Err("is an HDF5 file, but not a crossrx store".into());
     }
     Ok(Provenance {
-        schema_version: file.attr("schema_version")?.as_reader().read_scalar()?,
+        schema_version: scalar::read(file, "schema_version")?,
         program: strings::read_attr(file, "program")?,
         command: strings::read_attr(file, "command")?,
         created: strings::read_attr(file, "created")?,

@@ -2,7 +2,7 @@
 //! strings, they pass through the filters, so deflate and fletcher32 cover them.
 
 use super::array::{self, CHUNK_BYTES};
-use hdf5::types::{FixedUnicode, TypeDescriptor};
+use hdf5::types::FixedUnicode;
 use hdf5::{Container, Group, Location};
 use ndarray::{ArrayView1, s};
 use std::str::FromStr;
@@ -51,10 +51,10 @@ fn plain<const N: usize>(text: &FixedUnicode<N>) -> hdf5::Result<String> {
 pub(super) fn write(group: &Group, name: &str, values: &[String]) -> hdf5::Result<()> {
     fn at<const N: usize>(group: &Group, name: &str, values: &[String]) -> hdf5::Result<()> {
         let rows = (CHUNK_BYTES / N).clamp(1, values.len().max(1));
-        let file = array::create::<FixedUnicode<N>>(group, name, &[values.len()], &[rows])?;
+        let array = array::create::<FixedUnicode<N>>(group, name, &[values.len()], &[rows])?;
         for (block, start) in values.chunks(rows).zip((0..).step_by(rows)) {
             let block = block.iter().map(|v| fixed(v)).collect::<hdf5::Result<Vec<FixedUnicode<N>>>>()?;
-            file.write_slice(ArrayView1::from(&block), s![start..start + block.len()])?;
+            array.write_slice(ArrayView1::from(&block), s![start..start + block.len()])?;
         }
         Ok(())
     }
@@ -64,22 +64,22 @@ pub(super) fn write(group: &Group, name: &str, values: &[String]) -> hdf5::Resul
 
 /// Reads the strings of the dataset `name` in `group`.
 pub(super) fn read(group: &Group, name: &str) -> hdf5::Result<Vec<String>> {
-    fn at<const N: usize>(file: &hdf5::Dataset, rows: usize) -> hdf5::Result<Vec<String>> {
+    fn at<const N: usize>(array: &hdf5::Dataset, rows: usize) -> hdf5::Result<Vec<String>> {
         let block = (CHUNK_BYTES / N).max(1);
         let mut values = Vec::new();
         for start in (0..rows).step_by(block) {
             let end = rows.min(start + block);
-            for text in &file.read_slice_1d::<FixedUnicode<N>, _>(s![start..end])? {
+            for text in &array.read_slice_1d::<FixedUnicode<N>, _>(s![start..end])? {
                 values.push(plain(text)?);
             }
         }
         Ok(values)
     }
-    let file = group.dataset(name)?;
-    let width = width(&file)?;
-    let shape = array::checked_shape(&file, width)?;
+    let array = group.dataset(name)?;
+    let width = width(&array)?;
+    let shape = array::checked_shape(&array, width)?;
     let &[rows] = &shape[..] else { return Err("is not one-dimensional".into()) };
-    at_width!(width, at(&file, rows))
+    at_width!(width, at(&array, rows))
 }
 
 /// Writes one string as the attribute `name`, replacing one that is there.
@@ -125,9 +125,11 @@ pub(super) fn read_attr_list(object: &Location, name: &str) -> hdf5::Result<Vec<
     at_width!(width, at(&attr))
 }
 
-fn width(object: &Container) -> hdf5::Result<usize> {
-    match object.dtype()?.to_descriptor()? {
-        TypeDescriptor::FixedUnicode(width) => Ok(width),
-        other => Err(format!("holds {other}, not fixed-length UTF-8 strings").into()),
+/// Bytes of each string of an array or attribute, one of the widths that are written.
+pub(super) fn width(object: &Container) -> hdf5::Result<usize> {
+    fn at<const N: usize>(object: &Container) -> hdf5::Result<usize> {
+        array::holds::<FixedUnicode<N>>(object).map(|()| N)
     }
+    at_width!(object.dtype()?.size(), at(object))
+        .map_err(|_: hdf5::Error| "does not hold UTF-8 text of a fixed length".into())
 }

@@ -1,4 +1,4 @@
-use super::{DatasetInfo, Encoding, Entity, FeatureInfo, Provenance, Store, array};
+use super::{DatasetInfo, Entity, FeatureInfo, Provenance, Store};
 use crate::Result;
 use crate::metric::Moments;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,6 @@ pub struct FeatureSummary {
     #[serde(flatten)]
     pub info: FeatureInfo,
     /// Values that are not known.
-    #[serde(default)]
     pub missing: u64,
 }
 
@@ -124,8 +123,7 @@ fn summarise(store: &Store, info: &DatasetInfo) -> Result<(DatasetSummary, [Vec<
     let mut endpoints = Vec::new();
     for (k, (name, units)) in info.endpoints.iter().enumerate() {
         let mut moments = Moments::default();
-        for start in (0..info.pairs).step_by(array::BLOCK_PAIRS) {
-            let rows = start..info.pairs.min(start + array::BLOCK_PAIRS);
+        for rows in info.blocks() {
             if k > 0 {
                 moments.add(&store.endpoint_values(&info.name, name, rows)?);
                 continue;
@@ -200,10 +198,7 @@ impl fmt::Display for StoreSummary {
         let missing = "missing";
         writeln!(f, "\n{:<20} {:<8} {rows:>8} {columns:>8} {missing:>8}  kept  units", "feature", "of")?;
         for FeatureSummary { info: t, missing } in &self.features {
-            let kept = match t.encoding {
-                Encoding::F32 => "f32",
-                Encoding::Bits => "bits",
-            };
+            let kept = t.encoding.name();
             let entity = t.entity.name();
             writeln!(
                 f,

@@ -1,6 +1,6 @@
+use super::features::feature_place;
 use super::pairs::dataset_place;
-use super::reader::feature_place;
-use super::{DatasetInfo, Entity, Store, array};
+use super::{DatasetInfo, Entity, Store};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
@@ -38,10 +38,9 @@ pub fn verify(store: &Store) -> Result<VerifyReport> {
             store.feature_names(info)?;
             store.feature_entities(info)?;
             let mut missing = 0;
-            store.feature_blocks(info, |_, values| {
+            store.feature_blocks(info, |values| {
                 report.feature_values += values.len() as u64;
                 missing += values.iter().filter(|v| v.is_nan()).count() as u64;
-                Ok(())
             })?;
             let said = store.feature_missing(info)?;
             if missing != said {
@@ -54,8 +53,7 @@ pub fn verify(store: &Store) -> Result<VerifyReport> {
     for info in store.datasets() {
         report.pairs += info.pairs as u64;
         check_rows(store, info)?;
-        for start in (0..info.pairs).step_by(array::BLOCK_PAIRS) {
-            let rows = start..info.pairs.min(start + array::BLOCK_PAIRS);
+        for rows in info.blocks() {
             for (k, (endpoint, _)) in info.endpoints.iter().enumerate() {
                 report.endpoint_values += rows.len() as u64;
                 if k == 0 {
@@ -85,11 +83,7 @@ pub fn verify(store: &Store) -> Result<VerifyReport> {
 /// No two pairs may come from one row of the response table. Rows that ascend,
 /// as every import writes them, need no memory.
 fn check_rows(store: &Store, info: &DatasetInfo) -> Result<()> {
-    let blocks = || {
-        (0..info.pairs)
-            .step_by(array::BLOCK_PAIRS)
-            .map(|start| store.rows_of_table(&info.name, start..info.pairs.min(start + array::BLOCK_PAIRS)))
-    };
+    let blocks = || info.blocks().map(|rows| store.rows_of_table(&info.name, rows));
     let mut last = None;
     let mut ascending = true;
     for block in blocks() {

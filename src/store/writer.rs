@@ -1,9 +1,9 @@
-use super::fault::fault;
-use super::lock::{Lock, Version};
-use super::reader::{feature_place, one_of, too_large};
+use super::fault::{absent, fault};
+use super::features::feature_place;
+use super::target::{self, Target};
 use super::{DatasetWriter, Entity, FeatureInfo, FeatureWriter, SplitRows, Store};
-use super::{array, names, provenance, strings};
-use crate::{Error, Result, atomic};
+use super::{array, feature_rules, names, provenance, strings};
+use crate::{Error, Result};
 use hdf5::File;
 use ndarray::ArrayView2;
 use std::collections::HashSet;
@@ -24,39 +24,22 @@ pub struct StoreWriter {
     pub(super) open_part: Option<String>,
 }
 
-/// What stood under the final path when writing began.
-enum Target {
-    /// Nothing.
-    Free,
-    /// A store that is to be replaced.
-    Replaced,
-    /// A store that is added to, in this state; nobody else may add meanwhile.
-    Amended(Version, Lock),
-}
-
 impl StoreWriter {
     /// Begins a store for `path`, where nothing may be. `command` is the command
     /// line, kept as provenance.
     pub fn create(path: &Path, command: &str) -> Result<StoreWriter> {
-        refuse_taken(path)?;
-        StoreWriter::begin(path, command, Target::Free)
+        StoreWriter::begin(path, command, Target::free(path)?)
     }
 
     /// Like [`StoreWriter::create`], but replaces a store that is at `path`, of
     /// any version and sound or not, when finished. Anything else is refused.
     pub fn replace(path: &Path, command: &str) -> Result<StoreWriter> {
-        hdf5::silence_errors(true);
-        if path.symlink_metadata().is_ok() {
-            if !File::open(path).is_ok_and(|file| provenance::is_store(&file)) {
-                return Err(Error::run(path, "is there and is not a store, so it is not replaced"));
-            }
-        }
-        StoreWriter::begin(path, command, Target::Replaced)
+        StoreWriter::begin(path, command, Target::replaced(path)?)
     }
 
     fn begin(path: &Path, command: &str, target: Target) -> Result<StoreWriter> {
         hdf5::silence_errors(true);
-        let draft = draft_path(path)?;
+        let draft = target::draft(path)?;
         let writer = StoreWriter::over(path, draft, target, |draft| writing_options().create(draft))?;
         let root = || {
             let file = &writer.file;
@@ -78,20 +61,17 @@ impl StoreWriter {
 
     /// Copies the store at `path` aside to add to it; the old one stays as it
     /// is until [`StoreWriter::finish`]. `command` is appended to the provenance.
-    /// Refused while another process amends the same store.
+    /// Refused while another process amends the same store. Through a symbolic
+    /// link, the store is amended and the link stays.
     pub fn amend(path: &Path, command: &str) -> Result<StoreWriter> {
-        let unreadable = |e| Error::io(path, "cannot open the store", e);
-        // The store before its lock: no lock is left beside a path that does not exist.
-        Version::of(path).map_err(unreadable)?;
-        let lock = Lock::take(path)?;
-        let version = Version::of(path).map_err(unreadable)?;
-        let draft = draft_path(path)?;
+        let path = &path.canonicalize().map_err(|e| Error::io(path, "cannot open the store", e))?;
+        let target = Target::amended(path)?;
+        let draft = target::draft(path)?;
         std::fs::copy(path, &draft).map_err(|e| Error::io(path, "cannot copy the store", e))?;
         let old = Store::open_copy(&draft, path)?;
         let ids = [old.ids(Entity::Drug)?, old.ids(Entity::Sample)?];
         let pairs = old.datasets().iter().map(|d| (d.name.clone(), d.pairs)).collect();
         drop(old);
-        let target = Target::Amended(version, lock);
         let mut writer = StoreWriter::over(path, draft, target, |draft| writing_options().open_rw(draft))?;
         provenance::add_command(&writer.file, command).map_err(|e| writer.fault("/", e))?;
         writer.ids = ids;
@@ -129,7 +109,7 @@ impl StoreWriter {
                 return strings::read(&group, column);
             }
             there.sort_unstable();
-            Err(format!("has no text column {column:?}; there is {}", one_of(&there)).into())
+            Err(absent("text column", column, there).into())
         };
         read().map_err(|e: hdf5::Error| self.fault(&place, e))
     }
@@ -172,6 +152,8 @@ impl StoreWriter {
     }
 
     /// Adds a text column of drugs or samples, one string an entity by index.
+    /// Refuses a name that is there already or cannot be one, another number of
+    /// strings than of entities, and a string longer than 65,536 bytes or with a NUL in it.
     pub fn text(&mut self, entity: Entity, column: &str, values: &[String]) -> Result<()> {
         let place = format!("/{}/text/{column}", entity.plural());
         let count = self.ids(entity).len();
@@ -188,6 +170,9 @@ impl StoreWriter {
 
     /// Begins a feature table of `info.rows` rows. `names` are the distinct
     /// names of its `info.columns` columns, `entity` the index of each row.
+    /// Refuses a name that is there already or cannot be one, names and indices
+    /// that do not fit the shape, a column or an entity that is there twice, an
+    /// index out of range, a table without columns or of more than 16 GiB as f32.
     pub fn feature(
         &mut self,
         info: FeatureInfo,
@@ -195,42 +180,19 @@ impl StoreWriter {
         entity: &[u32],
     ) -> Result<FeatureWriter<'_>> {
         let place = feature_place(info.entity, &info.name);
-        if names.len() != info.columns || info.columns == 0 || entity.len() != info.rows {
-            let what = format!(
-                "{} names for {} columns, {} indices for {} rows",
-                names.len(),
-                info.columns,
-                entity.len(),
-                info.rows
-            );
-            return Err(self.fault(place, what));
-        }
-        if too_large(info.rows, info.columns) {
-            let what = format!("{} rows of {} columns are more than 16 GiB", info.rows, info.columns);
-            return Err(self.fault(place, what));
-        }
-        let mut seen = HashSet::with_capacity(names.len());
-        if let Some(twice) = names.iter().find(|n| !seen.insert(n.as_str())) {
-            return Err(self.fault(place, format!("the column {twice:?} is there twice")));
-        }
-        let ids = self.ids(info.entity);
-        let mut taken = vec![false; ids.len()];
-        for &index in entity {
-            match taken.get_mut(index as usize) {
-                Some(free) if !*free => *free = true,
-                Some(_) => {
-                    let what = format!("the {} {:?} has two rows", info.entity.name(), ids[index as usize]);
-                    return Err(self.fault(place, what));
-                }
-                None => return Err(self.fault(place, format!("index {index} of {} ids", ids.len()))),
-            }
-        }
+        let count = self.ids(info.entity).len();
+        feature_rules::check_shape(info.rows, info.columns)
+            .and_then(|()| feature_rules::check_names(&info, names))
+            .and_then(|()| feature_rules::check_entities(&info, entity, count))
+            .map_err(|e| self.fault(place, e))?;
         self.free_name(&format!("features/{}", info.entity.name()), &info.name)?;
         FeatureWriter::begin(self, info, names, entity)
     }
 
     /// Begins a dataset. `endpoints` are names with units, `labels` the names
     /// of its text columns, `columns` the header of the table it came from.
+    /// Refuses a name that is there already or cannot be one, in the dataset too,
+    /// and a dataset without endpoints.
     pub fn dataset(
         &mut self,
         name: &str,
@@ -240,12 +202,12 @@ impl StoreWriter {
         columns: &[String],
     ) -> Result<DatasetWriter<'_>> {
         self.free_name("datasets", name)?;
-        if let Some(fault) = names::dataset_fault(name) {
-            return Err(self.fault("/datasets", fault));
+        if let Some(why) = names::why_not_dataset(name) {
+            return Err(self.fault("/datasets", why));
         }
         for part in endpoints.iter().map(|(name, _)| name).chain(labels) {
-            if let Some(fault) = names::fault(part) {
-                return Err(self.fault(format!("/datasets/{name}"), fault));
+            if let Some(why) = names::why_not(part) {
+                return Err(self.fault(format!("/datasets/{name}"), why));
             }
         }
         if endpoints.is_empty() {
@@ -258,8 +220,8 @@ impl StoreWriter {
     pub fn split(&mut self, dataset: &str, k: u32, rows: &SplitRows) -> Result<()> {
         let place = format!("/datasets/{dataset}/split/{k}");
         let Some((_, pairs)) = self.pairs.iter().find(|(name, _)| name == dataset) else {
-            let there = one_of(self.pairs.iter().map(|(name, _)| name));
-            return Err(self.fault("/datasets", format!("has no dataset {dataset:?}; there is {there}")));
+            let what = absent("dataset", dataset, self.pairs.iter().map(|(name, _)| name));
+            return Err(self.fault("/datasets", what));
         };
         rows.check(*pairs).map_err(|e| self.fault(&place, e))?;
         let write = || {
@@ -280,8 +242,8 @@ impl StoreWriter {
         let write = || {
             let group = self.file.create_group("truth")?;
             strings::write_attr_list(&group, "order", order)?;
-            let file = array::create::<f64>(&group, "best_r2", &[n, n], &[n, n])?;
-            file.write(r2.as_standard_layout().view())
+            let array = array::create::<f64>(&group, "best_r2", &[n, n], &[n, n])?;
+            array.write(r2.as_standard_layout().view())
         };
         write().map_err(|e: hdf5::Error| self.fault("/truth", e))
     }
@@ -294,18 +256,7 @@ impl StoreWriter {
         let StoreWriter { file, path, draft, begun_over, .. } = self;
         let closed = file.flush().and_then(|()| file.close());
         closed.map_err(|e| fault(&path, "/", format!("cannot write: {e}")))?;
-        match &begun_over {
-            Target::Free => refuse_taken(&path)?,
-            Target::Replaced => {}
-            // The lock is held until the new store stands under the name.
-            Target::Amended(version, _lock) => {
-                if Version::of(&path).ok() != Some(*version) {
-                    let what = "was changed by another program meanwhile; nothing was added, run this again";
-                    return Err(fault(&path, "/", what));
-                }
-            }
-        }
-        atomic::publish(draft, &path)
+        begun_over.publish(draft, &path)
     }
 
     pub(super) fn fault(&self, place: impl Into<String>, what: impl ToString) -> Error {
@@ -317,27 +268,12 @@ impl StoreWriter {
         if let Some(part) = &self.open_part {
             return Err(self.fault(part.clone(), "was begun and not finished"));
         }
-        if let Some(fault) = names::fault(name) {
-            return Err(self.fault(format!("/{group}"), fault));
+        if let Some(why) = names::why_not(name) {
+            return Err(self.fault(format!("/{group}"), why));
         }
         let found = self.file.group(group).map_err(|e| self.fault(format!("/{group}"), e))?.link_exists(name);
         if found { Err(self.fault(format!("/{group}/{name}"), "is there already")) } else { Ok(()) }
     }
-}
-
-fn refuse_taken(path: &Path) -> Result<()> {
-    if path.symlink_metadata().is_ok() {
-        return Err(Error::run(path, "is there already; choose another name, or replace it with --force"));
-    }
-    Ok(())
-}
-
-fn draft_path(path: &Path) -> Result<tempfile::TempPath> {
-    let folder = atomic::parent(path);
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot create the folder", e))?;
-    let mut builder = tempfile::Builder::new();
-    let draft = atomic::as_umask_says(builder.prefix(".partial-").suffix(".h5")).tempfile_in(folder);
-    Ok(draft.map_err(|e| Error::io(path, "cannot write", e))?.into_temp_path())
 }
 
 /// Format 1.10 keeps a checksum over every piece of metadata, chunk indices

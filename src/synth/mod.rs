@@ -23,17 +23,10 @@ use feature::FeatureMap;
 use ndarray::Array2;
 use progress::Progress;
 use rayon::prelude::*;
-use std::path::Path;
 use truth::Tally;
 
 /// Values of features and points of pairs made at a time: what bounds the memory.
 const BLOCK: usize = 1 << 20;
-
-/// Writes `corpus` to a new store at `out`, where nothing may be; `command` is kept as provenance.
-/// Else as [`write_into`].
-pub fn write(corpus: &Corpus, out: &Path, command: &str) -> Result<Array2<f64>> {
-    write_into(StoreWriter::create(out, command)?, corpus)
-}
 
 /// Writes `corpus` to the store that `store` begins, finishes it, and returns the best possible R2 of
 /// each source (row) on each target (column): that of the source's own noise-free expectation against

@@ -1,0 +1,143 @@
+//! Reading feature tables: what they are, and their values, whole or by blocks.
+
+use super::fault::absent;
+use super::{Encoding, Entity, FeatureInfo, FeatureTable, Store, array, feature_rules, scalar, strings};
+use crate::Result;
+use hdf5::{Dataset, Group};
+use ndarray::{Array2, s};
+
+impl Store {
+    /// The feature tables of drugs or samples, by name.
+    pub fn features(&self, entity: Entity) -> &[FeatureInfo] {
+        &self.features[entity as usize]
+    }
+
+    /// Reads a feature table whole. A name that is not there is an error that
+    /// lists those that are; so are indices out of range or listed twice, and
+    /// infinite values. NaN stands where a table has no value.
+    pub fn feature(&self, entity: Entity, name: &str) -> Result<FeatureTable> {
+        let known = self.features(entity);
+        let Some(info) = known.iter().find(|f| f.name == name) else {
+            let what = absent("feature table", name, known.iter().map(|f| &f.name));
+            return Err(self.fault(format!("/features/{}", entity.name()), what));
+        };
+        let place = feature_place(entity, name);
+        let names = self.feature_names(info)?;
+        let rows = self.feature_entities(info)?;
+        let mut flat: Vec<f32> = Vec::new();
+        let cells = info.rows.checked_mul(info.columns);
+        if cells.is_none_or(|n| flat.try_reserve_exact(n).is_err()) {
+            return Err(self.fault(&place, "is too large for this machine's memory"));
+        }
+        self.feature_blocks(info, |block| flat.extend_from_slice(block))?;
+        let shape = (info.rows, info.columns);
+        let values = Array2::from_shape_vec(shape, flat).map_err(|e| self.fault(&place, e))?;
+        Ok(FeatureTable { info: info.clone(), names, entity: rows, values })
+    }
+
+    /// The names of a feature table's columns, `[columns]`, distinct.
+    pub(super) fn feature_names(&self, info: &FeatureInfo) -> Result<Vec<String>> {
+        let place = feature_place(info.entity, &info.name);
+        let group = self.group(&place)?;
+        let place = format!("{place}/names");
+        let names = strings::read(&group, "names").map_err(|e| self.fault(&place, e))?;
+        feature_rules::check_names(info, &names).map_err(|e| self.fault(place, e))?;
+        Ok(names)
+    }
+
+    /// How many values a feature table lacks, as its writer counted them.
+    pub(super) fn feature_missing(&self, info: &FeatureInfo) -> Result<u64> {
+        let place = feature_place(info.entity, &info.name);
+        let group = self.group(&place)?;
+        scalar::read(&group, "missing").map_err(|e| self.fault(place, e))
+    }
+
+    /// Streams the values of a feature table: `each` gets whole rows, in their
+    /// order, bits widened, no value infinite.
+    pub(super) fn feature_blocks(&self, info: &FeatureInfo, mut each: impl FnMut(&[f32])) -> Result<()> {
+        let place = format!("{}/values", feature_place(info.entity, &info.name));
+        let failed = |e: hdf5::Error| self.fault(&place, e);
+        let group = self.group(&feature_place(info.entity, &info.name))?;
+        let step = (array::CHUNK_PAIRS * 4 / info.columns.max(1)).max(1);
+        let (values, _) = open_values(&group, info.encoding).map_err(failed)?;
+        let mut widened: Vec<f32> = Vec::new();
+        for start in (0..info.rows).step_by(step) {
+            let end = info.rows.min(start + step);
+            match info.encoding {
+                Encoding::F32 => {
+                    let block = values.read_slice_2d::<f32, _>(s![start..end, ..]).map_err(failed)?;
+                    feature_rules::check_values(info.encoding, block.view(), start)
+                        .map_err(|e| self.fault(&place, e))?;
+                    match block.as_slice() {
+                        Some(block) => each(block),
+                        None => return Err(self.fault(&place, "was read in another order than it has")),
+                    }
+                }
+                Encoding::Bits => {
+                    let block = values.read_slice_2d::<u8, _>(s![start..end, ..]).map_err(failed)?;
+                    widened.clear();
+                    if widened.try_reserve_exact((end - start) * info.columns).is_err() {
+                        return Err(self.fault(&place, "is too wide for this machine's memory"));
+                    }
+                    for row in block.rows() {
+                        widened.extend(
+                            (0..info.columns)
+                                .map(|c| f32::from(row.get(c / 8).map_or(0, |b| b >> (c % 8) & 1))),
+                        );
+                    }
+                    each(&widened);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Entity index of each row of a feature table, range-checked and distinct.
+    pub(super) fn feature_entities(&self, info: &FeatureInfo) -> Result<Vec<u32>> {
+        let place = format!("{}/entity", feature_place(info.entity, &info.name));
+        let rows = self.read_u32(&place)?;
+        feature_rules::check_entities(info, &rows, self.count(info.entity))
+            .map_err(|e| self.fault(place, e))?;
+        Ok(rows)
+    }
+
+    pub(super) fn list_features(&self, entity: Entity) -> Result<Vec<FeatureInfo>> {
+        if !self.file.link_exists("features") {
+            return Ok(Vec::new());
+        }
+        let names = self.members(&format!("/features/{}", entity.name()))?;
+        names.into_iter().map(|name| self.feature_info(entity, name)).collect()
+    }
+
+    fn feature_info(&self, entity: Entity, name: String) -> Result<FeatureInfo> {
+        let place = feature_place(entity, &name);
+        let group = self.group(&place)?;
+        let failed = |e: hdf5::Error| self.fault(&place, e);
+        let encoding = strings::read_attr(&group, "encoding").map_err(failed)?;
+        let Some(encoding) = Encoding::ALL.into_iter().find(|e| e.name() == encoding) else {
+            return Err(self.fault(&place, format!("has the unknown encoding {encoding:?}")));
+        };
+        let columns = scalar::read::<u64>(&group, "columns").map_err(failed)?;
+        let columns = usize::try_from(columns).map_err(|e| self.fault(&place, e))?;
+        let units = strings::read_attr(&group, "units").map_err(failed)?;
+        let rows = array::open::<u32>(&group, "entity", 1).map_err(failed)?.1[0];
+        feature_rules::check_shape(rows, columns).map_err(|e| self.fault(&place, e))?;
+        let (_, shape) = open_values(&group, encoding).map_err(failed)?;
+        if shape != [rows, encoding.width(columns)] {
+            let what = format!("values have shape {shape:?} for {rows} rows of {columns} columns");
+            return Err(self.fault(place, what));
+        }
+        Ok(FeatureInfo { entity, name, encoding, rows, columns, units })
+    }
+}
+
+fn open_values(group: &Group, encoding: Encoding) -> hdf5::Result<(Dataset, Vec<usize>)> {
+    match encoding {
+        Encoding::F32 => array::open::<f32>(group, "values", 2),
+        Encoding::Bits => array::open::<u8>(group, "values", 2),
+    }
+}
+
+pub(super) fn feature_place(entity: Entity, name: &str) -> String {
+    format!("/features/{}/{name}", entity.name())
+}
