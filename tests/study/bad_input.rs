@@ -1,5 +1,5 @@
 use crate::corpus::{Corpus, Dataset, deck};
-use crate::program::{CROSSRX, Outcome, arg, crossrx, fresh, has_ranks, on_ranks, start, store_open};
+use crate::program::{CROSSRX, Outcome, arg, crossrx, fresh, has_ranks, on_ranks, start};
 use crate::tree::{assert_complete, files};
 use crossrx::store::SplitRows;
 use std::fs;
@@ -52,7 +52,6 @@ impl Case {
     }
 
     fn tamper<T: hdf5::H5Type>(&self, place: &str, values: &[T]) {
-        let _guard = store_open();
         let file = hdf5::File::open_rw(&self.store).unwrap();
         file.unlink(place).unwrap();
         let shape = values.len();
@@ -114,9 +113,7 @@ fn what_is_not_a_store_is_refused_by_name() {
     case.refused(&[], &["small.h5", "cannot open"]);
     fs::remove_file(&case.store).unwrap();
     case.refused(&[], &["small.h5", "cannot open", "No such file"]);
-    let _guard = store_open();
     hdf5::File::create(&case.store).unwrap();
-    drop(_guard);
     case.refused(&[], &["small.h5", "not a crossrx store"]);
 }
 
@@ -145,7 +142,6 @@ fn hostile_stores_are_refused_by_place_and_row() {
         "infinite",
         &|case| {
             case.tamper("datasets/Red/endpoint/auc", &auc);
-            let _guard = store_open();
             let file = hdf5::File::open_rw(&case.store).unwrap();
             let units: hdf5::types::FixedUnicode<8> = "1".parse().unwrap();
             let auc = file.dataset("datasets/Red/endpoint/auc").unwrap();
@@ -179,7 +175,6 @@ fn names_that_lead_out_of_the_folder_are_refused() {
     for (number, name) in ["..", ".hidden", "a\nb", "a\\b", "tab\there"].into_iter().enumerate() {
         let case = Case::new(&format!("names-{number}"));
         {
-            let _guard = store_open();
             let file = hdf5::File::open_rw(&case.store).unwrap();
             file.group("datasets").unwrap().relink("Red", name).unwrap();
         }

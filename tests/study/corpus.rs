@@ -1,4 +1,3 @@
-use crate::program::store_open;
 use crossrx::store::{Encoding, Entity, FeatureInfo, PairBlock, SplitRows, StoreWriter};
 use ndarray::Array2;
 use std::path::Path;
@@ -122,7 +121,6 @@ impl Corpus {
 
     /// Writes the store; labels say whether a pair's row is even or odd.
     pub fn write(&self, path: &Path) {
-        let _guard = store_open();
         self.try_write(path).unwrap();
     }
 

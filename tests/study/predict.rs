@@ -1,5 +1,5 @@
 use crate::corpus::{Corpus, Dataset, deck};
-use crate::program::{Outcome, arg, crossrx, fresh, store_open};
+use crate::program::{Outcome, arg, crossrx, fresh};
 use crate::table::Table;
 use std::collections::HashMap;
 use std::fs;
@@ -119,7 +119,6 @@ fn what_has_no_features_no_endpoint_or_no_dose_is_told() {
     assert!(table.column("auc_pred").iter().all(|cell| cell.parse::<f64>().unwrap().is_finite()));
 
     {
-        let _guard = store_open();
         let file = hdf5::File::open_rw(&store).unwrap();
         file.group("datasets/Blue/endpoint").unwrap().unlink("auc").unwrap();
     }

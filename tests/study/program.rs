@@ -2,7 +2,6 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 /// The program under test.
@@ -10,15 +9,6 @@ pub const CROSSRX: &str = env!("CARGO_BIN_EXE_crossrx");
 
 /// A run that takes longer hangs, for none has more than a few seconds of work.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// A child inherits HDF5's open files and with them their locks, so no child
-/// may start while a test has a store open.
-static STORES: RwLock<()> = RwLock::new(());
-
-/// Held while a test has a store open.
-pub fn store_open() -> RwLockReadGuard<'static, ()> {
-    STORES.read().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What came of a run.
 pub struct Outcome {
@@ -57,7 +47,6 @@ pub fn start(mut command: Command) -> Running {
     let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
     command.stdin(std::process::Stdio::null());
-    let _no_store_open = STORES.write().unwrap_or_else(PoisonError::into_inner);
     Running { child: command.spawn().unwrap(), stdout, stderr }
 }
 
