@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
     share_stores();
-    match cli.command.ranks() {
+    match cli.command.threads_wished() {
         Some(threads) => on_ranks(cli, threads),
         None if is_extra_process() => ExitCode::SUCCESS,
         None => finish(cli.command.run(&Serial)),

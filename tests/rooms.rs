@@ -20,19 +20,38 @@ fn used(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let mut rooms = Vec::new();
     for rest in code.split("crate::").skip(1) {
-        let list = match rest.strip_prefix('{') {
-            Some(list) => list.split('}').next().unwrap_or_default(),
-            None => rest,
+        let Some(list) = rest.strip_prefix('{') else {
+            rooms.push(name(rest));
+            continue;
         };
-        let name =
-            |part: &str| part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        if rest.starts_with('{') {
-            rooms.extend(list.split(',').map(name));
-        } else {
-            rooms.push(name(list));
+        // The names of `{a::{b, c}, d}` that stand outside the inner braces.
+        let (mut depth, mut start) = (0, true);
+        for (at, c) in list.char_indices() {
+            if start && !c.is_whitespace() {
+                rooms.push(name(&list[at..]));
+                start = false;
+            }
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => start = true,
+                _ => {}
+            }
         }
     }
     rooms
+}
+
+/// The name that `text` begins with.
+fn name(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn rooms_are_found_in_nested_lists() {
+    let code = "use crate::{Error, a::{b, c::{d}}, e,\n f::g};\nuse crate::h::i;";
+    assert_eq!(used(code), ["Error", "a", "e", "f", "h"]);
 }
 
 /// The rooms in the order of `src/lib.rs`, each with the rooms that its code uses.

@@ -1,3 +1,4 @@
+use super::Baseline;
 use crate::store::Pairs;
 use rayon::slice::ParallelSliceMut;
 
@@ -44,9 +45,10 @@ impl MeanEffects {
         let sample = sample.iter().map(|at| at.first().map_or(0.0, |&(_, effect)| effect)).collect();
         MeanEffects { mean, drug, sample }
     }
+}
 
-    /// Predicts the value of each of `pairs`, `[n]`, in the units of the values fitted.
-    pub fn predict(&self, pairs: &Pairs) -> Vec<f32> {
+impl Baseline for MeanEffects {
+    fn predict(&self, pairs: &Pairs) -> Vec<f32> {
         (0..pairs.len())
             .map(|i| {
                 let doses = self.drug.get(pairs.drug[i] as usize).map_or(&[][..], Vec::as_slice);

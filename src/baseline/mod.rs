@@ -1,5 +1,26 @@
-//! Predictors that a network must beat.
+//! Predictors that a network must beat, fitted on its training pairs and scored
+//! beside it on the same targets.
 
 mod mean_effects;
 
 pub use mean_effects::MeanEffects;
+
+use crate::report::models::NAIVE;
+use crate::store::Pairs;
+
+/// Folder of the baselines' runs below the network's own, `<FOLDER>/<name>/`.
+pub const FOLDER: &str = "baseline";
+
+/// Names of the baselines, as in tables and folders, in the order of [`fit`].
+pub const NAMES: [&str; 1] = [NAIVE];
+
+/// A predictor that was fitted on training pairs.
+pub trait Baseline {
+    /// Predicts the value of each of `pairs`, `[n]`, in the units of the values fitted.
+    fn predict(&self, pairs: &Pairs) -> Vec<f32>;
+}
+
+/// Fits every baseline on these training pairs, in the order of [`NAMES`].
+pub fn fit(training: &Pairs) -> [Box<dyn Baseline>; NAMES.len()] {
+    [Box::new(MeanEffects::fit(training))]
+}

@@ -52,7 +52,7 @@ pub enum Command {
 impl Command {
     /// Threads asked for by a command that runs on many ranks; `None` for one
     /// that runs as one process.
-    pub fn ranks(&self) -> Option<Option<usize>> {
+    pub fn threads_wished(&self) -> Option<Option<usize>> {
         match self {
             Command::Train(args) => Some(args.run.threads.map(usize::from)),
             Command::Transfer(args) => Some(args.run.threads.map(usize::from)),

@@ -39,8 +39,9 @@ pub fn run(args: Args) -> Result<()> {
     for note in runs.iter().flat_map(|run| &run.notes) {
         log::warn!("{note}");
     }
-    let page = report::write_runs(&runs, out, args.title.as_deref())?;
-    say(format_args!("{}report: {}\n", text::matrix(&Models::of(&runs)), page.display()))
+    let models = Models::of(&runs);
+    let page = report::write(&models, out, args.title.as_deref())?;
+    say(format_args!("{}report: {}\n", text::matrix(&models), page.display()))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub struct Generalization {
     /// fewer than two, `[sources, targets]`.
     pub std: Array2<f64>,
     /// Gn: each row of `mean` over the source's score on itself,
-    /// `[sources, targets]`; NaN in the rows of sources without one.
+    /// `[sources, targets]`; NaN in the rows of sources without one, or with zero.
     pub normalised: Array2<f64>,
     /// Ga: mean of each row of `mean` without the source itself, `[sources]`.
     pub aggregated: Vec<f64>,
@@ -36,7 +36,10 @@ impl Generalization {
         }
         let itself = |s: usize| run.targets.iter().position(|t| *t == run.sources[s]);
         let own = |s: usize| itself(s).map_or(f64::NAN, |t| mean[(s, t)]);
-        let normalised = Array2::from_shape_fn(shape, |(s, t)| mean[(s, t)] / own(s));
+        let normalised = Array2::from_shape_fn(shape, |(s, t)| {
+            let part = mean[(s, t)] / own(s);
+            if part.is_finite() { part } else { f64::NAN }
+        });
         let aggregate = |matrix: &Array2<f64>| {
             let others = |s: usize| {
                 let row = matrix.row(s).into_iter().enumerate();

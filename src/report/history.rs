@@ -5,7 +5,7 @@ use std::path::Path;
 
 const COLUMNS: &str = "epoch,step,learning_rate,train_loss,val_loss,val_r2,seconds";
 
-/// Writes a whole `history.csv`.
+/// Writes a whole `history.csv`; what is not defined is empty.
 pub fn write(path: &Path, epochs: &[Epoch]) -> Result<()> {
     atomic::write_file(path, |mut w| {
         writeln!(w, "{COLUMNS}")?;
@@ -62,7 +62,11 @@ pub fn read(path: &Path) -> Result<Vec<Epoch>> {
 
 fn write_row(w: &mut impl Write, epoch: &Epoch) -> io::Result<()> {
     let Epoch { epoch, step, learning_rate, train_loss, val_loss, val_r2, seconds } = epoch;
-    writeln!(w, "{epoch},{step},{learning_rate},{train_loss},{val_loss},{val_r2},{seconds:.3}")
+    write!(w, "{epoch},{step}")?;
+    for value in [learning_rate, train_loss, val_loss, val_r2] {
+        if value.is_nan() { write!(w, ",")? } else { write!(w, ",{value}")? }
+    }
+    writeln!(w, ",{seconds:.3}")
 }
 
 #[cfg(test)]
@@ -88,10 +92,7 @@ mod tests {
         let epochs = [epoch(1, 0.125), epoch(2, f64::NAN)];
         write(&path, &epochs).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            text,
-            format!("{COLUMNS}\n1,20,0.001,0.25,0.125,0.5,1.500\n2,20,0.001,0.25,NaN,0.5,1.500\n")
-        );
+        assert_eq!(text, format!("{COLUMNS}\n1,20,0.001,0.25,0.125,0.5,1.500\n2,20,0.001,0.25,,0.5,1.500\n"));
         let back = read(&path).unwrap();
         assert_eq!(back[0], epochs[0]);
         assert!(back[1].val_loss.is_nan());

@@ -40,21 +40,14 @@ use crate::Result;
 use std::path::{Path, PathBuf};
 
 /// Writes `all_scores.csv`, the generalization matrices and `report.html` of
-/// the run in `run_dir` beside its results, and returns the path of the page.
-/// Fails when the folder holds no scores, or a file in it is malformed.
-pub fn write(run_dir: &Path) -> Result<PathBuf> {
-    write_runs(&[tree::Run::read(run_dir)?], run_dir, None)
-}
-
-/// Like [`write()`] for runs already read, side by side, into the folder `out`;
-/// `title` replaces the page's own title. Refuses runs of different endpoints
-/// before anything is written.
-pub fn write_runs(runs: &[tree::Run], out: &Path, title: Option<&str>) -> Result<PathBuf> {
-    let models = models::Models::of(runs);
+/// `models` into the folder `out`, and returns the path of the page; `title`
+/// replaces the page's own title. Refuses runs of different endpoints before
+/// anything is written.
+pub fn write(models: &models::Models, out: &Path, title: Option<&str>) -> Result<PathBuf> {
     models.check()?;
-    all_scores::write(&out.join("all_scores.csv"), &models)?;
-    matrices::write(out, &models)?;
+    all_scores::write(&out.join("all_scores.csv"), models)?;
+    matrices::write(out, models)?;
     let page = out.join("report.html");
-    html::write(&page, &models, title)?;
+    html::write(&page, models, title)?;
     Ok(page)
 }

@@ -42,7 +42,7 @@ impl<'a> Models<'a> {
     /// The models of `runs`. A model that several runs have keeps its name once
     /// where the scores are the same, and gets its folder's name added where
     /// they differ. Each is held against the mean effects of its own run, else
-    /// against those of another run of the same endpoint and splits.
+    /// against those of another run of the same endpoint that shares a split.
     pub fn of(runs: &'a [Run]) -> Self {
         let mut all: Vec<Model<'a>> = Vec::new();
         for run in runs {
@@ -64,7 +64,8 @@ impl<'a> Models<'a> {
         }
         for i in 0..all.len() {
             let run = all[i].run;
-            let like = |m: &Model| is_naive(m.run) && same_endpoint(m.run, run) && m.run.splits == run.splits;
+            let shared = |m: &Model| m.run.splits.iter().any(|split| run.splits.contains(split));
+            let like = |m: &Model| is_naive(m.run) && same_endpoint(m.run, run) && shared(m);
             let naive = all[i].naive.or_else(|| all.iter().position(like)).filter(|_| !is_naive(run));
             all[i].verdict = naive.map(|naive| Verdict::of(run, all[naive].run));
             all[i].naive = naive;
@@ -105,8 +106,11 @@ impl<'a> Models<'a> {
     }
 }
 
+/// Name of the model that all others are held against: the naive mean effects.
+pub const NAIVE: &str = "mean-effects";
+
 fn is_naive(run: &Run) -> bool {
-    run.model == "mean-effects"
+    run.model == NAIVE
 }
 
 /// A run of another program may not say what it predicts; it is then taken to

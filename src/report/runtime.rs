@@ -15,7 +15,7 @@ pub struct Runtime {
     pub minutes: u64,
     /// Seconds beyond the minutes.
     pub seconds: f64,
-    /// Seconds by part, such as `train` and `score`.
+    /// Seconds by part, such as `training` and `scoring`.
     pub parts: BTreeMap<String, f64>,
 }
 

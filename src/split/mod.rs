@@ -46,34 +46,35 @@ pub struct RuleSplit {
 }
 
 impl RuleSplit {
-    /// The rows of split `k` of a dataset whose pairs join `drug` and `sample`, both `[pairs]`. Rows
-    /// ascend in each part. `dataset` is for messages: fewer than 3 folds, a split that is not below
-    /// the number of folds and a part left without a row are refused.
-    pub fn rows(&self, dataset: &str, drug: &[u32], sample: &[u32], k: u32) -> Result<SplitRows> {
-        let refused = |what: String| {
-            Err(Error::Request(format!("dataset {dataset}, split rule {}: {what}", self.rule.name())))
-        };
+    /// The fold of each pair of a dataset whose pairs join `drug` and `sample`, both `[pairs]`: what
+    /// all splits of it have in common. `dataset` is for messages; fewer than 3 folds are refused.
+    pub fn fold_of_pairs(&self, dataset: &str, drug: &[u32], sample: &[u32]) -> Result<Vec<u32>> {
         if self.folds < 3 {
-            return refused(format!("{} folds cannot make three parts; use 3 or more", self.folds));
-        }
-        if k >= self.folds {
-            return refused(format!(
-                "split {k} is out of range; {} folds make 0 to {}",
-                self.folds,
-                self.folds - 1
-            ));
+            let what = format!("{} folds cannot make three parts; use 3 or more", self.folds);
+            return Err(self.refusal(dataset, what));
         }
         if drug.len() != sample.len() || u32::try_from(drug.len()).is_err() {
-            return refused(format!("{} drugs and {} samples cannot be split", drug.len(), sample.len()));
+            let what = format!("{} drugs and {} samples cannot be split", drug.len(), sample.len());
+            return Err(self.refusal(dataset, what));
         }
-        let fold = match self.rule {
+        Ok(match self.rule {
             Rule::Random => random::folds(drug, sample, self.folds, self.seed),
             Rule::ColdDrug => cold::folds(drug, self.folds, self.seed),
             Rule::ColdSample => cold::folds(sample, self.folds, self.seed),
-        };
+        })
+    }
+
+    /// The rows of split `k`, ascending in each part, of pairs that are in these folds. A split that
+    /// is not below the number of folds and a part left without a row are refused.
+    pub fn rows(&self, dataset: &str, fold_of_pairs: &[u32], k: u32) -> Result<SplitRows> {
+        if k >= self.folds {
+            let what =
+                format!("split {k} is out of range; {} folds make 0 to {}", self.folds, self.folds - 1);
+            return Err(self.refusal(dataset, what));
+        }
         let mut rows = SplitRows::default();
         let validation = (k + 1) % self.folds;
-        for (row, fold) in (0u32..).zip(fold) {
+        for (row, &fold) in (0u32..).zip(fold_of_pairs) {
             let part = match fold {
                 f if f == k => &mut rows.test,
                 f if f == validation => &mut rows.val,
@@ -83,13 +84,16 @@ impl RuleSplit {
         }
         for (part, held) in [("training", &rows.train), ("validation", &rows.val), ("test", &rows.test)] {
             if held.is_empty() {
-                return refused(format!(
-                    "split {k} of {} leaves the {part} part empty; use fewer folds",
-                    self.folds
-                ));
+                let what =
+                    format!("split {k} of {} leaves the {part} part empty; use fewer folds", self.folds);
+                return Err(self.refusal(dataset, what));
             }
         }
         Ok(rows)
+    }
+
+    fn refusal(&self, dataset: &str, what: String) -> Error {
+        Error::Request(format!("dataset {dataset}, split rule {}: {what}", self.rule.name()))
     }
 }
 
@@ -101,6 +105,10 @@ mod tests {
 
     fn of(rule: Rule, folds: u32, seed: u64) -> RuleSplit {
         RuleSplit { rule, folds, seed }
+    }
+
+    fn rows(split: RuleSplit, drug: &[u32], sample: &[u32], k: u32) -> Result<SplitRows> {
+        split.rows("CCLE", &split.fold_of_pairs("CCLE", drug, sample)?, k)
     }
 
     /// What a rule keeps together.
@@ -123,7 +131,7 @@ mod tests {
             let (drug, sample): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
             let mut tested = Vec::new();
             for k in 0..folds {
-                let rows = of(rule, folds, seed).rows("D", &drug, &sample, k).unwrap();
+                let rows = rows(of(rule, folds, seed), &drug, &sample, k).unwrap();
                 let mut all = [&rows.train[..], &rows.val, &rows.test].concat();
                 all.sort_unstable();
                 prop_assert_eq!(all, (0..pairs.len() as u32).collect::<Vec<_>>());
@@ -146,7 +154,7 @@ mod tests {
         ) {
             let parts = |pairs: &[(u32, u32)]| {
                 let (drug, sample): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
-                let rows = of(rule, 5, seed).rows("D", &drug, &sample, 2).unwrap();
+                let rows = rows(of(rule, 5, seed), &drug, &sample, 2).unwrap();
                 rows.test.iter().map(|&r| pairs[r as usize]).collect::<HashSet<_>>()
             };
             let reversed: Vec<_> = pairs.iter().rev().copied().collect();
@@ -158,9 +166,9 @@ mod tests {
     fn few_drugs_are_spread_evenly_and_the_seed_matters() {
         let drug: Vec<u32> = (0..240).map(|i| 7 * (i % 24)).collect();
         let sample: Vec<u32> = (0..240).map(|i| i / 24).collect();
-        let tested = |seed| of(Rule::ColdDrug, 10, seed).rows("D", &drug, &sample, 0).unwrap().test;
+        let tested = |seed| rows(of(Rule::ColdDrug, 10, seed), &drug, &sample, 0).unwrap().test;
         for k in 0..10 {
-            let rows = of(Rule::ColdDrug, 10, 1).rows("D", &drug, &sample, k).unwrap();
+            let rows = rows(of(Rule::ColdDrug, 10, 1), &drug, &sample, k).unwrap();
             assert!(rows.test.len() == 20 || rows.test.len() == 30, "2 or 3 drugs of 24 a fold");
         }
         assert_ne!(tested(1), tested(2));
@@ -168,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_cut_is_refused_by_name() {
-        let message = |split: RuleSplit, k| split.rows("CCLE", &[0, 1], &[0, 0], k).unwrap_err().to_string();
+        let message = |split: RuleSplit, k| rows(split, &[0, 1], &[0, 0], k).unwrap_err().to_string();
         assert!(message(of(Rule::Random, 2, 1), 0).contains("2 folds"));
         assert!(message(of(Rule::Random, 4, 1), 4).contains("split 4 is out of range"));
         let empty = message(of(Rule::ColdSample, 3, 1), 0);

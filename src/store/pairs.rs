@@ -27,6 +27,17 @@ impl Store {
         self.pair_arrays(dataset, endpoint)?.read(rows)
     }
 
+    /// All pairs of a dataset with one endpoint, in blocks of a size that is
+    /// read at a time, each with the row that it begins at.
+    pub fn pair_blocks<'a>(
+        &'a self,
+        dataset: &'a str,
+        endpoint: &'a str,
+    ) -> Result<impl Iterator<Item = Result<(usize, Pairs)>> + 'a> {
+        let arrays = self.pair_arrays(dataset, endpoint)?;
+        Ok(arrays.info.blocks().map(move |rows| Ok((rows.start, arrays.read(rows)?))))
+    }
+
     /// The pairs at `rows` of a dataset, in that order; a row may be asked for
     /// more than once. Reads each chunk that holds one of them once, so memory
     /// beyond the result is 4 bytes a row and one chunk.

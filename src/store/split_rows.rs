@@ -34,3 +34,17 @@ impl SplitRows {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_in_one_part_once() {
+        let rows = |test: &[u32]| SplitRows { train: vec![0, 1], val: vec![2], test: test.to_vec() };
+        assert_eq!(rows(&[3]).check(4), Ok(()));
+        assert!(rows(&[1]).check(4).unwrap_err().contains("row 1 is already in part train"));
+        assert!(rows(&[4]).check(4).unwrap_err().contains("out of range"));
+        assert!(rows(&[]).check(4).unwrap_err().contains("empty"));
+    }
+}

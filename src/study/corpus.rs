@@ -3,6 +3,7 @@ use crate::batch::Lanes;
 use crate::deck::{Deck, MissingFeatures, Splits};
 use crate::feature::Features;
 use crate::model::InputWidths;
+use crate::split::RuleSplit;
 use crate::store::{Entity, Pairs, SplitRows, Store};
 use crate::{Error, Result};
 use std::cell::RefCell;
@@ -25,6 +26,7 @@ pub struct Corpus {
     /// Whether the network takes the dose.
     pub dose: bool,
     usable: RefCell<HashMap<String, Rc<Usable>>>,
+    folds: RefCell<HashMap<String, Rc<[u32]>>>,
 }
 
 /// Which pairs of a dataset can be trained on and scored.
@@ -36,10 +38,9 @@ pub struct Usable {
     pub unmeasured: usize,
     /// Pairs left out because their drug or sample lacks a feature.
     pub featureless: usize,
+    /// Distinct drugs, and samples, of the pairs that can be used.
+    pub entities: [usize; 2],
 }
-
-/// Pairs read at a time.
-const BLOCK: usize = 1 << 18;
 
 impl Corpus {
     /// Opens the store of `deck` and checks every name in the deck against it.
@@ -94,6 +95,7 @@ impl Corpus {
             samples,
             dose,
             usable: RefCell::default(),
+            folds: RefCell::default(),
         })
     }
 
@@ -142,9 +144,9 @@ impl Corpus {
         }
         let pairs = self.store.dataset(dataset)?.pairs;
         let mut usable = Usable { mask: Vec::with_capacity(pairs), ..Usable::default() };
-        for first in (0..pairs).step_by(BLOCK) {
-            let block =
-                self.store.pairs(dataset, &self.deck.data.endpoint, first..pairs.min(first + BLOCK))?;
+        let mut met = Entity::ALL.map(|entity| vec![false; self.store.count(entity)]);
+        for block in self.store.pair_blocks(dataset, &self.deck.data.endpoint)? {
+            let (first, block) = block?;
             for i in 0..block.len() {
                 let measured = !block.value[i].is_nan();
                 let featured = self.drugs.has(block.drug[i]) && self.samples.has(block.sample[i]);
@@ -154,8 +156,11 @@ impl Corpus {
                 usable.unmeasured += usize::from(!measured);
                 usable.featureless += usize::from(measured && !featured);
                 usable.mask.push(measured && featured);
+                met[0][block.drug[i] as usize] |= measured && featured;
+                met[1][block.sample[i] as usize] |= measured && featured;
             }
         }
+        usable.entities = met.map(|met| met.into_iter().filter(|&met| met).count());
         let usable = Rc::new(usable);
         self.usable.borrow_mut().insert(dataset.into(), usable.clone());
         Ok(usable)
@@ -192,24 +197,28 @@ impl Corpus {
         Ok(rows)
     }
 
+    /// The fold of each pair of `dataset` by the deck's rule, worked out once.
+    fn folds(&self, dataset: &str, rule: &RuleSplit) -> Result<Rc<[u32]>> {
+        if let Some(known) = self.folds.borrow().get(dataset) {
+            return Ok(known.clone());
+        }
+        let pairs = self.store.dataset(dataset)?.pairs;
+        let (mut drug, mut sample) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));
+        for block in self.store.pair_blocks(dataset, &self.deck.data.endpoint)? {
+            let (_, block) = block?;
+            drug.extend_from_slice(&block.drug);
+            sample.extend_from_slice(&block.sample);
+        }
+        let folds: Rc<[u32]> = rule.fold_of_pairs(dataset, &drug, &sample)?.into();
+        self.folds.borrow_mut().insert(dataset.into(), folds.clone());
+        Ok(folds)
+    }
+
     /// The usable rows of a split of `dataset`. A part that is left empty is refused.
     pub fn split(&self, dataset: &str, number: u32) -> Result<SplitRows> {
         let mut rows = match &self.deck.data.splits {
             Splits::Imported(_) => self.store.split(dataset, number)?,
-            Splits::Rule { rule, .. } => {
-                let pairs = self.store.dataset(dataset)?.pairs;
-                let (mut drug, mut sample) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));
-                for first in (0..pairs).step_by(BLOCK) {
-                    let block = self.store.pairs(
-                        dataset,
-                        &self.deck.data.endpoint,
-                        first..pairs.min(first + BLOCK),
-                    )?;
-                    drug.extend_from_slice(&block.drug);
-                    sample.extend_from_slice(&block.sample);
-                }
-                rule.rows(dataset, &drug, &sample, number)?
-            }
+            Splits::Rule { rule, .. } => rule.rows(dataset, &self.folds(dataset, rule)?, number)?,
         };
         let usable = self.usable(dataset)?;
         let parts = [("train", &mut rows.train), ("val", &mut rows.val), ("test", &mut rows.test)];

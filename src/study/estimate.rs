@@ -12,7 +12,7 @@ use std::time::Instant;
 
 /// What a transfer study would do on `ranks` ranks: its tasks, its groups, the
 /// memory of a rank and, from a short measurement of this machine's matrix
-/// product, the time if no training stops early.
+/// product, about the time that training takes if it never stops early.
 pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let deck = &corpus.deck;
     let tasks = corpus.tasks()?;
@@ -30,13 +30,14 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
         let rows = corpus.split(&task.source, task.split)?;
         let lanes = corpus.lanes(&rows, grouping.ranks)?;
         let steps = (lanes.steps() * own) as f64 * deck.train.epochs as f64;
-        let seconds = step_multiply_adds(&network, corpus, lanes.most_in_step()) * steps / rate;
+        let entities = corpus.usable(&task.source)?.entities;
+        let seconds = step_multiply_adds(&network, entities, lanes.most_in_step()) * steps / rate;
         total += seconds;
         most = most.max(rows.train.len());
         lane = lane.max(lanes.most_in_step());
         let _ = writeln!(
             text,
-            "  {task}: {} training, {} validation, {} test pairs; {} an epoch; up to {}",
+            "  {task}: {} training, {} validation, {} test pairs; {} an epoch; about {}",
             rows.train.len(),
             rows.val.len(),
             rows.test.len(),
@@ -50,7 +51,7 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let _ = writeln!(text, "memory of the rank that needs most: {memory}");
     let _ = writeln!(
         text,
-        "time: up to {} if no training stops early, at {:.0} Gflop/s measured on this rank",
+        "time: about {} for the products of all epochs, at {:.0} Gflop/s measured on this rank; early stops take from it, scoring and writing add",
         duration(total / grouping.groups as f64),
         2e-9 * rate
     );
@@ -63,12 +64,12 @@ fn distinct(rows: usize, of: usize) -> f64 {
 }
 
 /// Multiply-adds of one lane's step: forward, and at most twice as many backward.
-fn step_multiply_adds(network: &PairNetwork, corpus: &Corpus, rows: usize) -> f64 {
+fn step_multiply_adds(network: &PairNetwork, entities: [usize; 2], rows: usize) -> f64 {
     let ports = network.ports;
     let mut count = [0.0; 3];
     count[ports.pairs.0] = rows as f64;
-    for (port, table) in ports.entities.iter().zip([&corpus.drugs, &corpus.samples]) {
-        count[port.space.0] = distinct(rows, table.rows());
+    for (port, entities) in ports.entities.iter().zip(entities) {
+        count[port.space.0] = distinct(rows, entities);
     }
     network.graph.multiply_adds().map(|(space, per_row)| 3.0 * count[space.0] * per_row as f64).sum()
 }
@@ -120,9 +121,9 @@ impl Memory {
         let copies = 4.5 + f64::from(own_lanes.next_power_of_two().ilog2() + 1);
         Ok(Self {
             features: table(&corpus.drugs) + table(&corpus.samples),
-            // Own lanes, 24 bytes a pair with its place in the shuffle; the rows of the split and the mask of
-            // usable pairs, 5 bytes a pair of the whole dataset.
-            pairs: training_pairs * own_lanes / lanes * 24 + largest * 5,
+            // Own lanes, 24 bytes a pair with its place in the shuffle; the rows of the split, the mask of
+            // usable pairs and, of a rule, the folds: 9 bytes a pair of the whole dataset.
+            pairs: training_pairs * own_lanes / lanes * 24 + largest * 9,
             // The target's rows, pairs and two predictions, and what the training rows show.
             scoring: largest * 36 + training_pairs * 24,
             parameters: (size_of_val(parameters.values()) as f64 * copies) as usize,

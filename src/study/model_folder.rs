@@ -44,7 +44,7 @@ pub struct SavedModel {
     parameters: Parameters<f32>,
 }
 
-/// A wanted column that a store lacks.
+/// Wanted columns that a store lacks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MissingColumns {
     /// Drugs or samples.
@@ -76,6 +76,11 @@ impl SavedModel {
         }
         let deck = Deck::read(&folder.join("deck.toml"), &[])?;
         let scaling = Scaling::load(&folder.join("scaling.csv"))?;
+        if scaling.endpoint_name() != deck.data.endpoint {
+            let what =
+                format!("predicts '{}', its deck.toml '{}'", scaling.endpoint_name(), deck.data.endpoint);
+            return Err(Error::run(folder.join("scaling.csv"), what));
+        }
         let width = |entity| scaling.columns(entity).len();
         let (drug, sample) = (width(Entity::Drug), width(Entity::Sample));
         let widths = InputWidths { drug, sample, dose: scaling.dose.is_some() };

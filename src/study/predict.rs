@@ -4,9 +4,6 @@ use crate::store::{Entity, Pairs, Store};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Pairs predicted at a time.
-const BLOCK: usize = 1 << 18;
-
 /// What came of predicting a dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PredictReport {
@@ -68,8 +65,8 @@ pub fn predict(
         columns.push("dose");
     }
     write_blocks(out, &columns, &endpoint, |table| {
-        for first in (0..info.pairs).step_by(BLOCK) {
-            let block = store.pairs(dataset, read, first..info.pairs.min(first + BLOCK))?;
+        for block in store.pair_blocks(dataset, read)? {
+            let (_, block) = block?;
             let mut rows = Vec::with_capacity(block.len());
             for i in 0..block.len() {
                 if !predictor.has(Entity::Drug, block.drug[i]) {

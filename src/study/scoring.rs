@@ -1,8 +1,9 @@
 use super::Corpus;
-use super::strict::Seen;
-use super::training::{Shown, Trained};
+use super::strict::Unseen;
+use super::training::{Trained, TrainingView};
 use crate::Result;
 use crate::atomic::FolderDraft;
+use crate::baseline;
 use crate::batch::part;
 use crate::comm::{Communicator, gather};
 use crate::metric::Scores;
@@ -15,13 +16,10 @@ use std::path::Path;
 /// Rows of a table written at a time.
 const BLOCK: usize = 1 << 18;
 
-/// Folder of a baseline's run beside the network's.
-pub const MEAN_EFFECTS: &str = "baseline/mean-effects";
-
 /// Scores `target` with a trained source: the test rows of the source itself,
 /// all rows of another dataset. The ranks of the group predict a slice each;
 /// rank `root` writes `infer/<SRC>-<TGT>/split_<k>/` under `out` for the
-/// network and, beside it, for the mean effects.
+/// network and, below [`baseline::FOLDER`], for each baseline.
 pub fn score(
     out: &Path,
     trained: &mut Trained<'_>,
@@ -41,13 +39,18 @@ pub fn score(
         return Ok(());
     }
     let pairs = if own.len() == rows.len() { pairs } else { corpus.pairs(target, rows)? };
-    let Shown { seen, naive } = trained.shown()?;
+    let TrainingView { seen, baselines } = trained.view()?;
+    let unseen = seen.unseen(&pairs);
     let place = |run: &Path| {
         let task = &trained.task;
         run.join("infer").join(format!("{}-{target}", task.source)).join(format!("split_{}", task.split))
     };
-    write(&place(out), corpus, target, rows, &pairs, &predicted, seen)?;
-    write(&place(&out.join(MEAN_EFFECTS)), corpus, target, rows, &pairs, &naive.predict(&pairs), seen)
+    write(&place(out), corpus, target, rows, &pairs, &predicted, &unseen)?;
+    for (name, fitted) in baseline::NAMES.iter().zip(baselines) {
+        let folder = place(&out.join(baseline::FOLDER).join(name));
+        write(&folder, corpus, target, rows, &pairs, &fitted.predict(&pairs), &unseen)?;
+    }
+    Ok(())
 }
 
 fn write(
@@ -57,13 +60,16 @@ fn write(
     rows: &[u32],
     pairs: &Pairs,
     predicted: &[f32],
-    seen: &Seen,
+    unseen: &Unseen,
 ) -> Result<()> {
     let draft = FolderDraft::new(folder)?;
     let file = |name: &str| draft.folder().join(name);
     let scores = Scores::of(&pairs.value, predicted);
     scores_json::write(&file("test_scores.json"), &scores)?;
-    scores_json::write_strict(&file("strict_scores.json"), &seen.strict_scores(pairs, predicted, scores))?;
+    scores_json::write_strict(
+        &file("strict_scores.json"),
+        &unseen.strict_scores(&pairs.value, predicted, scores),
+    )?;
     write_predictions(&file("test_y_data_predicted.csv"), corpus, target, rows, predicted)?;
     draft.publish()
 }

@@ -29,25 +29,52 @@ impl Seen {
         Self { drugs: mark(&training.drug), samples: mark(&training.sample), combinations }
     }
 
-    /// Scores of the parts of `pairs` whose answer training cannot have shown
-    /// (DrEval, Bernett et al. 2025), beside those of `all` of them.
-    pub fn strict_scores(&self, pairs: &Pairs, predicted: &[f32], all: Scores) -> StrictScores {
+    /// The parts of `pairs` whose answer training cannot have shown (DrEval,
+    /// Bernett et al. 2025).
+    pub fn unseen(&self, pairs: &Pairs) -> Unseen {
         let known = |seen: &[bool], entity: u32| seen.get(entity as usize).copied().unwrap_or(false);
-        let drug = |i: usize| known(&self.drugs, pairs.drug[i]);
-        let sample = |i: usize| known(&self.samples, pairs.sample[i]);
-        let pair =
-            |i: usize| self.combinations.binary_search(&combination(pairs.drug[i], pairs.sample[i])).is_ok();
-        let part = |unseen: &dyn Fn(usize) -> bool| {
-            let of = (0..pairs.len()).filter(|&i| unseen(i));
-            let (truth, predicted): (Vec<f32>, Vec<f32>) = of.map(|i| (pairs.value[i], predicted[i])).unzip();
-            Some(Subset { n: truth.len() as u64, scores: Scores::of(&truth, &predicted) })
+        let mut unseen = Unseen::default();
+        for (i, (&drug, &sample)) in (0u32..).zip(pairs.drug.iter().zip(&pairs.sample)) {
+            let new_drug = !known(&self.drugs, drug);
+            let new_sample = !known(&self.samples, sample);
+            let new_pair = new_drug
+                || new_sample
+                || self.combinations.binary_search(&combination(drug, sample)).is_err();
+            let parts = [
+                (new_pair, &mut unseen.pairs),
+                (new_sample, &mut unseen.samples),
+                (new_drug, &mut unseen.drugs),
+                (new_drug && new_sample, &mut unseen.both),
+            ];
+            parts.into_iter().filter(|(new, _)| *new).for_each(|(_, rows)| rows.push(i));
+        }
+        unseen
+    }
+}
+
+/// Places, among a target's pairs, of those that training has not shown.
+#[derive(Debug, Default)]
+pub struct Unseen {
+    pairs: Vec<u32>,
+    samples: Vec<u32>,
+    drugs: Vec<u32>,
+    both: Vec<u32>,
+}
+
+impl Unseen {
+    /// Scores of each part of `truth` and `predicted`, the target's pairs, beside
+    /// those of `all` of them.
+    pub fn strict_scores(&self, truth: &[f32], predicted: &[f32], all: Scores) -> StrictScores {
+        let part = |rows: &[u32]| {
+            let pick = |values: &[f32]| rows.iter().map(|&i| values[i as usize]).collect::<Vec<f32>>();
+            Some(Subset { n: rows.len() as u64, scores: Scores::of(&pick(truth), &pick(predicted)) })
         };
         StrictScores {
-            all: Some(Subset { n: pairs.len() as u64, scores: all }),
-            unseen_pairs: part(&|i| !pair(i)),
-            unseen_samples: part(&|i| !sample(i)),
-            unseen_drugs: part(&|i| !drug(i)),
-            unseen_both: part(&|i| !drug(i) && !sample(i)),
+            all: Some(Subset { n: truth.len() as u64, scores: all }),
+            unseen_pairs: part(&self.pairs),
+            unseen_samples: part(&self.samples),
+            unseen_drugs: part(&self.drugs),
+            unseen_both: part(&self.both),
         }
     }
 }
@@ -66,7 +93,7 @@ mod tests {
             ..Pairs::default()
         };
         let all = Scores::of(&pairs.value, &[1.0; 6]);
-        let strict = Seen::by(&training).strict_scores(&pairs, &[1.0; 6], all);
+        let strict = Seen::by(&training).unseen(&pairs).strict_scores(&pairs.value, &[1.0; 6], all);
         let counts = strict.parts().map(|(_, _, part)| part.unwrap().n);
         assert_eq!(counts, [6, 4, 2, 2, 1]);
     }

@@ -2,7 +2,7 @@ use super::predictor::{Predictor, examples};
 use super::strict::Seen;
 use super::{Corpus, Task};
 use crate::Result;
-use crate::baseline::MeanEffects;
+use crate::baseline::{self, Baseline};
 use crate::batch::{Examples, part};
 use crate::comm::{Communicator, gather};
 use crate::feature::{Features, Scaling, ValueScale};
@@ -29,26 +29,26 @@ pub struct Trained<'a> {
     pub best_epoch: usize,
     /// On rank 0 of the group: predictions of the validation rows, in order.
     pub validation: Vec<f32>,
-    shown: OnceCell<Shown>,
+    view: OnceCell<TrainingView>,
 }
 
 /// What the training rows show without a network.
-pub struct Shown {
+pub struct TrainingView {
     /// Which drugs, samples and combinations.
     pub seen: Seen,
-    /// The mean effects fitted on them.
-    pub naive: MeanEffects,
+    /// Fitted on them.
+    pub baselines: [Box<dyn Baseline>; baseline::NAMES.len()],
 }
 
 impl Trained<'_> {
     /// What the training rows show; they are read when first asked for.
-    pub fn shown(&self) -> Result<&Shown> {
-        if let Some(known) = self.shown.get() {
+    pub fn view(&self) -> Result<&TrainingView> {
+        if let Some(known) = self.view.get() {
             return Ok(known);
         }
         let pairs = self.corpus.pairs(&self.task.source, &self.rows.train)?;
-        let shown = Shown { seen: Seen::by(&pairs), naive: MeanEffects::fit(&pairs) };
-        Ok(self.shown.get_or_init(|| shown))
+        let view = TrainingView { seen: Seen::by(&pairs), baselines: baseline::fit(&pairs) };
+        Ok(self.view.get_or_init(|| view))
     }
 }
 
@@ -122,7 +122,7 @@ pub fn train<'a>(
         history: fitted.history,
         best_epoch: fitted.best_epoch,
         validation: gather(group, 0, predicted),
-        shown: OnceCell::new(),
+        view: OnceCell::new(),
     })
 }
 

@@ -1,15 +1,16 @@
 use super::farm::{Farm, Grouping};
 use super::narrator::{Narrator, Progress};
-use super::scoring::{MEAN_EFFECTS, score};
+use super::scoring::score;
 use super::training::train;
 use super::{Corpus, Task, model_folder};
 use crate::comm::{Communicator, agree};
+use crate::report::models::Models;
 use crate::report::phrase::count;
 use crate::report::run_json::{self, RunInfo};
 use crate::report::truth_json::{self, Truth};
 use crate::report::{corpus_json, runtime, tree};
 use crate::store::StoreSummary;
-use crate::{Error, Result, atomic, report};
+use crate::{Error, Result, atomic, baseline, report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -100,9 +101,10 @@ pub fn transfer(
             splits: deck.data.splits.numbers(),
         };
         write_records(corpus, out, info, &times.concat())?;
-        let page = report::write(out)?;
         let runs = [tree::Run::read(out)?];
-        Ok((report::text::matrix(&report::models::Models::of(&runs)), page))
+        let models = Models::of(&runs);
+        let page = report::write(&models, out, None)?;
+        Ok((report::text::matrix(&models), page))
     };
     if world.rank() == 0 { agree(world, finish().map(Some)) } else { agree(world, Ok(None)) }
 }
@@ -172,7 +174,7 @@ fn run_task(
     Ok(TaskTime { task: task.to_string(), training, scoring })
 }
 
-/// Writes what a run says of itself, and the same for the baseline beside it.
+/// Writes what a run says of itself, and the same for each baseline.
 fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime]) -> Result<()> {
     let deck = corpus.deck.to_toml()?;
     atomic::write_file(&out.join("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
@@ -188,15 +190,10 @@ fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime])
         parts.insert(time.task.clone(), time.training + time.scoring);
     }
     runtime::write(&out.join("runtime.json"), &runtime::Runtime::new(info.wall_s, parts))?;
-    // The wall time and the ranks of the run are the model's, not its rival's.
-    let naive = RunInfo {
-        model: "mean-effects".into(),
-        ranks: 0,
-        threads: 0,
-        groups: 0,
-        wall_s: 0.0,
-        ..info.clone()
-    };
-    run_json::write(&out.join(MEAN_EFFECTS).join("run.json"), &naive)?;
+    for name in baseline::NAMES {
+        // The wall time and the ranks of the run are the network's own.
+        let of = RunInfo { model: name.into(), ranks: 0, threads: 0, groups: 0, wall_s: 0.0, ..info.clone() };
+        run_json::write(&out.join(baseline::FOLDER).join(name).join("run.json"), &of)?;
+    }
     run_json::write(&out.join("run.json"), &info)
 }

@@ -246,3 +246,46 @@ fn sum_lanes(
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::threads::on_ranks;
+    use crate::graph::Graph;
+    use crate::op::{Activation, Linear};
+
+    #[test]
+    fn ranks_that_hold_other_parameters_are_told_and_others_add_up() {
+        let totals = |rank: usize| {
+            let mut truth = Moments::default();
+            truth.add(&[rank as f32, rank as f32 + 1.0]);
+            vec![LaneTotals { train_loss: 1.0, squared_error: 0.5, truth }]
+        };
+        for strayed in [None, Some(2)] {
+            let sums = on_ranks(3, |comm| {
+                let mut graph = Graph::new();
+                let space = graph.space("pairs");
+                let x = graph.input(space, 2);
+                graph.add("l", Linear::new(2, 1, Activation::Identity), &[x]).unwrap();
+                let mut parameters = Parameters::<f32>::start(&graph, 1).unwrap();
+                if strayed == Some(comm.rank()) {
+                    let first = &mut parameters.values_mut()[0];
+                    *first = f32::from_bits(first.to_bits() ^ 1);
+                }
+                sum_lanes(comm, &totals(comm.rank()), &parameters)
+            });
+            for sum in sums {
+                match strayed {
+                    None => {
+                        let sum = sum.unwrap();
+                        assert_eq!((sum.train_loss, sum.squared_error), (3.0, 1.5));
+                        assert_eq!((sum.truth.n, sum.truth.mean), (6.0, 1.5));
+                    }
+                    Some(rank) => {
+                        assert!(sum.unwrap_err().to_string().contains(&format!("rank {rank} of the group")));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,4 @@
 use crate::tree;
-use crossrx::report::write;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +11,7 @@ const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "c
 fn a_browser_shows_every_cell_and_reports_no_error() {
     let dir = tempfile::tempdir().unwrap();
     tree::write(dir.path());
-    let page = write(dir.path()).unwrap();
+    let page = tree::report(dir.path()).unwrap();
     let named = std::env::var("CHROMIUM").ok();
     let works = |program: &&str| Command::new(program).arg("--version").output().is_ok();
     let Some(browser) = named.as_deref().into_iter().chain(PROGRAMS).find(works) else {

@@ -1,18 +1,18 @@
 use crate::tree;
 use crossrx::metric::Scores;
-use crossrx::report::{scores_json, write};
+use crossrx::report::scores_json;
 use std::fs;
 
 #[test]
 fn the_page_says_what_was_lost_and_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     tree::write(dir.path());
-    let page = fs::read_to_string(write(dir.path()).unwrap()).unwrap();
+    let page = fs::read_to_string(tree::report(dir.path()).unwrap()).unwrap();
     for said in [
         "on <b>2 of 2</b> datasets",
         "on <b>1 of 2</b> transfers",
         "A → B-2 (0.125 against 0.375; −0.250 ± 0.000; better on 0 of 2 splits)",
-        "squared units of auc",
+        "Squared units of auc",
         "<th scope=\"col\" class=\"aggregate\">Ga</th><th scope=\"col\">Gna</th>",
         "two_tower: B-2 → A lacks split 1.",
         "endpoint = &quot;auc&quot; # &lt;resolved&gt;",
@@ -36,6 +36,6 @@ fn names_from_outside_stay_text() {
     let cell = dir.path().join(format!("infer/{name}-{name}/split_0/test_scores.json"));
     let scores = Scores { mse: 0.1, rmse: 0.3, pcc: 0.5, scc: f64::NAN, r2: 0.25 };
     scores_json::write(&cell, &scores).unwrap();
-    let page = fs::read_to_string(write(dir.path()).unwrap()).unwrap();
+    let page = fs::read_to_string(tree::report(dir.path()).unwrap()).unwrap();
     assert!(!page.contains("<img") && page.contains("&lt;img src=x onerror=alert(1)&gt;&quot;&#39;&amp;"));
 }

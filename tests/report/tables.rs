@@ -1,7 +1,7 @@
 use crate::tree;
 use crossrx::report::models::Models;
 use crossrx::report::tree::Run;
-use crossrx::report::{text, write, write_runs};
+use crossrx::report::{text, write};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 fn every_table_equals_its_golden_file() {
     let dir = tempfile::tempdir().unwrap();
     tree::write(dir.path());
-    write(dir.path()).unwrap();
+    tree::report(dir.path()).unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
     let files = files(&golden);
-    assert_eq!(files.len(), 23);
+    assert_eq!(files.len(), 56);
     let made = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     let made: BTreeSet<String> = made.filter(|name| name.ends_with(".csv")).collect();
     let mut named = BTreeSet::from(["all_scores.csv".to_string()]);
@@ -67,7 +67,7 @@ fn a_tree_without_run_json_is_read_by_its_folders() {
     fs::remove_file(model.join("infer/A-B-2/split_1/test_scores.json")).unwrap();
     let run = Run::read(&model).unwrap();
     assert_eq!((run.model.as_str(), run.sources.join(" "), run.splits.len()), ("LGBM", "A B-2".into(), 2));
-    let page = fs::read_to_string(write(&model).unwrap()).unwrap();
+    let page = fs::read_to_string(tree::report(&model).unwrap()).unwrap();
     assert!(page.contains("with no naive predictor beside it"));
     assert!(page.contains("scored from the predictions beside it"));
     let scores = fs::read_to_string(model.join("all_scores.csv")).unwrap();
@@ -87,7 +87,7 @@ fn models_stand_side_by_side_under_distinct_names() {
     fs::remove_dir_all(second.join("infer/B-2-A")).unwrap();
     let runs = [Run::read(&first).unwrap(), Run::read(&second).unwrap()];
     let out = dir.path().join("both");
-    let page = fs::read_to_string(write_runs(&runs, &out, Some("Two & two")).unwrap()).unwrap();
+    let page = fs::read_to_string(write(&Models::of(&runs), &out, Some("Two & two")).unwrap()).unwrap();
     assert!(page.contains("<title>Two &amp; two</title>") && page.contains("two_tower (second)"));
     assert!(page.contains("B-2 → A was not scored"));
     let names: Vec<String> =
@@ -137,7 +137,7 @@ fn a_model_that_diverged_has_lost_and_its_split_is_named() {
     fs::write(dir.path().join("infer/A-A/split_0/test_scores.json"), r#"{"r2": NaN}"#).unwrap();
     let runs = [Run::read(dir.path()).unwrap()];
     assert!(text::matrix(&Models::of(&runs)).contains("A         -*"));
-    let page = fs::read_to_string(write(dir.path()).unwrap()).unwrap();
+    let page = fs::read_to_string(tree::report(dir.path()).unwrap()).unwrap();
     assert!(page.contains("A itself (– against 0.500; R² undefined on split 0, 1)"));
     assert!(page.contains("class=\"gap behind\" title=\"not defined\""));
 }
@@ -171,7 +171,7 @@ fn runs_that_cannot_stand_side_by_side_are_refused() {
     let mut other = runs();
     other[1].info.endpoint = "ic50".into();
     let out = dir.path().join("out");
-    let message = write_runs(&other, &out, None).unwrap_err().to_string();
+    let message = write(&Models::of(&other), &out, None).unwrap_err().to_string();
     assert!(
         message.contains("'auc'") && message.contains("'ic50'") && message.contains("second"),
         "{message}"
@@ -179,6 +179,8 @@ fn runs_that_cannot_stand_side_by_side_are_refused() {
     assert!(!out.exists() && Models::of(&other).all[1].naive.is_none());
     let mut fewer = runs();
     fewer[1].splits = vec![0];
+    assert_eq!(Models::of(&fewer).all[1].naive, Some(2));
+    fewer[1].splits = vec![7];
     assert_eq!(Models::of(&fewer).all[1].naive, None);
     assert_eq!(Models::of(&runs()).all[1].naive, Some(2));
     fs::create_dir_all(second.join("infer/A-A/split_01")).unwrap();

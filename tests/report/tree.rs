@@ -1,12 +1,13 @@
-use crossrx::metric::Epoch;
-use crossrx::metric::Scores;
+use crossrx::metric::{Epoch, Scores};
 use crossrx::report::history;
-use crossrx::report::predictions::{self, Column, Values};
+use crossrx::report::models::Models;
+use crossrx::report::predictions::{Values, write_blocks};
 use crossrx::report::run_json::{self, RunInfo};
 use crossrx::report::runtime::{self, Runtime};
 use crossrx::report::scores_json::{self, StrictScores, Subset};
+use crossrx::report::tree::Run;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Datasets of the run; one has the separator of folder names in it.
 pub const NAMES: [&str; 2] = ["A", "B-2"];
@@ -18,6 +19,11 @@ const R2: [[[Option<f64>; 2]; 2]; 2] =
 /// The same for the naive predictor, better on one cell.
 const NAIVE_R2: [[[Option<f64>; 2]; 2]; 2] =
     [[[Some(0.5), Some(0.5)], [Some(0.5), Some(0.25)]], [[Some(-1.0), Some(-1.0)], [Some(0.5), Some(0.5)]]];
+
+/// Writes the tables and the page of the run in `dir` beside it.
+pub fn report(dir: &Path) -> crossrx::Result<PathBuf> {
+    crossrx::report::write(&Models::of(&[Run::read(dir)?]), dir, None)
+}
 
 /// Writes the run into `dir` the way a study does.
 pub fn write(dir: &Path) {
@@ -76,13 +82,14 @@ fn write_cell(folder: &Path, r2: f64) {
     let strict = StrictScores { unseen_pairs: part(3), unseen_drugs: part(2), ..StrictScores::default() };
     scores_json::write_strict(&folder.join("strict_scores.json"), &strict).unwrap();
     let drugs = ["Drug_1".to_string(), "Drug, two".to_string()];
-    let columns = [
-        Column { name: "source", values: Values::Same("A") },
-        Column { name: "improve_chem_id", values: Values::Coded { codes: &[0, 1, 0], names: &drugs } },
-        Column { name: "auc", values: Values::Number(&[0.25, 0.5, 1.0]) },
-    ];
+    let truth = [0.25, 0.5, 1.0];
+    let columns =
+        [Values::Same("A"), Values::Coded { codes: &[0, 1, 0], names: &drugs }, Values::Number(&truth)];
     let path = folder.join("test_y_data_predicted.csv");
-    predictions::write(&path, &columns, "auc", &[0.25, 0.5, 1.0], &[0.3, 0.456_78, 0.9]).unwrap();
+    write_blocks(&path, &["source", "improve_chem_id", "auc"], "auc", |table| {
+        table.append(&columns, &truth, &[0.3, 0.456_78, 0.9])
+    })
+    .unwrap();
 }
 
 fn epoch(number: u32, val_loss: f64) -> Epoch {

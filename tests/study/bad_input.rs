@@ -1,7 +1,6 @@
 use crate::corpus::{Corpus, Dataset, deck};
 use crate::program::{CROSSRX, Outcome, arg, crossrx, fresh, has_ranks, on_ranks, start};
 use crate::tree::{assert_complete, files};
-use crossrx::store::SplitRows;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -378,11 +377,4 @@ fn a_pipe_that_is_closed_or_full_is_no_panic() {
     if Path::new("/dev/full").exists() {
         limited("exec 1> /dev/full", &inspect).refused(&["standard output", "No space left"]);
     }
-}
-
-#[test]
-fn a_split_that_names_a_row_twice_cannot_be_written() {
-    let rows = SplitRows { train: vec![0, 1], val: vec![2], test: vec![1] };
-    let said = rows.check(3).unwrap_err();
-    assert!(said.contains("row 1 is already in part train"), "{said}");
 }

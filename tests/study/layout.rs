@@ -198,7 +198,7 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
         "4 targets each",
         "memory of the rank that needs most:",
         "MiB",
-        "time: up to",
+        "time: about",
         " parameters\n",
     ] {
         assert_eq!(said.matches(words).count(), 1, "{words}: {said}");

@@ -180,6 +180,8 @@ fn models_that_are_cut_short_or_of_another_shape_are_refused_by_file() {
         text.lines().filter(|l| !l.contains("gene3")).map(|l| format!("{l}\n")).collect()
     });
     refused(&fewer, &["model.safetensors"]);
+    let other = change("deck.toml", &|text| text.replace("endpoint = \"auc\"", "endpoint = \"ic50\""));
+    refused(&other, &["scaling.csv", "'auc'", "'ic50'"]);
     let words = change("scaling.csv", &|text| text.replacen("gene3,", "gene3,much", 1));
     refused(&words, &["scaling.csv:"]);
     let nan = |model: &Path| {

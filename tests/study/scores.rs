@@ -42,6 +42,40 @@ fn r2(truth: &[f64], predicted: &[f64]) -> f64 {
     1.0 - squares(&|i| truth[i] - predicted[i]) / squares(&|i| truth[i] - mean)
 }
 
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
+        a.iter().zip(b).map(|(a, b)| of(a - mean_a, b - mean_b)).sum()
+    };
+    sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt()
+}
+
+/// The mean place of each value among all, by counting.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let place = |v: &f64| {
+        let below = values.iter().filter(|x| *x < v).count();
+        let same = values.iter().filter(|x| *x == v).count();
+        below as f64 + (same as f64 - 1.0) / 2.0
+    };
+    values.iter().map(place).collect()
+}
+
+/// Holds the five scores against those of values that were rounded to four decimals.
+fn assert_scores(scores: &serde_json::Value, truth: &[f64], predicted: &[f64], place: &str) {
+    let mse = truth.iter().zip(predicted).map(|(t, p)| (t - p).powi(2)).sum::<f64>() / truth.len() as f64;
+    for (name, want, tolerance) in [
+        ("mse", mse, 1e-2 * mse),
+        ("rmse", mse.sqrt(), 5e-3 * mse.sqrt()),
+        ("pcc", correlation(truth, predicted), 2e-3),
+        ("scc", correlation(&ranks(truth), &ranks(predicted)), 1e-2),
+        ("r2", r2(truth, predicted), 2e-3 * (1.0 + r2(truth, predicted).abs())),
+    ] {
+        let got = scores[name].as_f64().unwrap_or(f64::NAN);
+        assert!((got - want).abs() <= tolerance, "{place} {name}: {got} is not {want}");
+    }
+}
+
 /// What a cell must hold, computed from the corpus alone.
 #[test]
 fn rows_scores_and_mean_effects_are_those_of_a_second_computation() {
@@ -65,7 +99,11 @@ fn rows_scores_and_mean_effects_are_those_of_a_second_computation() {
                 check_cell(&run, source, k, &train, target, &rows, &naive, &corpus);
             }
             let validation = run.join(format!("models/{}/split_{k}/val_y_data_predicted.csv", source.name));
-            check_rows(&Table::read(&validation), source, &measured(source, split.val.clone()), &corpus);
+            let table = Table::read(&validation);
+            check_rows(&table, source, &measured(source, split.val.clone()), &corpus);
+            let scores = json(&validation.with_file_name("val_scores.json"));
+            let [truth, predicted] = ["auc_true", "auc_pred"].map(|name| table.numbers(name));
+            assert_scores(&scores, &truth, &predicted, source.name);
         }
     }
 }
@@ -107,21 +145,13 @@ fn check_cell(
     let strict = json(&run.join(&cell).join("strict_scores.json"));
     let truth: Vec<f64> = rows.iter().map(|&r| target.auc[r as usize].into()).collect();
     let network = predicted.numbers("auc_pred");
-    let close = |got: &serde_json::Value, want: f64, what: &str| {
-        let got = got.as_f64().unwrap_or(f64::NAN);
-        // Predictions were read back from four decimals.
-        assert!((got - want).abs() < 2e-3 * (1.0 + want.abs()), "{cell} {what}: {got} is not {want}");
-    };
-    close(&scores["r2"], r2(&truth, &network), "r2");
-    let mse = truth.iter().zip(&network).map(|(t, p)| (t - p).powi(2)).sum::<f64>() / rows.len() as f64;
-    close(&scores["mse"], mse, "mse");
-    close(&scores["rmse"], mse.sqrt(), "rmse");
+    assert_scores(&scores, &truth, &network, &cell);
     for (name, unseen) in &parts {
         let at: Vec<usize> = (0..rows.len()).filter(|&i| unseen(rows[i])).collect();
         assert_eq!(strict[name]["n"].as_u64(), Some(at.len() as u64), "{cell} {name}");
         if at.len() > 2 {
             let pick = |values: &[f64]| at.iter().map(|&i| values[i]).collect::<Vec<_>>();
-            close(&strict[name]["r2"], r2(&pick(&truth), &pick(&network)), name);
+            assert_scores(&strict[name], &pick(&truth), &pick(&network), &format!("{cell} {name}"));
         }
     }
     if source.name != target.name {

@@ -13,7 +13,7 @@ const TOP: f64 = 22.0;
 const RIGHT: f64 = 10.0;
 
 /// Training and validation loss over epochs, one panel a source, one line a
-/// split; both are mean squared errors in the units of `endpoint`, squared.
+/// split, in the units of `endpoint`, squared.
 pub(super) fn section(models: &Models, endpoint: &str) -> String {
     let mut out = String::new();
     for model in models.main().filter(|m| !m.run.histories.is_empty()) {
@@ -32,8 +32,8 @@ pub(super) fn section(models: &Models, endpoint: &str) -> String {
     }
     let units = if endpoint.is_empty() { "the endpoint".into() } else { Escaped(endpoint).to_string() };
     format!(
-        "<p>Mean squared error, squared units of {units}, log scale; training with dropout, so its loss may lie \
-         above that of validation.</p>\
+        "<p>Squared units of {units}, log scale. Training: the loss that the deck chose, with dropout, so it may \
+         lie above that of validation, which is the mean squared error.</p>\
          <p class=\"key\"><span class=\"line train\"></span>training loss <span class=\"line val\"></span>validation \
          loss <span class=\"dot\"></span>its lowest <span class=\"cross\">×</span>loss not finite. One line a \
          split.</p>{out}"

@@ -162,7 +162,7 @@ fn best(model: &Model) -> String {
     let Some(truth) = &model.run.truth else { return String::new() };
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
-        caption: "R² of the <b>best possible</b> predictor".into(),
+        caption: "R² of a predictor that has learnt the source <b>without error</b>".into(),
         prefix: "cell-best".into(),
         sources,
         targets,

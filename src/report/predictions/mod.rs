@@ -5,4 +5,4 @@ mod sample;
 mod writer;
 
 pub use sample::{Sample, read_sample};
-pub use writer::{Column, PredictionsWriter, Values, write, write_blocks};
+pub use writer::{PredictionsWriter, Values, write_blocks};

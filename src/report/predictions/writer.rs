@@ -19,34 +19,12 @@ pub enum Values<'a> {
     Number(&'a [f32]),
 }
 
-/// A response column with its name.
-#[derive(Debug, Clone, Copy)]
-pub struct Column<'a> {
-    /// Name in the header.
-    pub name: &'a str,
-    /// Values, one a row.
-    pub values: Values<'a>,
-}
-
-/// Writes a whole table: response `columns`, then `truth` and `predicted`,
-/// each `[rows]`, rounded to four decimals as `improvelib` does (in f32, to
-/// the nearest even, without trailing zeros). A column of numbers named
-/// `endpoint` is rounded alike, since `improvelib` asserts that it equals the
-/// truth. Refuses columns of differing lengths and codes without a name.
-pub fn write(
-    path: &Path,
-    columns: &[Column],
-    endpoint: &str,
-    truth: &[f32],
-    predicted: &[f32],
-) -> Result<()> {
-    let names: Vec<&str> = columns.iter().map(|c| c.name).collect();
-    let values: Vec<Values> = columns.iter().map(|c| c.values).collect();
-    write_blocks(path, &names, endpoint, |table| table.append(&values, truth, predicted))
-}
-
-/// Like [`write()`] for a table that is never whole in memory: `fill` appends
-/// its blocks of rows in order. An error from `fill` leaves no file.
+/// Writes a table that is never whole in memory: the response `columns`, then
+/// truth and prediction of `endpoint`, which are rounded to four decimals as
+/// `improvelib` does (in f32, to the nearest even, without trailing zeros). A
+/// column of numbers named `endpoint` is rounded alike, since `improvelib`
+/// asserts that it equals the truth. `fill` appends the blocks of rows in
+/// order; an error from it leaves no file.
 pub fn write_blocks(
     path: &Path,
     columns: &[&str],
@@ -82,7 +60,8 @@ pub struct PredictionsWriter<'a> {
 
 impl PredictionsWriter<'_> {
     /// Appends rows: one entry of `columns` a response column, then the truth
-    /// and the prediction, `[rows]` each.
+    /// and the prediction, `[rows]` each. Refuses columns of differing lengths
+    /// and codes without a name.
     pub fn append(&mut self, columns: &[Values], truth: &[f32], predicted: &[f32]) -> Result<()> {
         let rows = truth.len();
         self.check(columns, rows, predicted.len())?;
@@ -174,12 +153,14 @@ mod tests {
         let path = dir.path().join("test_y_data_predicted.csv");
         let names = ["Drug_1".to_string(), "a \"b\", c".to_string()];
         let columns = [
-            Column { name: "source", values: Values::Same("CCLE") },
-            Column { name: "improve_chem_id", values: Values::Coded { codes: &[0, 1], names: &names } },
-            Column { name: "auc", values: Values::Number(&[0.77305, f32::NAN]) },
-            Column { name: "dose", values: Values::Number(&[0.123_45, 2.0]) },
+            Values::Same("CCLE"),
+            Values::Coded { codes: &[0, 1], names: &names },
+            Values::Number(&[0.77305, f32::NAN]),
+            Values::Number(&[0.123_45, 2.0]),
         ];
-        write(&path, &columns, "auc", &[0.77305, 1.0], &[0.123_45, -0.000_04]).unwrap();
+        let header = ["source", "improve_chem_id", "auc", "dose"];
+        write_blocks(&path, &header, "auc", |t| t.append(&columns, &[0.77305, 1.0], &[0.123_45, -0.000_04]))
+            .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let expected = "source,improve_chem_id,auc,dose,auc_true,auc_pred\n\
             CCLE,Drug_1,0.773,0.12345,0.773,0.1234\n\
@@ -192,11 +173,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("test_y_data_predicted.csv");
         let names = ["Drug_1".to_string()];
-        let coded = |codes| [Column { name: "drug", values: Values::Coded { codes, names: &names } }];
         for (codes, predicted, said) in
             [(&[0u32, 1][..], 2, "code 1"), (&[0], 2, "1 values for 2 rows"), (&[0, 0], 1, "1 predictions")]
         {
-            let failed = write(&path, &coded(codes), "auc", &[0.5, 0.5], &[0.5f32, 0.5][..predicted]);
+            let coded = [Values::Coded { codes, names: &names }];
+            let failed = write_blocks(&path, &["drug"], "auc", |table| {
+                table.append(&coded, &[0.5, 0.5], &[0.5f32, 0.5][..predicted])
+            });
             let message = failed.unwrap_err().to_string();
             assert!(message.contains(said), "{message}");
         }
