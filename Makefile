@@ -46,6 +46,7 @@ demo: build ## Make a synthetic corpus, run the transfer study on it, print matr
 	$(LAUNCH) $(CROSSRX) transfer configs/demo.toml --set store.path='"$(DEMO)/demo.h5"' --out $(DEMO)/run
 
 test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
+	cargo test --locked --no-default-features --test study layout::
 	scripts/cargo-test.sh $(FEATURES)
 
 lint: deps ## Format check, and clippy with and without MPI

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod corpus;
+mod inspect;
 #[cfg(target_os = "linux")]
 mod interrupted;
 mod layout;

@@ -100,7 +100,40 @@ fn missing_columns_are_told_and_refused_above_the_limit() {
 }
 
 #[test]
-fn what_has_no_features_no_endpoint_or_no_dose_is_told() {
+fn a_model_of_doses_predicts_doses_and_refuses_to_guess_them() {
+    let folder = fresh("predict-doses");
+    let (store, path, run) = (folder.join("doses.h5"), folder.join("deck.toml"), folder.join("run"));
+    let red = Dataset::new("Red", 0..24, 0..18, 0.0).at_doses();
+    Corpus::of(vec![red.clone()]).write(&store);
+    fs::write(&path, deck(&store, "")).unwrap();
+    let splits = "data.splits={ rule = \"random\", folds = 5, seed = 1, only = [0] }";
+    let set = ["--set", "data.sources=[\"Red\"]", "--set", splits];
+    crossrx(&[&["transfer", arg(&path), "--out", arg(&run)], &set[..]].concat()).ok();
+    let (model, out) = (run.join("models/Red/split_0"), folder.join("red.csv"));
+    let predict = |store: &Path| {
+        let args = ["--store", arg(store), "--dataset", "Red", "--out", arg(&out)];
+        crossrx(&[&["predict", "--model", arg(&model)], &args[..]].concat())
+    };
+    predict(&store).ok();
+    let made = Table::read(&out);
+    assert_eq!(made.header.join(","), "source,improve_sample_id,improve_chem_id,dose,auc_true,auc_pred");
+    assert_eq!(made.rows.len(), red.pairs());
+    let scored = Table::read(&run.join("infer/Red-Red/split_0/test_y_data_predicted.csv"));
+    let key = |table: &Table, row: usize| {
+        ["improve_sample_id", "improve_chem_id", "dose"].map(|name| table.column(name)[row].to_string())
+    };
+    let by_dose: HashMap<_, f64> =
+        (0..made.rows.len()).map(|i| key(&made, i)).zip(made.numbers("auc_pred")).collect();
+    assert!(scored.rows.len() > 100);
+    for (i, want) in scored.numbers("auc_pred").into_iter().enumerate() {
+        let got = by_dose[&key(&scored, i)];
+        assert!((got - want).abs() <= 1.01e-4, "{:?}: {got} is not {want}", key(&scored, i));
+    }
+    predict(&trained().join("small.h5")).refused(&["small.h5", "/datasets/Red", "has no dose"]);
+}
+
+#[test]
+fn what_has_no_features_or_no_endpoint_is_told() {
     let mut other = Corpus::two_screens();
     other.featured.retain(|&drug| drug != 4 && drug != 6);
     other.datasets[0].auc[11] = f32::NAN;
