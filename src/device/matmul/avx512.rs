@@ -76,29 +76,32 @@ pub unsafe fn tile(
 /// As for [`tile`].
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn products<const PACKED: bool>(k: usize, a: Left, mut b: *const f32) -> [[__m512; 2]; ROWS] {
+unsafe fn products<const PACKED: bool>(k: usize, a: Left, b: *const f32) -> [[__m512; 2]; ROWS] {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
-    let mut at = a.at;
+    let (mut a0, mut b) = (a.at, b);
     // Rows in threes hang on five addresses, which the registers hold beside the loop's own.
-    let threes: [*const f32; 5] = std::array::from_fn(|g| at.wrapping_add(3 * g * a.row));
-    let mut p = 0;
+    let (row, step) = if PACKED { (1, ROWS) } else { (a.row, a.step) };
     for _ in 0..k {
+        let (a3, a6) = (a0.wrapping_add(3 * row), a0.wrapping_add(6 * row));
+        let (a9, a12) = (a0.wrapping_add(9 * row), a0.wrapping_add(12 * row));
         // SAFETY: the caller promises `k` runs of `b` and every row and step of `a`.
         unsafe {
             let right = [_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(LANES))];
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let left = if PACKED { *at.add(i) } else { *threes[i / 3].add(i % 3 * a.row + p) };
-                let left = _mm512_set1_ps(left);
-                sums[0] = _mm512_fmadd_ps(left, right[0], sums[0]);
-                sums[1] = _mm512_fmadd_ps(left, right[1], sums[1]);
+            // Written out: as a loop, the compiler keeps the sums in memory.
+            macro_rules! rows {
+                ($($i:literal: $at:ident, $rows:literal;)*) => {$(
+                    let left = _mm512_set1_ps(*$at.wrapping_add($rows * row));
+                    sums[$i][0] = _mm512_fmadd_ps(left, right[0], sums[$i][0]);
+                    sums[$i][1] = _mm512_fmadd_ps(left, right[1], sums[$i][1]);
+                )*};
             }
-            b = b.add(COLUMNS);
+            rows! {
+                0: a0, 0; 1: a0, 1; 2: a0, 2; 3: a3, 0; 4: a3, 1; 5: a3, 2; 6: a6, 0; 7: a6, 1;
+                8: a6, 2; 9: a9, 0; 10: a9, 1; 11: a9, 2; 12: a12, 0; 13: a12, 1;
+            }
         }
-        if PACKED {
-            at = at.wrapping_add(ROWS);
-        } else {
-            p += a.step;
-        }
+        a0 = a0.wrapping_add(step);
+        b = b.wrapping_add(COLUMNS);
     }
     sums
 }
