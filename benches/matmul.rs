@@ -23,8 +23,25 @@ fn by_library(c: &mut [f32], a: &[f32], b: &[f32], [m, n, k]: [usize; 3], stride
     unsafe {
         let parallelism = Parallelism::Rayon(rayon::current_num_threads());
         gemm::gemm(
-            m, n, k, c.as_mut_ptr(), 1, n as isize, false, a.as_ptr(), ac, ar, b.as_ptr(), bc, br, 1.0, 1.0,
-            false, false, false, parallelism,
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            n as isize,
+            false,
+            a.as_ptr(),
+            ac,
+            ar,
+            b.as_ptr(),
+            bc,
+            br,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
         );
     }
 }

@@ -70,6 +70,15 @@ impl Features {
         Ok(Self { entity, columns, row_of, values })
     }
 
+    /// A table of entities that all have a row: `values` is `[entities, columns]`, and columns are
+    /// named by their numbers.
+    pub fn of_all(entity: Entity, columns: usize, values: Vec<f32>) -> Self {
+        assert!(columns > 0 && values.len().is_multiple_of(columns), "{} values", values.len());
+        let column = |number: usize| Column { feature: "made-up".into(), name: number.to_string() };
+        let rows = (values.len() / columns) as u32;
+        Self { entity, columns: (0..columns).map(column).collect(), row_of: (0..rows).collect(), values }
+    }
+
     /// The same entities with exactly `wanted` columns, matched by name. Columns
     /// that are not here hold NaN, as a missing value does, and are listed by
     /// their position.

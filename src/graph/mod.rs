@@ -9,7 +9,7 @@ mod plan;
 mod schedule;
 
 pub use parameters::{Parameter, Parameters};
-pub use plan::CpuPlan;
+pub use plan::{CpuPlan, Product};
 pub use schedule::{Purpose, Schedule};
 
 use crate::op::{MAX_OPERANDS, MapEnds, MapId, Op, ParameterSpec, Shape, SpaceId};

@@ -91,7 +91,8 @@ pub fn multiply(
                     for i in rows.clone() {
                         let left = match (i + left_panels).checked_sub(panels[0]) {
                             Some(packed) => {
-                                let at = left[(packed * depth + from) * ROWS..][..block.len() * ROWS].as_ptr();
+                                let at =
+                                    left[(packed * depth + from) * ROWS..][..block.len() * ROWS].as_ptr();
                                 Left { at, row: 1, step: ROWS }
                             }
                             None => {
@@ -124,10 +125,9 @@ pub fn multiply(
         }
         let cut = cut(panels, threads);
         let part = |all: usize, count: usize, i: usize| all * i / count..all * (i + 1) / count;
-        (0..cut[0] * cut[1])
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(|task| work(part(panels[0], cut[0], task / cut[1]), part(panels[1], cut[1], task % cut[1])));
+        (0..cut[0] * cut[1]).into_par_iter().with_max_len(1).for_each(|task| {
+            work(part(panels[0], cut[0], task / cut[1]), part(panels[1], cut[1], task % cut[1]))
+        });
     }
     SCRATCH.with(|s| *s.borrow_mut() = scratch);
 }

@@ -75,6 +75,13 @@ pub fn matmul_then<T: Element>(
     multiply(c, a, b, false, Some(finish));
 }
 
+/// [`matmul`] by the gemm crate, whatever the processor: what floors are measured by.
+pub fn matmul_by_library<T: Element>(c: &mut [T], a: MatRef<'_, T>, b: MatRef<'_, T>, accumulate: bool) {
+    let length = a.rows.checked_mul(b.columns).filter(|&n| n <= c.len());
+    assert!(length.is_some() && a.columns == b.rows, "shapes of a matrix product");
+    library::multiply(&mut c[..length.unwrap_or(0)], a, b, accumulate);
+}
+
 fn multiply<T: Element>(
     c: &mut [T],
     a: MatRef<'_, T>,
@@ -149,7 +156,8 @@ mod tests {
         let expected: Vec<f64> = expected.chain([1.0; 3]).collect();
         assert_eq!(c.iter().map(|v| v.wide()).collect::<Vec<_>>(), expected, "{m} x {n} x {k} {turned:?}");
         if !accumulate {
-            let doubled: Vec<f64> = expected[..m * n].iter().enumerate().map(|(i, v)| 2.0 * v + (i % n) as f64).collect();
+            let doubled: Vec<f64> =
+                expected[..m * n].iter().enumerate().map(|(i, v)| 2.0 * v + (i % n) as f64).collect();
             matmul_then(&mut c[..m * n], a, b, |first, part| {
                 (first..).zip(part).for_each(|(column, v)| *v = *v + *v + T::of(column as f64));
             });
@@ -171,7 +179,8 @@ mod tests {
 
     #[test]
     fn products_of_several_blocks_match_three_loops() {
-        for shape in [[150, 70, 600], [29, 33, 2300], [64, 512, 512], [1, 90, 300], [90, 1, 300], [90, 50, 1]] {
+        for shape in [[150, 70, 600], [29, 33, 2300], [64, 512, 512], [1, 90, 300], [90, 1, 300], [90, 50, 1]]
+        {
             for turned in [[false, false], [false, true], [true, false], [true, true]] {
                 in_pool(3, || check::<f32>(shape, turned, false));
                 check::<f32>(shape, turned, true);
@@ -186,7 +195,9 @@ mod tests {
         let (left, right) = (noise(most * k), noise(k * most));
         let product = |m: usize, n: usize, threads| {
             let mut c = vec![f32::NAN; m * n];
-            in_pool(threads, || matmul(&mut c, MatRef::new(&left, m, k), MatRef::new(&right, n, k).t(), false));
+            in_pool(threads, || {
+                matmul(&mut c, MatRef::new(&left, m, k), MatRef::new(&right, n, k).t(), false)
+            });
             c
         };
         let whole = product(most, most, 1);
