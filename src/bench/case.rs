@@ -82,12 +82,13 @@ impl Case {
     /// What the network is given.
     pub(super) fn widths(self) -> InputWidths {
         let [drug, sample] = self.sides().map(|side| side.columns);
-        InputWidths { drug, sample, dose: true }
+        let bits = self.sides().map(|side| side.ones.is_some());
+        InputWidths { drug, sample, dose: true, bits }
     }
 
     /// Made-up features of drugs, then samples.
     pub(super) fn features(self) -> Result<[ScaledFeatures; 2]> {
-        let table = |entity: Entity| {
+        let table = |entity: Entity| -> Result<ScaledFeatures> {
             let Side { entities, columns, ones } = self.sides()[entity as usize];
             let draw = |block: usize| {
                 let counter = Stream::MadeUp.counter(block as u32, entity as u32, 0, 99);
@@ -99,10 +100,10 @@ impl Case {
             };
             let cells = entities * columns;
             let values = (0..cells.div_ceil(4)).flat_map(draw).take(cells).collect();
-            let features = Features::of_all(entity, columns, values);
-            ScaledFeatures::new(Rc::new(features), vec![(0.0, 1.0); columns], f32::MAX)
+            let features = Features::of_all(entity, columns, values, ones.is_some())?;
+            Ok(ScaledFeatures::new(Rc::new(features), vec![(0.0, 1.0); columns], f32::MAX))
         };
-        Ok(Entity::ALL.map(table))
+        Ok([table(Entity::Drug)?, table(Entity::Sample)?])
     }
 
     /// Pairs of drugs and samples drawn evenly, for `steps` steps of a lane.

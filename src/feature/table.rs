@@ -1,4 +1,5 @@
-use crate::store::{Entity, Store};
+use crate::op::Segments;
+use crate::store::{Encoding, Entity, Store};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -21,14 +22,30 @@ pub struct Features {
     columns: Vec<Column>,
     /// For each entity of the store: its row, or `NONE`.
     row_of: Vec<u32>,
-    values: Vec<f32>,
+    rows: usize,
+    cells: Cells,
 }
+
+/// How the rows are kept.
+#[derive(Debug, Clone)]
+enum Cells {
+    /// `[rows, columns]`.
+    Values(Vec<f32>),
+    /// Zeros and ones, by the columns of the ones.
+    Bits(Segments),
+}
+
+/// A table of zeros and ones is kept by its ones where at most one value in so
+/// many is one: with more, a matrix product is faster than sums of weight rows.
+const SPARSE: usize = 16;
 
 const NONE: u32 = u32::MAX;
 
 impl Features {
-    /// Reads the tables `names` of `store` and joins them by entity.
-    pub fn read(store: &Store, entity: Entity, names: &[String]) -> Result<Self> {
+    /// Reads the tables `names` of `store` and joins them by entity. `bits` says
+    /// whether to keep them as bits, which needs values that are zero or one; if
+    /// absent, so are tables stored as bits that are sparse enough for it to be faster.
+    pub fn read(store: &Store, entity: Entity, names: &[String], bits: Option<bool>) -> Result<Self> {
         let tables = names.iter().map(|name| store.feature(entity, name)).collect::<Result<Vec<_>>>()?;
         let columns: Vec<Column> = tables
             .iter()
@@ -67,28 +84,59 @@ impl Features {
             }
             offset += table.info.columns;
         }
-        Ok(Self { entity, columns, row_of, values })
+        let stored_as_bits = tables.iter().all(|table| table.info.encoding == Encoding::Bits);
+        let ones = || values.iter().filter(|&&v| v == 1.0).count();
+        let as_bits = bits.unwrap_or_else(|| stored_as_bits && ones() <= values.len() / SPARSE);
+        let cells = match as_bits {
+            true => Cells::Bits(bits_of(&values, &columns).map_err(Error::Request)?),
+            false => Cells::Values(values),
+        };
+        Ok(Self { entity, columns, row_of, rows: rows as usize, cells })
     }
 
-    /// A table of entities that all have a row: `values` is `[entities, columns]`, and columns are
-    /// named by their numbers.
-    pub fn of_all(entity: Entity, columns: usize, values: Vec<f32>) -> Self {
+    /// A table of entities that all have a row: `values` is `[entities, columns]`, kept as bits or as
+    /// numbers, and columns are named by their numbers. Fails if bits are not zeros and ones.
+    pub fn of_all(entity: Entity, columns: usize, values: Vec<f32>, bits: bool) -> Result<Self> {
         assert!(columns > 0 && values.len().is_multiple_of(columns), "{} values", values.len());
         let column = |number: usize| Column { feature: "made-up".into(), name: number.to_string() };
-        let rows = (values.len() / columns) as u32;
-        Self { entity, columns: (0..columns).map(column).collect(), row_of: (0..rows).collect(), values }
+        let columns: Vec<Column> = (0..columns).map(column).collect();
+        let rows = values.len() / columns.len();
+        let cells = match bits {
+            true => Cells::Bits(bits_of(&values, &columns).map_err(Error::Request)?),
+            false => Cells::Values(values),
+        };
+        Ok(Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells })
     }
 
     /// The same entities with exactly `wanted` columns, matched by name. Columns
-    /// that are not here hold NaN, as a missing value does, and are listed by
-    /// their position.
+    /// that are not here hold NaN, as a missing value does, or zero if these are
+    /// bits, and are listed by their position.
     pub fn arranged(&self, wanted: &[Column]) -> (Self, Vec<usize>) {
         let here: HashMap<&Column, usize> = self.columns.iter().zip(0..).collect();
         let from: Vec<Option<usize>> = wanted.iter().map(|column| here.get(column).copied()).collect();
         let missing = from.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(i, _)| i).collect();
-        let rows = self.values.chunks_exact(self.width());
-        let values = rows.flat_map(|row| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f]))).collect();
-        (Self { columns: wanted.to_vec(), values, row_of: self.row_of.clone(), ..*self }, missing)
+        let cells = match &self.cells {
+            Cells::Values(values) => {
+                let rows = values.chunks_exact(self.width());
+                let arrange =
+                    |row: &[f32]| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f])).collect::<Vec<_>>();
+                Cells::Values(rows.flat_map(arrange).collect())
+            }
+            Cells::Bits(ones) => {
+                let mut to = vec![NONE; self.width()];
+                from.iter().zip(0..).for_each(|(f, at)| f.iter().for_each(|&f| to[f] = at));
+                let mut arranged = Segments::with_capacity(self.rows, ones.order.len());
+                arranged.clear();
+                for row in 0..self.rows {
+                    let places = ones.of(row).iter().map(|&column| to[column as usize]);
+                    let mut places: Vec<u32> = places.filter(|&place| place != NONE).collect();
+                    places.sort_unstable();
+                    arranged.push(&places);
+                }
+                Cells::Bits(arranged)
+            }
+        };
+        (Self { columns: wanted.to_vec(), cells, row_of: self.row_of.clone(), ..*self }, missing)
     }
 
     /// Drugs or samples.
@@ -113,7 +161,7 @@ impl Features {
 
     /// Number of entities that have a row.
     pub fn rows(&self) -> usize {
-        self.values.len() / self.width()
+        self.rows
     }
 
     /// Whether entity `index` of the store has a row.
@@ -121,11 +169,46 @@ impl Features {
         self.row_of.get(index as usize).is_some_and(|&row| row != NONE)
     }
 
-    /// The values of entity `index` of the store. Panics if it has none.
+    /// Whether the rows are kept as bits.
+    pub fn are_bits(&self) -> bool {
+        matches!(self.cells, Cells::Bits(_))
+    }
+
+    /// Bytes of all rows.
+    pub fn bytes(&self) -> usize {
+        match &self.cells {
+            Cells::Values(values) => size_of_val(&values[..]),
+            Cells::Bits(ones) => size_of_val(&ones.start[..]) + size_of_val(&ones.order[..]),
+        }
+    }
+
+    /// Number of ones in all rows, if they are bits.
+    pub fn ones(&self) -> usize {
+        match &self.cells {
+            Cells::Values(_) => 0,
+            Cells::Bits(ones) => ones.order.len(),
+        }
+    }
+
+    /// The columns where entity `index` of the store has a one, ascending; none
+    /// if the rows are not bits. Panics if the entity has no row.
+    #[inline]
+    pub fn ones_of(&self, index: u32) -> &[u32] {
+        match &self.cells {
+            Cells::Values(_) => &[],
+            Cells::Bits(ones) => ones.of(self.row_of[index as usize] as usize),
+        }
+    }
+
+    /// The values of entity `index` of the store, none if the rows are bits.
+    /// Panics if the entity has no row.
     #[inline]
     pub fn row(&self, index: u32) -> &[f32] {
         let width = self.columns.len();
-        &self.values[self.row_of[index as usize] as usize * width..][..width]
+        match &self.cells {
+            Cells::Values(values) => &values[self.row_of[index as usize] as usize * width..][..width],
+            Cells::Bits(_) => &[],
+        }
     }
 
     /// Every entity that has a row, ascending.
@@ -144,9 +227,32 @@ impl Features {
             entity,
             columns,
             row_of: row_of.collect(),
-            values: rows.iter().flatten().copied().flatten().copied().collect(),
+            rows: rows.iter().flatten().count(),
+            cells: Cells::Values(rows.iter().flatten().copied().flatten().copied().collect()),
         }
     }
+}
+
+/// The ones of rows of zeros and ones, or the column that holds another value.
+fn bits_of(values: &[f32], columns: &[Column]) -> Result<Segments, String> {
+    let mut ones = Segments::with_capacity(values.len() / columns.len(), 0);
+    ones.clear();
+    let mut places = Vec::new();
+    for row in values.chunks_exact(columns.len()) {
+        places.clear();
+        for ((&value, column), place) in row.iter().zip(columns).zip(0..) {
+            if value == 1.0 {
+                places.push(place);
+            } else if value != 0.0 {
+                return Err(format!(
+                    "column '{}' of {} holds {value}: only zeros and ones can be bits",
+                    column.name, column.feature
+                ));
+            }
+        }
+        ones.push(&places);
+    }
+    Ok(ones)
 }
 
 #[cfg(test)]

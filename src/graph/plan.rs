@@ -44,7 +44,7 @@ impl<T: Number> CpuPlan<T> {
     ) -> Result<Self> {
         let schedule = Schedule::new(&graph, purpose, output, fed, capacity)?;
         let buffers = schedule.buffers.iter().map(|&n| zeros(n)).collect::<Result<_>>()?;
-        let rows = Rows::with_capacity(capacity, graph.maps());
+        let rows = Rows::with_capacity(capacity, graph.maps(), graph.bit_tables());
         let spent = vec![Duration::ZERO; graph.len()];
         Ok(Self { graph, schedule, buffers, rows, spent })
     }

@@ -71,11 +71,13 @@ impl Corpus {
                 }
             }
         }
-        let features = |entity, key: &str, names: &[String]| {
-            Features::read(&store, entity, names).map(Rc::new).map_err(|e| fault(key, e.to_string()))
+        let features = |entity, key: &str, names: &[String], bits| {
+            Features::read(&store, entity, names, bits).map(Rc::new).map_err(|e| fault(key, e.to_string()))
         };
-        let drugs = features(Entity::Drug, "data.drug_features", &deck.data.drug_features)?;
-        let samples = features(Entity::Sample, "data.sample_features", &deck.data.sample_features)?;
+        let data = &deck.data;
+        let drugs = features(Entity::Drug, "data.drug_features", &data.drug_features, data.drug_bits)?;
+        let samples =
+            features(Entity::Sample, "data.sample_features", &data.sample_features, data.sample_bits)?;
         let named = deck.data.sources.iter().chain(&deck.data.targets);
         let mut without = named.filter(|name| store.dataset(name).is_ok_and(|d| !d.dose));
         let dose = match (deck.data.dose, without.next()) {
@@ -87,6 +89,8 @@ impl Corpus {
         };
         let mut deck = deck;
         deck.data.dose = Some(dose);
+        deck.data.drug_bits = Some(drugs.are_bits());
+        deck.data.sample_bits = Some(samples.are_bits());
         Ok(Self {
             deck,
             deck_path: deck_path.into(),
@@ -113,7 +117,8 @@ impl Corpus {
 
     /// What a network is given.
     pub fn widths(&self) -> InputWidths {
-        InputWidths { drug: self.drugs.width(), sample: self.samples.width(), dose: self.dose }
+        let bits = [self.drugs.are_bits(), self.samples.are_bits()];
+        InputWidths { drug: self.drugs.width(), sample: self.samples.width(), dose: self.dose, bits }
     }
 
     /// The lanes of a split's training rows for a group of `ranks`: as the deck

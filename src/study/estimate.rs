@@ -2,7 +2,6 @@ use super::Corpus;
 use super::farm::Grouping;
 use crate::Result;
 use crate::device::{MatRef, matmul};
-use crate::feature::Features;
 use crate::graph::{NodeId, Parameters, Purpose, Schedule};
 use crate::model::PairNetwork;
 use crate::report::phrase::{count, duration};
@@ -106,7 +105,6 @@ impl Memory {
         training_pairs: usize,
     ) -> Result<Self> {
         let entities = [corpus.drugs.rows(), corpus.samples.rows()];
-        let table = |f: &Features| f.rows() * f.width() * size_of::<f32>();
         let plan = |purpose, output, fed: &[NodeId], capacity: [usize; 3]| -> Result<usize> {
             Ok(Schedule::new(&network.graph, purpose, output, fed, &capacity)?.memory() * size_of::<f32>())
         };
@@ -120,7 +118,7 @@ impl Memory {
         // Weights, the best ones, two moments, half a gradient received, and one gradient a level of the lane tree.
         let copies = 4.5 + f64::from(own_lanes.next_power_of_two().ilog2() + 1);
         Ok(Self {
-            features: table(&corpus.drugs) + table(&corpus.samples),
+            features: corpus.drugs.bytes() + corpus.samples.bytes(),
             // Own lanes, 24 bytes a pair with its place in the shuffle; the rows of the split, the mask of
             // usable pairs and, of a rule, the folds: 9 bytes a pair of the whole dataset.
             pairs: training_pairs * own_lanes / lanes * 24 + largest * 9,
