@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::{
     __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
-    _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 /// Rows of a tile.
@@ -37,15 +37,13 @@ pub struct Left {
 /// below `ROWS` and step below `k`, `b` for `k * COLUMNS` values; `c` must be writable at the first
 /// `columns` values of `rows` rows, `c_row` apart, and nobody else may use them.
 #[target_feature(enable = "avx512f")]
-#[expect(clippy::too_many_arguments, reason = "an inner kernel: its operands in registers")]
 pub unsafe fn tile(
     k: usize,
     a: Left,
     b: *const f32,
     c: *mut f32,
     c_row: usize,
-    rows: usize,
-    columns: usize,
+    [rows, columns]: [usize; 2],
     accumulate: bool,
 ) {
     let sums = match (a.row, a.step) {
@@ -55,16 +53,24 @@ pub unsafe fn tile(
     };
     let mask = |first: usize| (((1u32 << columns.saturating_sub(first).min(LANES)) - 1) & 0xFFFF) as u16;
     let masks = [mask(0), mask(LANES)];
+    let whole = rows == ROWS && columns == COLUMNS;
     for (i, sums) in sums.into_iter().enumerate() {
         if i == rows {
             break;
         }
         for (j, (sum, mask)) in sums.into_iter().zip(masks).enumerate() {
-            // SAFETY: row `i` is one of `rows`, and the mask holds the columns below `columns`.
+            let to = c.wrapping_add(i * c_row + j * LANES);
+            // SAFETY: row `i` is one of `rows`; the whole tile is there, or the mask holds the columns that are.
             unsafe {
-                let to = c.add(i * c_row).wrapping_add(j * LANES);
-                let sum = if accumulate { _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum) } else { sum };
-                _mm512_mask_storeu_ps(to, mask, sum);
+                match (whole, accumulate) {
+                    (true, false) => _mm512_storeu_ps(to, sum),
+                    (true, true) => _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum)),
+                    (false, false) => _mm512_mask_storeu_ps(to, mask, sum),
+                    (false, true) => {
+                        let sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
+                        _mm512_mask_storeu_ps(to, mask, sum);
+                    }
+                }
             }
         }
     }

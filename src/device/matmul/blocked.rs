@@ -6,13 +6,13 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Most steps of the inner dimension that a tile takes at once: the right
-/// factor's part then fits the nearest cache.
-const DEPTH: usize = 256;
-/// Rows of tiles that one task takes: the left factor's part then fits the second cache.
+/// Most steps of the inner dimension that a tile takes at once. Fewer would fit nearer caches, but the
+/// factors stream through them in order, while every tile of `c` is read and written again each time.
+const DEPTH: usize = 1024;
+/// Rows of tiles that one task takes, so that its part of the left factor stays in the second cache.
 const PANELS: usize = 10;
-/// Most values packed at a time; half of a common last cache.
-const PACKED: usize = 1 << 22;
+/// Most values of the right factor that are packed at a time, to be read again before they leave the caches.
+const PACKED: usize = 1 << 19;
 /// Multiply-adds below which a product stays on one thread: waking another costs more.
 const SEQUENTIAL: usize = 1 << 20;
 
@@ -49,67 +49,56 @@ pub fn multiply(
     let in_place = a.column_stride == 1 && a.row_stride % 512 != 0;
     let left_panels = if in_place { usize::from(m % ROWS > 0) } else { panels[0] };
     let blocks = k.div_ceil(DEPTH);
-    let block = |i: usize| k * i / blocks..k * (i + 1) / blocks;
-    let width = left_panels * ROWS + panels[1] * COLUMNS;
-    let at_once = (PACKED / (width * DEPTH)).max(1);
+    let most = k.div_ceil(blocks);
+    let right_panels = (PACKED / (most * COLUMNS)).clamp(1, panels[1]);
     // A product inside another's task finds no scratch here and makes its own.
     let mut scratch = SCRATCH.with(|s| std::mem::take(&mut *s.borrow_mut()));
+    let needed = (most * (left_panels * ROWS + right_panels * COLUMNS)).div_ceil(16);
+    if scratch.len() < needed {
+        scratch.resize(needed, Line([0.0; 16]));
+    }
     let target = Target(c.as_mut_ptr());
-    for first in (0..blocks).step_by(at_once) {
-        let last = blocks.min(first + at_once);
-        let steps = block(first).start..block(last - 1).end;
+    for block in 0..blocks {
+        let steps = k * block / blocks..k * (block + 1) / blocks;
         let depth = steps.len();
-        let needed = (width * depth).div_ceil(16);
-        if scratch.len() < needed {
-            scratch.resize(needed, Line([0.0; 16]));
-        }
-        let packed: &mut [f32] = &mut bytemuck::cast_slice_mut(&mut scratch)[..width * depth];
-        let (right, left) = packed.split_at_mut(panels[1] * COLUMNS * depth);
-        let pack_right = |(j, panel): (usize, &mut [f32])| {
-            let columns = j * COLUMNS..n.min((j + 1) * COLUMNS);
-            pack::<COLUMNS>(panel, b.t(), columns, steps.clone());
-        };
-        let pack_left = |(i, panel): (usize, &mut [f32])| {
+        let packed: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch);
+        let (left, right) = packed.split_at_mut(depth * left_panels * ROWS);
+        each_panel(threads, left, ROWS * depth, |i, panel| {
             let i = i + panels[0] - left_panels;
             pack::<ROWS>(panel, a, i * ROWS..m.min((i + 1) * ROWS), steps.clone());
-        };
-        if threads == 1 {
-            right.chunks_exact_mut(COLUMNS * depth).enumerate().for_each(pack_right);
-            left.chunks_exact_mut(ROWS * depth).enumerate().for_each(pack_left);
-        } else {
-            right.par_chunks_exact_mut(COLUMNS * depth).enumerate().for_each(pack_right);
-            left.par_chunks_exact_mut(ROWS * depth).enumerate().for_each(pack_left);
-        }
-        let (right, left) = (&*right, &*left);
-        let work = |rows: Range<usize>, columns: Range<usize>| {
-            for block in (first..last).map(block) {
-                let from = block.start - steps.start;
-                let adds = accumulate || block.start > 0;
-                let finish = finish.as_ref().filter(|_| block.end == k);
-                for j in columns.clone() {
-                    let right = &right[(j * depth + from) * COLUMNS..][..block.len() * COLUMNS];
+        });
+        for first in (0..panels[1]).step_by(right_panels) {
+            let last = panels[1].min(first + right_panels);
+            let right = &mut right[..(last - first) * COLUMNS * depth];
+            each_panel(threads, right, COLUMNS * depth, |j, panel| {
+                let j = first + j;
+                pack::<COLUMNS>(panel, b.t(), j * COLUMNS..n.min((j + 1) * COLUMNS), steps.clone());
+            });
+            let (left, right) = (&*left, &*right);
+            let work = |rows: Range<usize>, columns: Range<usize>| {
+                for j in columns {
+                    let right = &right[j * COLUMNS * depth..][..COLUMNS * depth];
                     for i in rows.clone() {
                         let left = match (i + left_panels).checked_sub(panels[0]) {
                             Some(packed) => {
-                                let at =
-                                    left[(packed * depth + from) * ROWS..][..block.len() * ROWS].as_ptr();
+                                let at = left[packed * ROWS * depth..][..ROWS * depth].as_ptr();
                                 Left { at, row: 1, step: ROWS }
                             }
                             None => {
-                                let from = i * ROWS * a.row_stride + block.start;
-                                let at = a.data[from..][..(ROWS - 1) * a.row_stride + block.len()].as_ptr();
+                                let from = &a.data[i * ROWS * a.row_stride + steps.start..];
+                                let at = from[..(ROWS - 1) * a.row_stride + depth].as_ptr();
                                 Left { at, row: a.row_stride, step: 1 }
                             }
                         };
-                        let (row, column) = (i * ROWS, j * COLUMNS);
+                        let (row, column) = (i * ROWS, (first + j) * COLUMNS);
                         let shape = [ROWS.min(m - row), COLUMNS.min(n - column)];
                         // SAFETY: the processor was asked for AVX-512 by the caller. Indexing has held the
-                        // panels of both factors inside their slices, of `block.len()` steps each. The tile
+                        // panels of both factors inside their slices, of `depth` steps each. The tile
                         // lies in the `m` by `n` values of `c`, and no other task has this row and column.
                         unsafe {
                             let to = target.at().add(row * n + column);
-                            tile(block.len(), left, right.as_ptr(), to, n, shape[0], shape[1], adds);
-                            if let Some(finish) = finish {
+                            tile(depth, left, right.as_ptr(), to, n, shape, accumulate || block > 0);
+                            if let Some(finish) = finish.as_ref().filter(|_| block + 1 == blocks) {
                                 for i in 0..shape[0] {
                                     finish(column, std::slice::from_raw_parts_mut(to.add(i * n), shape[1]));
                                 }
@@ -117,19 +106,33 @@ pub fn multiply(
                         }
                     }
                 }
+            };
+            if threads == 1 {
+                work(0..panels[0], 0..last - first);
+                continue;
             }
-        };
-        if threads == 1 {
-            work(0..panels[0], 0..panels[1]);
-            continue;
+            let [down, across] = cut([panels[0], last - first], threads);
+            let part = |all: usize, count: usize, i: usize| all * i / count..all * (i + 1) / count;
+            (0..down * across).into_par_iter().with_max_len(1).for_each(|task| {
+                work(part(panels[0], down, task / across), part(last - first, across, task % across));
+            });
         }
-        let cut = cut(panels, threads);
-        let part = |all: usize, count: usize, i: usize| all * i / count..all * (i + 1) / count;
-        (0..cut[0] * cut[1]).into_par_iter().with_max_len(1).for_each(|task| {
-            work(part(panels[0], cut[0], task / cut[1]), part(panels[1], cut[1], task % cut[1]))
-        });
     }
     SCRATCH.with(|s| *s.borrow_mut() = scratch);
+}
+
+/// Calls `pack(number, panel)` on every panel of `length` values.
+fn each_panel(
+    threads: usize,
+    panels: &mut [f32],
+    length: usize,
+    pack: impl Fn(usize, &mut [f32]) + Sync + Send,
+) {
+    if threads == 1 {
+        panels.chunks_exact_mut(length).enumerate().for_each(|(i, panel)| pack(i, panel));
+    } else {
+        panels.par_chunks_exact_mut(length).enumerate().for_each(|(i, panel)| pack(i, panel));
+    }
 }
 
 /// Into how many tasks rows and columns of tiles are cut: enough for all threads to end together.
