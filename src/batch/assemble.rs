@@ -83,6 +83,7 @@ impl Side {
                 table.ones.clear();
                 // All there can be, so that no later batch needs more.
                 let most = self.features.table().ones();
+                table.by_column.clear();
                 table.ones.order.reserve(most);
                 table.by_column.order.reserve(most);
                 number[space]

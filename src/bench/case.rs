@@ -1,10 +1,11 @@
 use crate::Result;
-use crate::batch::{Examples, Lanes};
+use crate::batch::Examples;
 use crate::device::philox::{Stream, key, normal, philox4x32_10, uniform};
 use crate::feature::{Features, ScaledFeatures};
 use crate::model::{InputWidths, TwoTower};
 use crate::op::Activation;
 use crate::store::Entity;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// A network and the shape of its data, as a published program trains it.
@@ -106,11 +107,11 @@ impl Case {
         Ok([table(Entity::Drug)?, table(Entity::Sample)?])
     }
 
-    /// Pairs of drugs and samples drawn evenly, for `steps` steps of a lane.
-    pub(super) fn lane(self, lanes: Lanes, lane: usize) -> Examples {
+    /// Pairs of drugs and samples drawn evenly, by their numbers.
+    pub(super) fn pairs(self, numbers: Range<usize>) -> Examples {
         let [drugs, samples] = self.sides().map(|side| side.entities as u64);
         let mut examples = Examples::default();
-        for number in lanes.rows(lane) {
+        for number in numbers {
             let counter = Stream::MadeUp.counter(number as u32, 2, 0, 99);
             let [drug, sample, a, b] = philox4x32_10(counter, key(SEED));
             let below = |word: u32, n: u64| (u64::from(word) * n >> 32) as u32;

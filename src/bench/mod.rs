@@ -3,7 +3,11 @@
 
 mod case;
 mod floor;
+mod made_up;
+mod score;
 mod step;
 
 pub use case::Case;
-pub use step::{StepReport, measure};
+pub use made_up::MadeUp;
+pub use score::{ScoreReport, measure_score};
+pub use step::{StepReport, measure_step};

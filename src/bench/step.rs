@@ -1,10 +1,8 @@
-use super::Case;
 use super::floor::Floor;
+use super::{Case, MadeUp};
 use crate::Result;
-use crate::batch::Lanes;
 use crate::comm::Communicator;
-use crate::model::{Loss, ModelSpec};
-use crate::train::{OptimizerKind, Problem, TrainSpec, Trainer};
+use crate::train::Trainer;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,33 +39,12 @@ const WARM: usize = 3;
 const MOST: usize = 60;
 
 /// Trains `case` on all ranks of `comm` for about `seconds`, steps and floor taking turns.
-pub fn measure(case: Case, seconds: f64, comm: &dyn Communicator) -> Result<StepReport> {
-    let lanes = Lanes::new(case.batch() * 8, comm.size(), case.batch())?;
-    let own = lanes.of_rank(comm.rank(), comm.size())?;
-    let train: Vec<_> = own.clone().map(|lane| case.lane(lanes, lane)).collect();
-    let features = case.features()?;
-    let network = ModelSpec::TwoTower(case.network()).build(case.widths(), Loss::Mse)?;
-    let problem = Problem {
-        name: case.name().into(),
-        network: &network,
-        features: &features,
-        lanes,
-        own,
-        train: &train,
-        validation: &[],
-        validation_entities: [&[], &[]],
-        deviation: 1.0,
-    };
-    let spec = TrainSpec {
-        batch: case.batch(),
-        optimizer: OptimizerKind::Adam,
-        learning_rate: 1e-4,
-        weight_decay: 0.0,
-        ..TrainSpec::default()
-    };
+pub fn measure_step(case: Case, seconds: f64, comm: &dyn Communicator) -> Result<StepReport> {
+    let made_up = MadeUp::new(case, comm.rank(), comm.size())?;
+    let (problem, spec) = (made_up.problem(), made_up.spec());
     let mut trainer = Trainer::new(&problem, &spec, 1, comm)?;
     trainer.shuffle();
-    let mut at = (0..lanes.steps()).cycle();
+    let mut at = (0..problem.lanes.steps()).cycle();
     let mut step = |trainer: &mut Trainer<'_>| {
         let started = Instant::now();
         trainer.step(at.next().unwrap_or(0));
@@ -77,7 +54,7 @@ pub fn measure(case: Case, seconds: f64, comm: &dyn Communicator) -> Result<Step
         step(&mut trainer);
     }
     let rows = trainer.plan().rows();
-    let distinct = network.ports.entities.map(|port| rows.of(port.space));
+    let distinct = problem.network.ports.entities.map(|port| rows.of(port.space));
     let mut floor = Floor::of(trainer.plan());
     floor.run();
     trainer.reset_spent();

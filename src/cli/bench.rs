@@ -1,5 +1,5 @@
 use super::say::say;
-use crate::bench::{Case, StepReport, measure};
+use crate::bench::{Case, ScoreReport, StepReport, measure_score, measure_step};
 use crate::comm::Communicator;
 use crate::{Error, Result, atomic};
 use std::num::NonZeroUsize;
@@ -19,6 +19,8 @@ enum What {
     /// Prints pairs a second, the same for a step's matrix products alone (the
     /// floor), and where the time goes.
     Step(Step),
+    /// Scoring of a dataset by a network of a published shape, on made-up data and one rank
+    Score(Score),
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,32 +39,57 @@ struct Step {
     threads: Option<NonZeroUsize>,
 }
 
+#[derive(Debug, clap::Args)]
+struct Score {
+    /// The network.
+    #[arg(long, value_name = "CASE", default_value = "two-tower-1000")]
+    case: Case,
+    /// Pairs scored.
+    #[arg(long, value_name = "N", default_value_t = 400_000)]
+    pairs: usize,
+    /// Writes the figures as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Threads [default: the processors].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
 impl Args {
     /// Threads a rank that are asked for.
     pub fn threads(&self) -> Option<usize> {
-        let What::Step(step) = &self.what;
-        step.threads.map(usize::from)
+        let (What::Step(Step { threads, .. }) | What::Score(Score { threads, .. })) = &self.what;
+        threads.map(usize::from)
     }
 }
 
-/// Measures on all ranks; rank 0 prints.
+/// Measures steps on all ranks, scoring on one; rank 0 prints.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
-    let What::Step(step) = args.what;
-    let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
-    let mut reports: Vec<StepReport> = Vec::new();
-    for case in cases {
-        let report = measure(case, step.seconds, world)?;
-        if world.rank() == 0 {
+    match args.what {
+        What::Step(step) => {
+            let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
+            let mut reports: Vec<StepReport> = Vec::new();
+            for case in cases {
+                let report = measure_step(case, step.seconds, world)?;
+                if world.rank() == 0 {
+                    say(&report)?;
+                }
+                reports.push(report);
+            }
+            if world.rank() == 0 { write(step.json, &reports) } else { Ok(()) }
+        }
+        What::Score(score) if world.rank() == 0 => {
+            let report: ScoreReport = measure_score(score.case, score.pairs)?;
             say(&report)?;
+            write(score.json, &report)
         }
-        reports.push(report);
+        What::Score(_) => Ok(()),
     }
-    match step.json {
-        Some(path) if world.rank() == 0 => {
-            let text = serde_json::to_string_pretty(&reports)
-                .map_err(|e| Error::Request(format!("figures that JSON cannot hold: {e}")))?;
-            atomic::write_file(&path, |w| w.write_all(text.as_bytes()))
-        }
-        _ => Ok(()),
-    }
+}
+
+fn write(path: Option<PathBuf>, figures: &impl serde::Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let text = serde_json::to_string_pretty(figures)
+        .map_err(|e| Error::Request(format!("figures that JSON cannot hold: {e}")))?;
+    atomic::write_file(&path, |w| w.write_all(text.as_bytes()))
 }

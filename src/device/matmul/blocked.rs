@@ -1,6 +1,7 @@
 use super::MatRef;
 use super::avx512::{COLUMNS, Left, ROWS, tile};
 use super::pack::pack;
+use crate::device::sweep::vectorised;
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -99,9 +100,14 @@ pub fn multiply(
                             let to = target.at().add(row * n + column);
                             tile(depth, left, right.as_ptr(), to, n, shape, accumulate || block > 0);
                             if let Some(finish) = finish.as_ref().filter(|_| block + 1 == blocks) {
-                                for i in 0..shape[0] {
-                                    finish(column, std::slice::from_raw_parts_mut(to.add(i * n), shape[1]));
-                                }
+                                vectorised(|| {
+                                    for i in 0..shape[0] {
+                                        finish(
+                                            column,
+                                            std::slice::from_raw_parts_mut(to.add(i * n), shape[1]),
+                                        );
+                                    }
+                                });
                             }
                         }
                     }
