@@ -22,6 +22,42 @@ pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
+/// [`philox4x32_10`] at `N` counters at once, in the lanes of vector registers:
+/// the words at `counter(i)` come `i`-th.
+#[inline(always)]
+pub fn philox4x32_10_many<const N: usize>(
+    counter: impl Fn(usize) -> [u32; 4],
+    key: [u32; 2],
+) -> [[u32; 4]; N] {
+    let mut c = [[0u32; N]; 4];
+    for i in 0..N {
+        let at = counter(i);
+        for word in 0..4 {
+            c[word][i] = at[word];
+        }
+    }
+    let mut k = key;
+    for _ in 0..10 {
+        let [c0, c1, c2, c3] = c;
+        for i in 0..N {
+            let p0 = u64::from(MULTIPLIER[0]) * u64::from(c0[i]);
+            let p1 = u64::from(MULTIPLIER[1]) * u64::from(c2[i]);
+            c[0][i] = (p1 >> 32) as u32 ^ c1[i] ^ k[0];
+            c[1][i] = p1 as u32;
+            c[2][i] = (p0 >> 32) as u32 ^ c3[i] ^ k[1];
+            c[3][i] = p0 as u32;
+        }
+        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
+    }
+    let mut words = [[0; 4]; N];
+    for i in 0..N {
+        for word in 0..4 {
+            words[i][word] = c[word][i];
+        }
+    }
+    words
+}
+
 /// The key made of a 64-bit seed, low word first.
 #[inline(always)]
 pub const fn key(seed: u64) -> [u32; 2] {
@@ -94,6 +130,15 @@ mod tests {
             philox4x32_10([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]),
             [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]
         );
+    }
+
+    #[test]
+    fn many_counters_at_once_give_the_words_of_each() {
+        let counter = |i: usize| [i as u32, 7 * i as u32, u32::MAX - i as u32, 3];
+        let words: [_; 16] = philox4x32_10_many(counter, [5, 6]);
+        for (i, words) in words.into_iter().enumerate() {
+            assert_eq!(words, philox4x32_10(counter(i), [5, 6]));
+        }
     }
 
     #[test]

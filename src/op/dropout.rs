@@ -1,5 +1,5 @@
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Rows, Shape, SpaceId, Step};
-use crate::device::philox::{Stream, key, philox4x32_10};
+use crate::device::philox::{Stream, key, philox4x32_10_many};
 use crate::device::{Element, sweep_rows};
 
 /// Sets each value to zero with probability `rate` and scales the rest by
@@ -19,6 +19,8 @@ pub struct Dropout {
 
 /// Values drawn by one call of the generator.
 const LANE: usize = 8;
+/// Calls that are made at once, in the lanes of vector registers.
+const GROUP: usize = 16;
 
 /// Sixteen random bits below this drop a value.
 fn threshold(rate: f64) -> u32 {
@@ -43,13 +45,19 @@ impl Dropout {
             #[inline(always)]
             |first, block| {
                 for (row, &number) in block.chunks_exact_mut(columns).zip(&numbers[first..]) {
-                    for (lane, values) in row.chunks_mut(LANE).enumerate() {
-                        let counter =
-                            Stream::Dropout.counter(lane as u32, number, step.number as u32, node as u32);
-                        let words = philox4x32_10(counter, key);
-                        for (i, value) in values.iter_mut().enumerate() {
-                            let bits = (words[i / 2] >> (16 * (i % 2))) & 0xFFFF;
-                            *value *= if bits < threshold { T::zero() } else { scale };
+                    for (group, values) in row.chunks_mut(GROUP * LANE).enumerate() {
+                        let counter = |lane: usize| {
+                            let at = (group * GROUP + lane) as u32;
+                            Stream::Dropout.counter(at, number, step.number as u32, node as u32)
+                        };
+                        let mut words: [[u32; 4]; GROUP] = philox4x32_10_many(counter, key);
+                        if cfg!(target_endian = "big") {
+                            // On any machine, the first of two values has the low bits.
+                            words.as_flattened_mut().iter_mut().for_each(|w| *w = w.rotate_left(16));
+                        }
+                        let bits: &[u16] = bytemuck::cast_slice(words.as_flattened());
+                        for (value, &bits) in values.iter_mut().zip(bits) {
+                            *value *= if u32::from(bits) < threshold { T::zero() } else { scale };
                         }
                     }
                 }

@@ -51,5 +51,6 @@ pub fn fit(
         observer.epoch(&record, stop.best_epoch());
         history.push(record);
     }
+    log::debug!("{}: {}", problem.name, training.time_spent());
     Ok(Fitted { parameters: best, best_epoch: stop.best_epoch(), history })
 }

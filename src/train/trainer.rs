@@ -169,6 +169,23 @@ impl<'a> Trainer<'a> {
         self.spent
     }
 
+    /// Seconds of all steps by what they went to, the most first.
+    pub fn time_spent(&self) -> String {
+        let StepTimes { assembly, all_reduce, optimizer } = self.spent;
+        let mut parts =
+            vec![("batch assembly", assembly), ("all-reduce", all_reduce), ("optimiser", optimizer)];
+        for (op, time) in self.plan.spent() {
+            match parts.iter_mut().find(|part| part.0 == op) {
+                Some(part) => part.1 += time,
+                None => parts.push((op, time)),
+            }
+        }
+        parts.sort_by_key(|part| std::cmp::Reverse(part.1));
+        let parts: Vec<String> =
+            parts.iter().map(|(name, time)| format!("{name} {:.2} s", time.as_secs_f64())).collect();
+        parts.join(", ")
+    }
+
     /// Starts to count time anew, here and in the plan.
     pub fn reset_spent(&mut self) {
         self.spent = StepTimes::default();
