@@ -2,6 +2,8 @@
 //! numbers: as easy as 1, 2, 3" (SC 2011). A draw is a pure function of a counter and a key, so what
 //! is drawn depends on neither rank nor thread nor order.
 
+use pulp::Simd;
+
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
@@ -22,37 +24,35 @@ pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
-/// [`philox4x32_10`] at `N` counters at once, in the lanes of vector registers:
-/// the words at `counter(i)` come `i`-th.
+/// Draws that [`philox4x32_10_x16`] makes at once.
+pub const AT_ONCE: usize = 16;
+
+/// [`philox4x32_10`] at sixteen counters at once, in the lanes of vector
+/// registers. Word `w` of counter `i`, and of what is drawn there, stands at `[w][i]`.
 #[inline(always)]
-pub fn philox4x32_10_many<const N: usize>(
-    counter: impl Fn(usize) -> [u32; 4],
+pub fn philox4x32_10_x16<S: Simd>(
+    simd: S,
+    mut words: [[u32; AT_ONCE]; 4],
     key: [u32; 2],
-) -> [[u32; 4]; N] {
-    let mut c = [[0u32; N]; 4];
-    for i in 0..N {
-        let at = counter(i);
-        for word in 0..4 {
-            c[word][i] = at[word];
+) -> [[u32; AT_ONCE]; 4] {
+    let multiplier = MULTIPLIER.map(|m| simd.splat_u32s(m));
+    for vector in 0..AT_ONCE / S::U32_LANES {
+        let mut c = words.each_ref().map(|word| S::as_simd_u32s(word).0[vector]);
+        let mut k = key;
+        for _ in 0..10 {
+            let (low0, high0) = simd.widening_mul_u32s(multiplier[0], c[0]);
+            let (low1, high1) = simd.widening_mul_u32s(multiplier[1], c[2]);
+            let [k0, k1] = k.map(|k| simd.splat_u32s(k));
+            c = [
+                simd.xor_u32s(simd.xor_u32s(high1, c[1]), k0),
+                low1,
+                simd.xor_u32s(simd.xor_u32s(high0, c[3]), k1),
+                low0,
+            ];
+            k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
         }
-    }
-    let mut k = key;
-    for _ in 0..10 {
-        let [c0, c1, c2, c3] = c;
-        for i in 0..N {
-            let p0 = u64::from(MULTIPLIER[0]) * u64::from(c0[i]);
-            let p1 = u64::from(MULTIPLIER[1]) * u64::from(c2[i]);
-            c[0][i] = (p1 >> 32) as u32 ^ c1[i] ^ k[0];
-            c[1][i] = p1 as u32;
-            c[2][i] = (p0 >> 32) as u32 ^ c3[i] ^ k[1];
-            c[3][i] = p0 as u32;
-        }
-        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
-    }
-    let mut words = [[0; 4]; N];
-    for i in 0..N {
-        for word in 0..4 {
-            words[i][word] = c[word][i];
+        for (word, c) in words.iter_mut().zip(c) {
+            S::as_mut_simd_u32s(word).0[vector] = c;
         }
     }
     words
@@ -133,11 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn many_counters_at_once_give_the_words_of_each() {
+    fn sixteen_at_once_are_those_of_each() {
+        struct Draw([[u32; AT_ONCE]; 4]);
+        impl pulp::WithSimd for Draw {
+            type Output = [[u32; AT_ONCE]; 4];
+            fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+                philox4x32_10_x16(simd, self.0, [5, 6])
+            }
+        }
         let counter = |i: usize| [i as u32, 7 * i as u32, u32::MAX - i as u32, 3];
-        let words: [_; 16] = philox4x32_10_many(counter, [5, 6]);
-        for (i, words) in words.into_iter().enumerate() {
-            assert_eq!(words, philox4x32_10(counter(i), [5, 6]));
+        let counters = [0, 1, 2, 3].map(|word| std::array::from_fn(|i| counter(i)[word]));
+        for words in [pulp::Arch::new().dispatch(Draw(counters)), pulp::Arch::Scalar.dispatch(Draw(counters))]
+        {
+            for i in 0..AT_ONCE {
+                assert_eq!(words.map(|word| word[i]), philox4x32_10(counter(i), [5, 6]));
+            }
         }
     }
 

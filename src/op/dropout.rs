@@ -1,6 +1,7 @@
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Rows, Shape, SpaceId, Step};
-use crate::device::philox::{Stream, key, philox4x32_10_many};
+use crate::device::philox::{AT_ONCE, Stream, key, philox4x32_10_x16};
 use crate::device::{Element, sweep_rows};
+use pulp::{Arch, Simd, WithSimd};
 
 /// Sets each value to zero with probability `rate` and scales the rest by
 /// `1 / (1 - rate)` (Srivastava et al. 2014); scoring plans leave it out.
@@ -17,10 +18,9 @@ pub struct Dropout {
     pub space: SpaceId,
 }
 
-/// Values drawn by one call of the generator.
-const LANE: usize = 8;
-/// Calls that are made at once, in the lanes of vector registers.
-const GROUP: usize = 16;
+/// Values that sixteen draws at once serve: half `i % 2` of word `i / 32` of draw
+/// `i / 2 % 16` is for value `i`.
+const GROUP: usize = 8 * AT_ONCE;
 
 /// Sixteen random bits below this drop a value.
 fn threshold(rate: f64) -> u32 {
@@ -35,34 +35,50 @@ impl Dropout {
 
     /// `values *= mask / (1 - rate)`, row by row.
     fn mask<T: Element>(&self, values: &mut [T], columns: usize, rows: &Rows, step: Step, node: usize) {
+        let numbers = &rows.number[self.space.0];
         let threshold = threshold(self.rate);
         let scale = T::of(65536.0 / (65536.0 - f64::from(threshold)));
-        let numbers = &rows.number[self.space.0];
+        sweep_rows(values, columns, |first, values| {
+            let numbers = &numbers[first..];
+            Arch::new().dispatch(Mask { values, columns, numbers, threshold, scale, step, node });
+        });
+    }
+}
+
+/// Values to be masked, with all that their mask depends on.
+struct Mask<'a, T> {
+    values: &'a mut [T],
+    columns: usize,
+    /// Number of each row.
+    numbers: &'a [u32],
+    threshold: u32,
+    scale: T,
+    step: Step,
+    node: usize,
+}
+
+impl<T: Element> WithSimd for Mask<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Mask { values, columns, numbers, threshold, scale, step, node } = self;
         let key = key(step.seed);
-        sweep_rows(
-            values,
-            columns,
-            #[inline(always)]
-            |first, block| {
-                for (row, &number) in block.chunks_exact_mut(columns).zip(&numbers[first..]) {
-                    for (group, values) in row.chunks_mut(GROUP * LANE).enumerate() {
-                        let counter = |lane: usize| {
-                            let at = (group * GROUP + lane) as u32;
-                            Stream::Dropout.counter(at, number, step.number as u32, node as u32)
-                        };
-                        let mut words: [[u32; 4]; GROUP] = philox4x32_10_many(counter, key);
-                        if cfg!(target_endian = "big") {
-                            // On any machine, the first of two values has the low bits.
-                            words.as_flattened_mut().iter_mut().for_each(|w| *w = w.rotate_left(16));
-                        }
-                        let bits: &[u16] = bytemuck::cast_slice(words.as_flattened());
-                        for (value, &bits) in values.iter_mut().zip(bits) {
-                            *value *= if u32::from(bits) < threshold { T::zero() } else { scale };
-                        }
-                    }
+        for (row, &number) in values.chunks_exact_mut(columns).zip(numbers) {
+            for (group, values) in row.chunks_mut(GROUP).enumerate() {
+                let [_, b, c, d] = Stream::Dropout.counter(0, number, step.number as u32, node as u32);
+                let draw = std::array::from_fn(|i| (group * AT_ONCE + i) as u32);
+                let mut words = philox4x32_10_x16(simd, [draw, [b; _], [c; _], [d; _]], key);
+                if cfg!(target_endian = "big") {
+                    // On any machine, the first of two values has the low half of a word.
+                    words.as_flattened_mut().iter_mut().for_each(|w| *w = w.rotate_left(16));
                 }
-            },
-        );
+                let bits: &[u16] = bytemuck::cast_slice(words.as_flattened());
+                for (value, &bits) in values.iter_mut().zip(bits) {
+                    *value *= if u32::from(bits) < threshold { T::zero() } else { scale };
+                }
+            }
+        }
     }
 }
 
