@@ -1,4 +1,5 @@
-use crate::store::{Entity, Store};
+use crate::comm::{Communicator, NodeShared, node_shared};
+use crate::store::{Entity, FeatureInfo, Store};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -21,27 +22,42 @@ pub struct Features {
     columns: Vec<Column>,
     /// For each entity of the store: its row, or `NONE`.
     row_of: Vec<u32>,
-    values: Vec<f32>,
+    values: NodeShared<f32>,
+}
+
+/// Feature tables joined by entity, whose values are still to be read.
+pub struct JoinedTables<'a> {
+    store: &'a Store,
+    entity: Entity,
+    tables: Vec<Table<'a>>,
+    columns: Vec<Column>,
+    row_of: Vec<u32>,
+    rows: usize,
+}
+
+struct Table<'a> {
+    info: &'a FeatureInfo,
+    /// Of each row.
+    entities: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
 
-impl Features {
-    /// Reads the tables `names` of `store` and joins them by entity.
-    pub fn read(store: &Store, entity: Entity, names: &[String]) -> Result<Self> {
-        let tables = names.iter().map(|name| store.feature(entity, name)).collect::<Result<Vec<_>>>()?;
-        let columns: Vec<Column> = tables
-            .iter()
-            .flat_map(|t| {
-                t.names.iter().map(|name| Column { feature: t.info.name.clone(), name: name.clone() })
-            })
-            .collect();
+impl<'a> JoinedTables<'a> {
+    /// Joins the tables `names` of `store`. Refuses a name that is not there, and no names.
+    pub fn of(store: &'a Store, entity: Entity, names: &[String]) -> Result<Self> {
+        let (mut tables, mut columns) = (Vec::new(), Vec::new());
+        let mut found = vec![0usize; store.count(entity)];
+        for name in names {
+            let info = store.feature_named(entity, name)?;
+            let column = |name| Column { feature: info.name.clone(), name };
+            columns.extend(store.feature_names(info)?.into_iter().map(column));
+            let entities = store.feature_entities(info)?;
+            entities.iter().for_each(|&e| found[e as usize] += 1);
+            tables.push(Table { info, entities });
+        }
         if columns.is_empty() {
             return Err(Error::Request(format!("no {} features: name at least one", entity.name())));
-        }
-        let mut found = vec![0usize; store.count(entity)];
-        for table in &tables {
-            table.entity.iter().for_each(|&e| found[e as usize] += 1);
         }
         let mut row_of = vec![NONE; found.len()];
         let mut rows = 0;
@@ -49,27 +65,37 @@ impl Features {
             *row = rows;
             rows += 1;
         }
-        let length = (rows as usize).checked_mul(columns.len());
-        let mut values = Vec::new();
-        if length.is_none_or(|length| values.try_reserve_exact(length).is_err()) {
-            let what = format!("no memory for {rows} rows of {} {} features", columns.len(), entity.name());
-            return Err(Error::Request(what));
-        }
-        values.resize(rows as usize * columns.len(), 0.0f32);
-        let mut offset = 0;
-        for table in &tables {
-            for (&entity, from) in table.entity.iter().zip(table.values.rows()) {
-                let row = row_of[entity as usize];
-                if row != NONE {
-                    let to = &mut values[row as usize * columns.len() + offset..];
-                    to.iter_mut().zip(from).for_each(|(t, &f)| *t = f);
-                }
-            }
-            offset += table.info.columns;
-        }
-        Ok(Self { entity, columns, row_of, values })
+        Ok(Self { store, entity, tables, columns, row_of, rows: rows as usize })
     }
 
+    /// Reads the values, on the first rank of each node. Every rank of `world`
+    /// calls this with the same tables; a failure is told and is one on all.
+    pub fn read(self, world: &dyn Communicator) -> Result<Features> {
+        let Self { store, entity, tables, columns, row_of, rows } = self;
+        let what = format!("{} features", entity.name());
+        let width = columns.len();
+        let values = node_shared(world, &what, rows.saturating_mul(width), |values: &mut [f32]| {
+            let mut offset = 0;
+            for Table { info, entities } in &tables {
+                let mut entities = entities.iter();
+                store.feature_blocks(info, |block| {
+                    for (from, &entity) in block.chunks_exact(info.columns).zip(&mut entities) {
+                        let row = row_of[entity as usize];
+                        if row != NONE {
+                            let to = row as usize * width + offset;
+                            values[to..to + from.len()].copy_from_slice(from);
+                        }
+                    }
+                })?;
+                offset += info.columns;
+            }
+            Ok(())
+        })?;
+        Ok(Features { entity, columns, row_of, values })
+    }
+}
+
+impl Features {
     /// The same entities with exactly `wanted` columns, matched by name. Columns
     /// that are not here hold NaN, as a missing value does, and are listed by
     /// their position.
@@ -78,8 +104,9 @@ impl Features {
         let from: Vec<Option<usize>> = wanted.iter().map(|column| here.get(column).copied()).collect();
         let missing = from.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(i, _)| i).collect();
         let rows = self.values.chunks_exact(self.width());
-        let values = rows.flat_map(|row| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f]))).collect();
-        (Self { columns: wanted.to_vec(), values, row_of: self.row_of.clone(), ..*self }, missing)
+        let values: Vec<f32> =
+            rows.flat_map(|row| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f]))).collect();
+        (Self { columns: wanted.to_vec(), values: values.into(), row_of: self.row_of.clone(), ..*self }, missing)
     }
 
     /// Drugs or samples.
@@ -95,6 +122,11 @@ impl Features {
     /// Number of columns.
     pub fn width(&self) -> usize {
         self.columns.len()
+    }
+
+    /// Bytes of the values, and whether the ranks of this node hold them once between them.
+    pub fn memory(&self) -> (usize, bool) {
+        (size_of_val::<[f32]>(&self.values), self.values.is_shared())
     }
 
     /// Number of entities in the store, with a row or without.
@@ -135,7 +167,7 @@ impl Features {
             entity,
             columns,
             row_of: row_of.collect(),
-            values: rows.iter().flatten().copied().flatten().copied().collect(),
+            values: rows.iter().flatten().copied().flatten().copied().collect::<Vec<f32>>().into(),
         }
     }
 }

@@ -1,8 +1,9 @@
 use super::predictor::Predictor;
 use super::training::Trained;
 use crate::atomic::FolderDraft;
+use crate::comm::Serial;
 use crate::deck::Deck;
-use crate::feature::{Features, ScaledFeatures, Scaling};
+use crate::feature::{JoinedTables, ScaledFeatures, Scaling};
 use crate::graph::Parameters;
 use crate::metric::Scores;
 use crate::model::{InputWidths, PairNetwork};
@@ -102,7 +103,8 @@ impl SavedModel {
             let there = store.features(entity);
             let present: Vec<String> =
                 names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
-            let features = Features::read(store, entity, if present.is_empty() { names } else { &present })?;
+            let features = JoinedTables::of(store, entity, if present.is_empty() { names } else { &present })?;
+            let features = features.read(&Serial)?;
             let wanted = self.scaling.columns(entity);
             let (features, missing) = features.arranged(&wanted);
             if !missing.is_empty() {
