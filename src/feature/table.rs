@@ -106,7 +106,10 @@ impl Features {
         let rows = self.values.chunks_exact(self.width());
         let values: Vec<f32> =
             rows.flat_map(|row| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f]))).collect();
-        (Self { columns: wanted.to_vec(), values: values.into(), row_of: self.row_of.clone(), ..*self }, missing)
+        (
+            Self { columns: wanted.to_vec(), values: values.into(), row_of: self.row_of.clone(), ..*self },
+            missing,
+        )
     }
 
     /// Drugs or samples.

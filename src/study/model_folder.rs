@@ -1,4 +1,5 @@
 use super::predictor::Predictor;
+use super::scoring::Rows;
 use super::training::Trained;
 use crate::atomic::FolderDraft;
 use crate::comm::Serial;
@@ -32,7 +33,13 @@ pub fn save(folder: &Path, trained: &Trained<'_>) -> Result<()> {
     let truth = corpus.pairs(&trained.task.source, rows)?.value;
     scores_json::write(&file("val_scores.json"), &Scores::of(&truth, &trained.validation))?;
     let table = file("val_y_data_predicted.csv");
-    super::scoring::write_predictions(&table, corpus, &trained.task.source, rows, &trained.validation)?;
+    super::scoring::write_predictions(
+        &table,
+        corpus,
+        &trained.task.source,
+        Rows::Listed(rows),
+        &trained.validation,
+    )?;
     draft.publish()
 }
 
@@ -103,7 +110,8 @@ impl SavedModel {
             let there = store.features(entity);
             let present: Vec<String> =
                 names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
-            let features = JoinedTables::of(store, entity, if present.is_empty() { names } else { &present })?;
+            let features =
+                JoinedTables::of(store, entity, if present.is_empty() { names } else { &present })?;
             let features = features.read(&Serial)?;
             let wanted = self.scaling.columns(entity);
             let (features, missing) = features.arranged(&wanted);

@@ -14,6 +14,6 @@ mod weights;
 
 pub use fit::{Fitted, Observer, Problem, fit};
 pub use schedule::Decay;
-pub use score::{SCORING_CHUNK, Scorer};
+pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
 pub use spec::{OptimizerKind, TrainSpec};
 pub use weights::{load_weights, save_weights};
