@@ -40,11 +40,9 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_seen() {
-        let before = ProcessMemory::now();
-        let taken = vec![1u8; 64 << 20];
-        let after = ProcessMemory::now();
-        assert!(after.peak >= after.resident && after.resident > 1 << 20);
-        assert!(after.resident >= before.resident.saturating_sub(32 << 20) + taken.len() as u64 / 2);
+        let taken = std::hint::black_box(vec![1u8; 64 << 20]);
+        let memory = ProcessMemory::now();
+        assert!(memory.peak >= taken.len() as u64 && memory.peak >= memory.resident);
         assert!(available().unwrap() > 1 << 20);
     }
 }

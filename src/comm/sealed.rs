@@ -83,7 +83,8 @@ impl Segment {
 
 /// Opens the segment of another process of this node; [`map`] reads it once it is sealed.
 pub(super) fn join(address: &Address) -> io::Result<File> {
-    let file = File::open(format!("/proc/{}/fd/{}", address.process, address.descriptor))?;
+    let path = format!("/proc/{}/fd/{}", address.process, address.descriptor);
+    let file = File::open(&path).map_err(|e| refused(&format!("cannot open {path}: {e}")))?;
     let stat = fstat(&file)?;
     // Processes of containers may number processes differently.
     if (stat.st_dev, stat.st_ino) != (address.device, address.inode) {
