@@ -6,6 +6,9 @@
 /// Arguments of each subcommand, checked and turned into one call.
 pub mod cli;
 
+/// How fast this machine trains, beside the floor.
+pub mod bench;
+
 /// What users come for: the transfer study, and predictions by a trained model.
 pub mod study;
 

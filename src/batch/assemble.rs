@@ -1,4 +1,5 @@
-use super::{EntityPort, Examples, Ports};
+use super::{EntityPort, Examples, FeaturePort, Ports};
+use crate::device::sweep_rows;
 use crate::feature::ScaledFeatures;
 use crate::graph::{CpuPlan, NodeId};
 use crate::op::{Number, Rows};
@@ -59,10 +60,37 @@ impl Side {
     }
 
     fn feed<T: Number>(&self, plan: &mut CpuPlan<T>) {
-        if let Some((values, rows)) = plan.input_mut(self.port.features) {
-            let into = values.chunks_exact_mut(self.features.table().width());
-            into.zip(&rows.number[self.port.space.0])
-                .for_each(|(row, &entity)| self.features.write_row(entity, row));
+        let (width, space) = (self.features.table().width(), self.port.space.0);
+        match self.port.features {
+            FeaturePort::Values(input) => {
+                if let Some((values, rows)) = plan.input_mut(input) {
+                    let (numbers, features) = (&rows.number[space], self.features.rows());
+                    sweep_rows(
+                        values,
+                        width,
+                        #[inline(always)]
+                        |first, block| {
+                            for (row, &entity) in block.chunks_exact_mut(width).zip(&numbers[first..]) {
+                                features.write(entity, row);
+                            }
+                        },
+                    );
+                }
+            }
+            FeaturePort::Bits(id) => {
+                let Rows { number, bits, .. } = plan.rows_mut();
+                let table = &mut bits[id.0];
+                table.ones.clear();
+                // All there can be, so that no later batch needs more.
+                let most = self.features.table().ones();
+                table.by_column.clear();
+                table.ones.order.reserve(most);
+                table.by_column.order.reserve(most);
+                number[space]
+                    .iter()
+                    .for_each(|&entity| table.ones.push(self.features.table().ones_of(entity)));
+                table.invert(width);
+            }
         }
     }
 }

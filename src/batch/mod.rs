@@ -11,5 +11,5 @@ mod shuffle;
 
 pub use assemble::Assembler;
 pub use lanes::{Lanes, part};
-pub use ports::{EntityPort, Examples, Ports};
+pub use ports::{EntityPort, Examples, FeaturePort, Ports};
 pub use shuffle::shuffle;

@@ -1,5 +1,5 @@
 use crate::graph::NodeId;
-use crate::op::{MapId, SpaceId};
+use crate::op::{BitsId, MapId, SpaceId};
 use crate::store::Entity;
 
 /// Where pairs enter a network.
@@ -23,7 +23,16 @@ pub struct EntityPort {
     /// From a pair to its entity.
     pub map: MapId,
     /// `[entities, columns]`.
-    pub features: NodeId,
+    pub features: FeaturePort,
+}
+
+/// How the features of an entity are fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeaturePort {
+    /// As numbers.
+    Values(NodeId),
+    /// As the places of ones.
+    Bits(BitsId),
 }
 
 impl Ports {

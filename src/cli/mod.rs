@@ -1,5 +1,7 @@
 //! One file a subcommand: raw arguments, checked, become one call into the rooms below.
 
+/// Speed of this machine.
+pub mod bench;
 mod command_line;
 /// Import public formats into a store.
 pub mod import;
@@ -47,6 +49,7 @@ pub enum Command {
     Transfer(transfer::Args),
     Predict(predict::Args),
     Report(report::Args),
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -56,6 +59,7 @@ impl Command {
         match self {
             Command::Train(args) => Some(args.run.threads.map(usize::from)),
             Command::Transfer(args) => Some(args.run.threads.map(usize::from)),
+            Command::Bench(args) => Some(args.threads()),
             _ => None,
         }
     }
@@ -71,6 +75,7 @@ impl Command {
             Command::Transfer(args) => transfer::run(args, world),
             Command::Predict(args) => predict::run(args),
             Command::Report(args) => report::run(args),
+            Command::Bench(args) => bench::run(args, world),
         }
     }
 }

@@ -64,6 +64,14 @@ pub struct DataSpec {
     /// dataset named has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dose: Option<bool>,
+    /// Whether drug features, all zeros and ones, are fed as bits: as they are,
+    /// unscaled, the first layer a sum of weight rows at the ones. If absent, so
+    /// are tables stored as bits where at most one in sixteen is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drug_bits: Option<bool>,
+    /// The same of sample features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_bits: Option<bool>,
     /// What to do with pairs whose drug or sample lacks a feature.
     #[serde(default)]
     pub missing_features: MissingFeatures,

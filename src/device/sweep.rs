@@ -15,14 +15,24 @@ pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
 /// `data`, `[rows, columns]`, in parallel. Blocks are disjoint, so the result
 /// cannot depend on the number of threads.
 pub fn sweep_rows<T: Element>(data: &mut [T], columns: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    sweep_costly_rows(data, columns, columns, work);
+}
+
+/// [`sweep_rows`] where making a row of `data` reads and writes `cost` values.
+pub fn sweep_costly_rows<T: Element>(
+    data: &mut [T],
+    columns: usize,
+    cost: usize,
+    work: impl Fn(usize, &mut [T]) + Sync,
+) {
     if columns == 0 || data.is_empty() {
         return;
     }
-    if data.len() <= SEQUENTIAL || rayon::current_num_threads() == 1 {
+    let rows = (SEQUENTIAL / cost.max(columns)).max(1);
+    if data.len() <= rows * columns || rayon::current_num_threads() == 1 {
         vectorised(|| work(0, data));
         return;
     }
-    let rows = (SEQUENTIAL / columns).max(1);
     data.par_chunks_mut(rows * columns)
         .enumerate()
         .for_each(|(block, data)| vectorised(|| work(block * rows, data)));

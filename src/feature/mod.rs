@@ -5,6 +5,6 @@ mod scaled;
 mod scaling;
 mod table;
 
-pub use scaled::ScaledFeatures;
+pub use scaled::{ScaledFeatures, ScaledRows};
 pub use scaling::{Scaling, ValueScale};
 pub use table::{Column, Features, JoinedTables};

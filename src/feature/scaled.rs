@@ -26,11 +26,27 @@ impl ScaledFeatures {
         &self.features
     }
 
+    /// What is needed to write rows, which threads may share.
+    #[inline]
+    pub fn rows(&self) -> ScaledRows<'_> {
+        ScaledRows { features: &self.features, scale: &self.scale, clip: self.clip }
+    }
+}
+
+/// The rows of [`ScaledFeatures`].
+#[derive(Clone, Copy)]
+pub struct ScaledRows<'a> {
+    features: &'a Features,
+    scale: &'a [(f32, f32)],
+    clip: f32,
+}
+
+impl ScaledRows<'_> {
     /// Writes the scaled row of entity `index` of the store; a missing value
     /// becomes zero, the mean in training. Panics if the entity has no row.
-    #[inline]
-    pub fn write_row<T: Element>(&self, index: u32, into: &mut [T]) {
-        let row = self.features.row(index).iter().zip(self.scale.iter());
+    #[inline(always)]
+    pub fn write<T: Element>(self, index: u32, into: &mut [T]) {
+        let row = self.features.row(index).iter().zip(self.scale);
         for (to, (&x, &(mean, inverse))) in into.iter_mut().zip(row) {
             let scaled = ((x - mean) * inverse).clamp(-self.clip, self.clip);
             *to = T::of(f64::from(if scaled.is_nan() { 0.0 } else { scaled }));

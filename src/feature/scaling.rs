@@ -59,8 +59,12 @@ fn spread(mean: f64, variance: f64) -> Option<f32> {
     (deviation > 1e-6 * mean.abs().max(1e-6)).then_some(deviation as f32)
 }
 
-/// Mean and deviation of each column over the values that are not missing.
+/// Mean and deviation of each column over the values that are not missing; bits stay as they are.
 fn fit(features: &Features, trained_on: &[u32]) -> Vec<ColumnScale> {
+    if features.are_bits() {
+        let plain = |column: &Column| ColumnScale { column: column.clone(), mean: 0.0, deviation: 1.0 };
+        return features.columns().iter().map(plain).collect();
+    }
     let width = features.width();
     let (mut count, mut mean, mut square) = (vec![0.0f64; width], vec![0.0f64; width], vec![0.0f64; width]);
     for &entity in trained_on {
@@ -207,7 +211,7 @@ mod tests {
 
     fn row(scaling: &Scaling, drug: u32) -> [f32; 3] {
         let mut row = [NAN; 3];
-        scaling.scaled(Rc::new(drugs()), 4.0).write_row(drug, &mut row);
+        scaling.scaled(Rc::new(drugs()), 4.0).rows().write(drug, &mut row);
         row
     }
 

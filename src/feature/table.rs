@@ -1,5 +1,6 @@
 use crate::comm::{Communicator, NodeShared, node_shared};
-use crate::store::{Entity, FeatureInfo, Store};
+use crate::op::Segments;
+use crate::store::{Encoding, Entity, FeatureInfo, Store};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -22,7 +23,8 @@ pub struct Features {
     columns: Vec<Column>,
     /// For each entity of the store: its row, or `NONE`.
     row_of: Vec<u32>,
-    values: NodeShared<f32>,
+    rows: usize,
+    cells: Cells,
 }
 
 /// Feature tables joined by entity, whose values are still to be read.
@@ -33,6 +35,8 @@ pub struct JoinedTables<'a> {
     columns: Vec<Column>,
     row_of: Vec<u32>,
     rows: usize,
+    /// The values, if they are kept as bits.
+    ones: Option<Segments>,
 }
 
 struct Table<'a> {
@@ -41,11 +45,26 @@ struct Table<'a> {
     entities: Vec<u32>,
 }
 
+/// How the rows are kept.
+#[derive(Debug, Clone)]
+enum Cells {
+    /// `[rows, columns]`.
+    Values(NodeShared<f32>),
+    /// Zeros and ones, by the columns of the ones.
+    Bits(Segments),
+}
+
+/// A table of zeros and ones is kept by its ones where at most one value in so
+/// many is one: with more, a matrix product is faster than sums of weight rows.
+const SPARSE: usize = 16;
+
 const NONE: u32 = u32::MAX;
 
 impl<'a> JoinedTables<'a> {
-    /// Joins the tables `names` of `store`. Refuses a name that is not there, and no names.
-    pub fn of(store: &'a Store, entity: Entity, names: &[String]) -> Result<Self> {
+    /// Joins the tables `names` of `store`. Refuses a name that is not there, and no names. `bits` says
+    /// whether to keep them as bits, which needs values that are zero or one; if
+    /// absent, so are tables stored as bits that are sparse enough for it to be faster. Bits are read here.
+    pub fn of(store: &'a Store, entity: Entity, names: &[String], bits: Option<bool>) -> Result<Self> {
         let (mut tables, mut columns) = (Vec::new(), Vec::new());
         let mut found = vec![0usize; store.count(entity)];
         for name in names {
@@ -65,51 +84,125 @@ impl<'a> JoinedTables<'a> {
             *row = rows;
             rows += 1;
         }
-        Ok(Self { store, entity, tables, columns, row_of, rows: rows as usize })
+        let mut joined = Self { store, entity, tables, columns, row_of, rows: rows as usize, ones: None };
+        let stored_as_bits = joined.tables.iter().all(|table| table.info.encoding == Encoding::Bits);
+        if bits.unwrap_or(stored_as_bits) {
+            let cells = joined.rows.saturating_mul(joined.columns.len());
+            joined.ones = joined.ones(if bits.is_some() { usize::MAX } else { cells / SPARSE })?;
+        }
+        Ok(joined)
     }
 
-    /// Reads the values, on the first rank of each node. Every rank of `world`
-    /// calls this with the same tables; a failure is told and is one on all.
-    pub fn read(self, world: &dyn Communicator) -> Result<Features> {
-        let Self { store, entity, tables, columns, row_of, rows } = self;
-        let what = format!("{} features", entity.name());
-        let width = columns.len();
-        let values = node_shared(world, &what, rows.saturating_mul(width), |values: &mut [f32]| {
-            let mut offset = 0;
-            for Table { info, entities } in &tables {
-                let mut entities = entities.iter();
-                store.feature_blocks(info, |block| {
-                    for (from, &entity) in block.chunks_exact(info.columns).zip(&mut entities) {
-                        let row = row_of[entity as usize];
-                        if row != NONE {
-                            let to = row as usize * width + offset;
-                            values[to..to + from.len()].copy_from_slice(from);
-                        }
+    /// Reads the values on the first rank of each node, unless they are bits.
+    /// Every rank of `world` calls this with the same tables; a failure is told
+    /// and is one on all.
+    pub fn read(mut self, world: &dyn Communicator) -> Result<Features> {
+        let width = self.columns.len();
+        let cells = match self.ones.take() {
+            Some(ones) => Cells::Bits(ones),
+            None => {
+                let what = format!("{} features", self.entity.name());
+                let length = self.rows.saturating_mul(width);
+                Cells::Values(node_shared(world, &what, length, |values: &mut [f32]| {
+                    self.each_row(|row, offset, from| {
+                        let to = row as usize * width + offset;
+                        values[to..to + from.len()].copy_from_slice(from);
+                        Ok(())
+                    })
+                })?)
+            }
+        };
+        let Self { entity, columns, row_of, rows, .. } = self;
+        Ok(Features { entity, columns, row_of, rows, cells })
+    }
+
+    /// Streams the tables, one after the other: `each` gets the row of an entity,
+    /// the first column of the table, and the table's values of the entity.
+    fn each_row(&self, mut each: impl FnMut(u32, usize, &[f32]) -> Result<()>) -> Result<()> {
+        let mut offset = 0;
+        for Table { info, entities } in &self.tables {
+            let (mut entities, mut done) = (entities.iter(), Ok(()));
+            self.store.feature_blocks(info, |block| {
+                for (from, &entity) in block.chunks_exact(info.columns).zip(&mut entities) {
+                    let row = self.row_of[entity as usize];
+                    if row != NONE && done.is_ok() {
+                        done = each(row, offset, from);
                     }
-                })?;
-                offset += info.columns;
+                }
+            })?;
+            done?;
+            offset += info.columns;
+        }
+        Ok(())
+    }
+
+    /// The ones of all rows, unless they are more than `most`.
+    fn ones(&self, most: usize) -> Result<Option<Segments>> {
+        let mut rows: Vec<Vec<u32>> = vec![Vec::new(); self.rows];
+        let mut count = 0;
+        self.each_row(|row, offset, from| {
+            if count <= most {
+                let (ones, columns) = (&mut rows[row as usize], &self.columns[offset..]);
+                let before = ones.len();
+                push_ones(ones, from, offset as u32, columns).map_err(Error::Request)?;
+                count += ones.len() - before;
             }
             Ok(())
         })?;
-        Ok(Features { entity, columns, row_of, values })
+        if count > most {
+            return Ok(None);
+        }
+        let mut segments = Segments::with_capacity(self.rows, count);
+        segments.clear();
+        rows.iter().for_each(|ones| segments.push(ones));
+        Ok(Some(segments))
     }
 }
 
 impl Features {
+    /// A table of entities that all have a row: `values` is `[entities, columns]`, kept as bits or as
+    /// numbers, and columns are named by their numbers. Fails if bits are not zeros and ones.
+    pub fn of_all(entity: Entity, columns: usize, values: Vec<f32>, bits: bool) -> Result<Self> {
+        assert!(columns > 0 && values.len().is_multiple_of(columns), "{} values", values.len());
+        let column = |number: usize| Column { feature: "made-up".into(), name: number.to_string() };
+        let columns: Vec<Column> = (0..columns).map(column).collect();
+        let rows = values.len() / columns.len();
+        let cells = match bits {
+            true => Cells::Bits(bits_of(&values, &columns).map_err(Error::Request)?),
+            false => Cells::Values(values.into()),
+        };
+        Ok(Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells })
+    }
+
     /// The same entities with exactly `wanted` columns, matched by name. Columns
-    /// that are not here hold NaN, as a missing value does, and are listed by
-    /// their position.
+    /// that are not here hold NaN, as a missing value does, or zero if these are
+    /// bits, and are listed by their position.
     pub fn arranged(&self, wanted: &[Column]) -> (Self, Vec<usize>) {
         let here: HashMap<&Column, usize> = self.columns.iter().zip(0..).collect();
         let from: Vec<Option<usize>> = wanted.iter().map(|column| here.get(column).copied()).collect();
         let missing = from.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(i, _)| i).collect();
-        let rows = self.values.chunks_exact(self.width());
-        let values: Vec<f32> =
-            rows.flat_map(|row| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f]))).collect();
-        (
-            Self { columns: wanted.to_vec(), values: values.into(), row_of: self.row_of.clone(), ..*self },
-            missing,
-        )
+        let cells = match &self.cells {
+            Cells::Values(values) => {
+                let rows = values.chunks_exact(self.width());
+                let arrange =
+                    |row: &[f32]| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f])).collect::<Vec<_>>();
+                Cells::Values(rows.flat_map(arrange).collect::<Vec<f32>>().into())
+            }
+            Cells::Bits(ones) => {
+                let mut to = vec![NONE; self.width()];
+                from.iter().zip(0..).for_each(|(f, at)| f.iter().for_each(|&f| to[f] = at));
+                let mut arranged = Segments::with_capacity(self.rows, ones.order.len());
+                arranged.clear();
+                for row in 0..self.rows {
+                    let places = ones.of(row).iter().map(|&column| to[column as usize]);
+                    let mut places: Vec<u32> = places.filter(|&place| place != NONE).collect();
+                    places.sort_unstable();
+                    arranged.push(&places);
+                }
+                Cells::Bits(arranged)
+            }
+        };
+        (Self { columns: wanted.to_vec(), cells, row_of: self.row_of.clone(), ..*self }, missing)
     }
 
     /// Drugs or samples.
@@ -127,9 +220,9 @@ impl Features {
         self.columns.len()
     }
 
-    /// Bytes of the values, and whether the ranks of this node hold them once between them.
-    pub fn memory(&self) -> (usize, bool) {
-        (size_of_val::<[f32]>(&self.values), self.values.is_shared())
+    /// Whether the ranks of this node hold the rows once between them.
+    pub fn is_shared(&self) -> bool {
+        matches!(&self.cells, Cells::Values(values) if values.is_shared())
     }
 
     /// Number of entities in the store, with a row or without.
@@ -139,7 +232,7 @@ impl Features {
 
     /// Number of entities that have a row.
     pub fn rows(&self) -> usize {
-        self.values.len() / self.width()
+        self.rows
     }
 
     /// Whether entity `index` of the store has a row.
@@ -147,11 +240,46 @@ impl Features {
         self.row_of.get(index as usize).is_some_and(|&row| row != NONE)
     }
 
-    /// The values of entity `index` of the store. Panics if it has none.
+    /// Whether the rows are kept as bits.
+    pub fn are_bits(&self) -> bool {
+        matches!(self.cells, Cells::Bits(_))
+    }
+
+    /// Bytes of all rows.
+    pub fn bytes(&self) -> usize {
+        match &self.cells {
+            Cells::Values(values) => size_of_val(&values[..]),
+            Cells::Bits(ones) => size_of_val(&ones.start[..]) + size_of_val(&ones.order[..]),
+        }
+    }
+
+    /// Number of ones in all rows, if they are bits.
+    pub fn ones(&self) -> usize {
+        match &self.cells {
+            Cells::Values(_) => 0,
+            Cells::Bits(ones) => ones.order.len(),
+        }
+    }
+
+    /// The columns where entity `index` of the store has a one, ascending; none
+    /// if the rows are not bits. Panics if the entity has no row.
+    #[inline]
+    pub fn ones_of(&self, index: u32) -> &[u32] {
+        match &self.cells {
+            Cells::Values(_) => &[],
+            Cells::Bits(ones) => ones.of(self.row_of[index as usize] as usize),
+        }
+    }
+
+    /// The values of entity `index` of the store, none if the rows are bits.
+    /// Panics if the entity has no row.
     #[inline]
     pub fn row(&self, index: u32) -> &[f32] {
         let width = self.columns.len();
-        &self.values[self.row_of[index as usize] as usize * width..][..width]
+        match &self.cells {
+            Cells::Values(values) => &values[self.row_of[index as usize] as usize * width..][..width],
+            Cells::Bits(_) => &[],
+        }
     }
 
     /// Every entity that has a row, ascending.
@@ -170,9 +298,41 @@ impl Features {
             entity,
             columns,
             row_of: row_of.collect(),
-            values: rows.iter().flatten().copied().flatten().copied().collect::<Vec<f32>>().into(),
+            rows: rows.iter().flatten().count(),
+            cells: Cells::Values(
+                rows.iter().flatten().copied().flatten().copied().collect::<Vec<f32>>().into(),
+            ),
         }
     }
+}
+
+/// The ones of rows of zeros and ones, or the column that holds another value.
+fn bits_of(values: &[f32], columns: &[Column]) -> Result<Segments, String> {
+    let mut ones = Segments::with_capacity(values.len() / columns.len(), 0);
+    ones.clear();
+    let mut places = Vec::new();
+    for row in values.chunks_exact(columns.len()) {
+        places.clear();
+        push_ones(&mut places, row, 0, columns)?;
+        ones.push(&places);
+    }
+    Ok(ones)
+}
+
+/// Adds the ones of a row of zeros and ones, whose first column is `first`, or
+/// tells which column holds another value.
+fn push_ones(into: &mut Vec<u32>, row: &[f32], first: u32, columns: &[Column]) -> Result<(), String> {
+    for ((&value, column), place) in row.iter().zip(columns).zip(first..) {
+        if value == 1.0 {
+            into.push(place);
+        } else if value != 0.0 {
+            return Err(format!(
+                "column '{}' of {} holds {value}: only zeros and ones can be bits",
+                column.name, column.feature
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

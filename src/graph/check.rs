@@ -142,6 +142,14 @@ pub fn fill<T: crate::op::Number>(plan: &mut CpuPlan<T>, graph: &Graph, fed: &[N
         map.index = (0..counts[ends.from.0]).map(|p| ((p * p + 1) % to) as u32).collect();
         map.invert(to);
     }
+    for (table, ends) in rows.bits.iter_mut().zip(graph.bit_tables()) {
+        table.ones.clear();
+        for row in 0..counts[ends.space.0] {
+            let ones: Vec<u32> = (0..ends.columns as u32).filter(|c| (row as u32 + c * c) % 3 == 1).collect();
+            table.ones.push(&ones);
+        }
+        table.invert(ends.columns);
+    }
     for (i, &input) in fed.iter().enumerate() {
         if let Some((values, _)) = plan.input_mut(input) {
             values.iter_mut().enumerate().for_each(|(j, v)| *v = T::of(value(1000 * i + j)));

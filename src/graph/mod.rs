@@ -9,10 +9,10 @@ mod plan;
 mod schedule;
 
 pub use parameters::{Parameter, Parameters};
-pub use plan::CpuPlan;
+pub use plan::{CpuPlan, Product};
 pub use schedule::{Purpose, Schedule};
 
-use crate::op::{MAX_OPERANDS, MapEnds, MapId, Op, ParameterSpec, Shape, SpaceId};
+use crate::op::{BitsEnds, BitsId, MAX_OPERANDS, MapEnds, MapId, Op, ParameterSpec, Shape, SpaceId};
 use crate::{Error, Result};
 
 /// One tensor of a network, and the op or input that makes it.
@@ -34,6 +34,7 @@ pub(crate) struct Node {
 pub struct Graph {
     spaces: Vec<String>,
     maps: Vec<MapEnds>,
+    bits: Vec<BitsEnds>,
     nodes: Vec<Node>,
     specs: Vec<(String, ParameterSpec)>,
 }
@@ -54,6 +55,13 @@ impl Graph {
     pub fn map(&mut self, from: SpaceId, to: SpaceId) -> MapId {
         self.maps.push(MapEnds { from, to });
         MapId(self.maps.len() - 1)
+    }
+
+    /// Adds a table of zeros and ones that is fed from outside by the places of its ones.
+    pub fn bits(&mut self, space: SpaceId, columns: usize) -> (BitsId, BitsEnds) {
+        let ends = BitsEnds { space, columns };
+        self.bits.push(ends);
+        (BitsId(self.bits.len() - 1), ends)
     }
 
     /// Adds a tensor that is fed from outside.
@@ -105,6 +113,11 @@ impl Graph {
     /// The maps, by number.
     pub fn maps(&self) -> &[MapEnds] {
         &self.maps
+    }
+
+    /// The tables of bits, by number.
+    pub fn bit_tables(&self) -> &[BitsEnds] {
+        &self.bits
     }
 
     /// Names of the spaces, by number.

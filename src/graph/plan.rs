@@ -5,6 +5,7 @@ use crate::Result;
 use crate::op::{Backward, Forward, InputGradient, MAX_OPERANDS, Number, Rows, Step};
 use arrayvec::ArrayVec;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A network compiled for the CPU: a schedule with its buffers, laid out once.
 /// It holds no parameters, so several plans can serve one set of them.
@@ -14,6 +15,21 @@ pub struct CpuPlan<T> {
     schedule: Schedule,
     buffers: Vec<Vec<T>>,
     rows: Rows,
+    /// Time spent in each node's kernels.
+    spent: Vec<Duration>,
+}
+
+/// The matrix products of one layer: rows `from` columns wide to rows `to` columns wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product {
+    /// Rows of the batch at hand.
+    pub rows: usize,
+    /// Columns of the input.
+    pub from: usize,
+    /// Columns of the output.
+    pub to: usize,
+    /// Whether the way back goes on to the input.
+    pub input_gradient: bool,
 }
 
 impl<T: Number> CpuPlan<T> {
@@ -28,8 +44,9 @@ impl<T: Number> CpuPlan<T> {
     ) -> Result<Self> {
         let schedule = Schedule::new(&graph, purpose, output, fed, capacity)?;
         let buffers = schedule.buffers.iter().map(|&n| zeros(n)).collect::<Result<_>>()?;
-        let rows = Rows::with_capacity(capacity, graph.maps());
-        Ok(Self { graph, schedule, buffers, rows })
+        let rows = Rows::with_capacity(capacity, graph.maps(), graph.bit_tables());
+        let spent = vec![Duration::ZERO; graph.len()];
+        Ok(Self { graph, schedule, buffers, rows, spent })
     }
 
     /// Rows, row numbers and maps of the batch at hand, to be filled within capacity.
@@ -67,6 +84,34 @@ impl<T: Number> CpuPlan<T> {
         self.rows.of(shape.space) * shape.columns
     }
 
+    /// The products of every dense layer that learns, for the batch at hand.
+    pub fn products(&self) -> Vec<Product> {
+        let layers = self.schedule.backward.iter().filter_map(|task| {
+            let node = self.graph.node(task.node);
+            (node.op.as_ref()?.name() == "linear").then(|| Product {
+                rows: self.rows.of(node.shape.space),
+                from: self.graph.shape(task.inputs[0]).columns,
+                to: node.shape.columns,
+                input_gradient: task.gradients[0].is_some(),
+            })
+        });
+        layers.collect()
+    }
+
+    /// Op of every node, and the time spent in its kernels since the plan was made
+    /// or [`Self::reset_spent`].
+    pub fn spent(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        self.spent.iter().enumerate().filter_map(|(id, &time)| {
+            let op = self.graph.node(NodeId(id)).op.as_ref()?;
+            Some((op.name(), time))
+        })
+    }
+
+    /// Starts to count time anew.
+    pub fn reset_spent(&mut self) {
+        self.spent.fill(Duration::ZERO);
+    }
+
     /// Fills every buffer with NaN, as if from a pass that went wrong.
     #[cfg(test)]
     pub(crate) fn spoil(&mut self) {
@@ -84,6 +129,7 @@ impl<T: Number> CpuPlan<T> {
         let Task { node: id, ref inputs, .. } = self.schedule.forward[at];
         let node = self.graph.node(id);
         let (Some(op), Some(buffer)) = (&node.op, self.schedule.value[id.0]) else { return };
+        let started = Instant::now();
         let mut output = std::mem::take(&mut self.buffers[buffer]);
         {
             let inputs: ArrayVec<&[T], MAX_OPERANDS> = inputs.iter().map(|&i| self.value(i)).collect();
@@ -100,6 +146,7 @@ impl<T: Number> CpuPlan<T> {
             });
         }
         self.buffers[buffer] = output;
+        self.spent[id.0] += started.elapsed();
     }
 
     /// Computes the gradient of `scale` times the sum of the losses that
@@ -130,6 +177,7 @@ impl<T: Number> CpuPlan<T> {
         let Task { node: id, ref inputs, gradients: ref targets } = self.schedule.backward[at];
         let node = self.graph.node(id);
         let (Some(op), Some(buffer)) = (&node.op, self.schedule.gradient[id.0]) else { return };
+        let started = Instant::now();
         let keeps = op.keeps();
         let mut output_gradient = std::mem::take(&mut self.buffers[buffer]);
         let mut taken: ArrayVec<Option<Vec<T>>, MAX_OPERANDS> = ArrayVec::new();
@@ -173,5 +221,6 @@ impl<T: Number> CpuPlan<T> {
             }
         }
         self.buffers[buffer] = output_gradient;
+        self.spent[id.0] += started.elapsed();
     }
 }

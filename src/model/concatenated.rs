@@ -2,9 +2,10 @@
 //! both towers computed for every pair, and one weight over their
 //! concatenation. Kept to hold the factorised network against.
 
+use super::layers::Source;
 use super::{InputWidths, Loss, PairNetwork, TwoTower, add_loss};
 use crate::Result;
-use crate::batch::{EntityPort, Ports};
+use crate::batch::{EntityPort, FeaturePort, Ports};
 use crate::graph::{Graph, Parameters};
 use crate::op::{Activation, Concat, Gather, Linear};
 use std::collections::HashMap;
@@ -19,22 +20,26 @@ pub fn build(spec: &TwoTower, widths: InputWidths) -> Result<PairNetwork> {
     let sample_features = graph.input(samples, widths.sample);
     let drug = graph.add("drug", Gather { map: drug_of }, &[drug_features])?;
     let sample = graph.add("sample", Gather { map: sample_of }, &[sample_features])?;
-    let drug = style.stack(&mut graph, "drug_tower", 0, drug, &spec.drug_tower)?;
-    let sample = style.stack(&mut graph, "sample_tower", 0, sample, &spec.sample_tower)?;
+    let drug = style.stack(&mut graph, "drug_tower", 0, Source::Tensor(drug), &spec.drug_tower)?;
+    let sample = style.stack(&mut graph, "sample_tower", 0, Source::Tensor(sample), &spec.sample_tower)?;
     let dose = widths.dose.then(|| graph.input(pairs, 1));
-    let joined: Vec<_> = [drug, sample].into_iter().chain(dose).collect();
+    let tensors = [drug, sample].into_iter().filter_map(|source| match source {
+        Source::Tensor(x) => Some(x),
+        Source::Bits(..) => None,
+    });
+    let joined: Vec<_> = tensors.chain(dose).collect();
     let joined = graph.add("concat", Concat, &joined)?;
     let fan_in = graph.shape(joined).columns;
     let hidden = graph.add("head.0", Linear::new(fan_in, spec.head[0], spec.activation), &[joined])?;
     let hidden = style.finish(&mut graph, "head.0", hidden)?;
-    let hidden = style.stack(&mut graph, "head", 1, hidden, &spec.head[1..])?;
-    let fan_in = graph.shape(hidden).columns;
-    let prediction = graph.add("head.out", Linear::new(fan_in, 1, Activation::Identity), &[hidden])?;
+    let hidden = style.stack(&mut graph, "head", 1, Source::Tensor(hidden), &spec.head[1..])?;
+    let out = Linear::new(hidden.columns(&graph), 1, Activation::Identity);
+    let prediction = hidden.linear(&mut graph, "head.out", out)?;
     let truth = graph.input(pairs, 1);
     let loss = add_loss(&mut graph, Loss::Mse, prediction, truth)?;
     let entities = [
-        EntityPort { space: drugs, map: drug_of, features: drug_features },
-        EntityPort { space: samples, map: sample_of, features: sample_features },
+        EntityPort { space: drugs, map: drug_of, features: FeaturePort::Values(drug_features) },
+        EntityPort { space: samples, map: sample_of, features: FeaturePort::Values(sample_features) },
     ];
     let ports = Ports { pairs, entities, dose, truth };
     Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })

@@ -1,6 +1,46 @@
 use crate::Result;
 use crate::graph::{Graph, NodeId};
-use crate::op::{Activation, Add, Dropout, LayerNorm, Linear};
+use crate::op::{Activation, Add, BitLinear, BitsEnds, BitsId, Dropout, LayerNorm, Linear, SpaceId};
+
+/// What a layer reads.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// A tensor.
+    Tensor(NodeId),
+    /// A table of bits.
+    Bits(BitsId, BitsEnds),
+}
+
+impl Source {
+    /// The features of an entity: numbers, or bits.
+    pub fn features(graph: &mut Graph, space: SpaceId, columns: usize, bits: bool) -> Self {
+        if bits {
+            let (id, ends) = graph.bits(space, columns);
+            Source::Bits(id, ends)
+        } else {
+            Source::Tensor(graph.input(space, columns))
+        }
+    }
+
+    /// Values a row.
+    pub fn columns(self, graph: &Graph) -> usize {
+        match self {
+            Source::Tensor(x) => graph.shape(x).columns,
+            Source::Bits(_, ends) => ends.columns,
+        }
+    }
+
+    /// Adds a layer that reads this.
+    pub fn linear(self, graph: &mut Graph, name: &str, layer: Linear) -> Result<NodeId> {
+        match self {
+            Source::Tensor(x) => graph.add(name, layer, &[x]),
+            Source::Bits(bits, ends) => {
+                let Linear { columns, bias, activation, variance } = layer;
+                graph.add(name, BitLinear { bits, ends, columns, bias, activation, variance }, &[])
+            }
+        }
+    }
+}
 
 /// What follows each hidden layer of a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,19 +58,20 @@ impl LayerStyle {
         graph: &mut Graph,
         name: &str,
         first: usize,
-        mut x: NodeId,
+        mut x: Source,
         widths: &[usize],
-    ) -> Result<NodeId> {
+    ) -> Result<Source> {
         for (number, &width) in (first..).zip(widths) {
             let name = format!("{name}.{number}");
-            let fan_in = graph.shape(x).columns;
-            let y = graph.add(&name, Linear::new(fan_in, width, self.activation), &[x])?;
+            let fan_in = x.columns(graph);
+            let y = x.linear(graph, &name, Linear::new(fan_in, width, self.activation))?;
             let y = self.finish(graph, &name, y)?;
-            x = if self.residual && fan_in == width {
-                graph.add(&format!("{name}.residual"), Add, &[x, y])?
-            } else {
-                y
-            };
+            x = Source::Tensor(match x {
+                Source::Tensor(x) if self.residual && fan_in == width => {
+                    graph.add(&format!("{name}.residual"), Add, &[x, y])?
+                }
+                _ => y,
+            });
         }
         Ok(x)
     }

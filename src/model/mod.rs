@@ -42,6 +42,8 @@ pub struct InputWidths {
     pub sample: usize,
     /// Whether pairs have a dose.
     pub dose: bool,
+    /// Whether the features of drugs, and of samples, are zeros and ones fed as bits.
+    pub bits: [bool; 2],
 }
 
 /// A network that predicts one number a pair.

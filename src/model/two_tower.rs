@@ -1,6 +1,6 @@
-use super::layers::LayerStyle;
+use super::layers::{LayerStyle, Source};
 use super::{InputWidths, Loss, PairNetwork, add_loss};
-use crate::batch::{EntityPort, Ports};
+use crate::batch::{EntityPort, FeaturePort, Ports};
 use crate::graph::Graph;
 use crate::op::{Activation, Dropout, Fuse, Linear};
 use crate::{Error, Result};
@@ -76,32 +76,36 @@ impl TwoTower {
         let mut graph = Graph::new();
         let (pairs, drugs, samples) = (graph.space("pairs"), graph.space("drugs"), graph.space("samples"));
         let (drug_of, sample_of) = (graph.map(pairs, drugs), graph.map(pairs, samples));
-        let drug_features = graph.input(drugs, widths.drug);
-        let sample_features = graph.input(samples, widths.sample);
+        let drug_features = Source::features(&mut graph, drugs, widths.drug, widths.bits[0]);
+        let sample_features = Source::features(&mut graph, samples, widths.sample, widths.bits[1]);
         let drug = style.stack(&mut graph, "drug_tower", 0, drug_features, &self.drug_tower)?;
         let sample = style.stack(&mut graph, "sample_tower", 0, sample_features, &self.sample_tower)?;
 
-        let fan_in = graph.shape(drug).columns + graph.shape(sample).columns + usize::from(widths.dose);
+        let fan_in = drug.columns(&graph) + sample.columns(&graph) + usize::from(widths.dose);
         let variance = self.activation.weight_variance(fan_in);
         let part = Linear { columns: first, bias: false, activation: Activation::Identity, variance };
-        let drug = graph.add("head.0.drug", part.clone(), &[drug])?;
-        let sample = graph.add("head.0.sample", part, &[sample])?;
+        let drug = drug.linear(&mut graph, "head.0.drug", part.clone())?;
+        let sample = sample.linear(&mut graph, "head.0.sample", part)?;
         let dose = widths.dose.then(|| graph.input(pairs, 1));
         let maps = vec![drug_of, sample_of];
         let fuse = Fuse { maps, dense: widths.dose, activation: self.activation, variance };
         let joined: Vec<_> = [drug, sample].into_iter().chain(dose).collect();
         let fused = graph.add("head.0", fuse, &joined)?;
         let hidden = style.finish(&mut graph, "head.0", fused)?;
-        let hidden = style.stack(&mut graph, "head", 1, hidden, &self.head[1..])?;
+        let hidden = style.stack(&mut graph, "head", 1, Source::Tensor(hidden), &self.head[1..])?;
 
-        let fan_in = graph.shape(hidden).columns;
-        let prediction = graph.add("head.out", Linear::new(fan_in, 1, Activation::Identity), &[hidden])?;
+        let out = Linear::new(hidden.columns(&graph), 1, Activation::Identity);
+        let prediction = hidden.linear(&mut graph, "head.out", out)?;
         let truth = graph.input(pairs, 1);
         let loss = add_loss(&mut graph, loss, prediction, truth)?;
-        let entities = [
-            EntityPort { space: drugs, map: drug_of, features: drug_features },
-            EntityPort { space: samples, map: sample_of, features: sample_features },
-        ];
+        let port = |space, map, features| {
+            let features = match features {
+                Source::Tensor(input) => FeaturePort::Values(input),
+                Source::Bits(bits, _) => FeaturePort::Bits(bits),
+            };
+            EntityPort { space, map, features }
+        };
+        let entities = [port(drugs, drug_of, drug_features), port(samples, sample_of, sample_features)];
         let ports = Ports { pairs, entities, dose, truth };
         Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })
     }
@@ -137,18 +141,31 @@ mod tests {
             layer_norm: true,
             residual: true,
         };
-        (spec, InputWidths { drug: 3, sample: 2, dose })
+        (spec, InputWidths { drug: 3, sample: 2, dose, bits: [false; 2] })
     }
 
     fn fed(ports: Ports) -> Vec<crate::graph::NodeId> {
-        let features = ports.entities.map(|port| port.features);
-        features.into_iter().chain([ports.truth]).chain(ports.dose).collect()
+        let features = ports.entities.into_iter().filter_map(|port| match port.features {
+            FeaturePort::Values(input) => Some(input),
+            FeaturePort::Bits(_) => None,
+        });
+        features.chain([ports.truth]).chain(ports.dose).collect()
     }
 
     #[test]
     fn derivative_of_the_whole_network() {
-        for (dose, loss) in [(false, Loss::Mse), (true, Loss::Huber)] {
-            let (spec, widths) = small(dose, 0.3);
+        let cases = [
+            (false, Loss::Mse, [false; 2], true),
+            (true, Loss::Huber, [false; 2], true),
+            (true, Loss::Mse, [true, false], true),
+            (false, Loss::Mse, [true; 2], false),
+        ];
+        for (dose, loss, bits, towers) in cases {
+            let (mut spec, widths) = small(dose, 0.3);
+            let widths = InputWidths { bits, ..widths };
+            if !towers {
+                (spec.drug_tower, spec.sample_tower) = (vec![], vec![]);
+            }
             let network = spec.build(widths, loss).unwrap();
             let graph = Arc::into_inner(network.graph).unwrap();
             check_network(graph, network.loss, &fed(network.ports), &CAPACITY);
@@ -228,6 +245,8 @@ mod tests {
     #[test]
     fn a_head_without_layers_is_refused() {
         let spec = TwoTower { head: vec![], ..TwoTower::default() };
-        assert!(spec.build(InputWidths { drug: 1, sample: 1, dose: false }, Loss::Mse).is_err());
+        assert!(
+            spec.build(InputWidths { drug: 1, sample: 1, dose: false, bits: [false; 2] }, Loss::Mse).is_err()
+        );
     }
 }

@@ -103,7 +103,7 @@ mod tests {
     const PAIRS: SpaceId = SpaceId(0);
 
     fn masked(rate: f64, columns: usize, numbers: &[u32], step: u64) -> Vec<f32> {
-        let rows = Rows { count: vec![numbers.len()], number: vec![numbers.to_vec()], maps: vec![] };
+        let rows = Rows { count: vec![numbers.len()], number: vec![numbers.to_vec()], ..Rows::default() };
         let mut values = vec![1.0f32; numbers.len() * columns];
         let step = Step { seed: 5, number: step };
         Dropout { rate, space: PAIRS }.mask(&mut values, columns, &rows, step, 3);

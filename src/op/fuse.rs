@@ -1,4 +1,4 @@
-use super::segment::segment_sums;
+use super::segment::sum_segments;
 use super::{
     Activation, Backward, CpuKernel, Forward, Init, Keeps, MapEnds, MapId, Op, ParameterSpec, Shape,
 };
@@ -113,7 +113,8 @@ impl<T: Element> CpuKernel<T> for Fuse {
         let gradient = &*pass.output_gradient;
         for (map, input) in self.maps.iter().zip(pass.input_gradients.iter_mut()) {
             if let Some(input) = input {
-                segment_sums(input, gradient, pass.rows.map(*map), columns);
+                let segments = &pass.rows.map(*map).segments;
+                sum_segments(input.data, input.accumulate, segments, gradient, columns);
             }
         }
         column_sums(pass.parameter_gradients[0], gradient);

@@ -1,4 +1,4 @@
-use super::segment::segment_sums;
+use super::segment::sum_segments;
 use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, MapId, Op, Shape};
 use crate::device::{Element, sweep_rows};
 
@@ -45,7 +45,8 @@ impl<T: Element> CpuKernel<T> for Gather {
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         if let Some(input) = &mut pass.input_gradients[0] {
-            segment_sums(input, pass.output_gradient, pass.rows.map(self.map), pass.columns);
+            let segments = &pass.rows.map(self.map).segments;
+            sum_segments(input.data, input.accumulate, segments, pass.output_gradient, pass.columns);
         }
     }
 }

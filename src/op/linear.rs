@@ -1,5 +1,5 @@
 use super::{Activation, Backward, CpuKernel, Forward, Init, Keeps, Op, ParameterSpec, Shape, one_space};
-use crate::device::{Element, MatRef, column_sums, matmul, sweep_rows};
+use crate::device::{Element, MatRef, column_sums, matmul, matmul_then};
 
 /// `y = activation(x Wᵀ + b)`: input `[rows, in]`, weight `[out, in]`, bias `[out]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,22 +62,22 @@ impl<T: Element> CpuKernel<T> for Linear {
         let (x, weight) = (pass.inputs[0], pass.parameters[0]);
         let (columns, rows) = (pass.columns, pass.output.len() / pass.columns);
         let width = weight.len() / columns;
-        matmul(pass.output, MatRef::new(x, rows, width), MatRef::new(weight, columns, width).t(), false);
+        let (x, weight) = (MatRef::new(x, rows, width), MatRef::new(weight, columns, width));
         let bias = pass.parameters.get(1);
         if bias.is_none() && self.activation == Activation::Identity {
+            matmul(pass.output, x, weight.t(), false);
             return;
         }
-        sweep_rows(
+        matmul_then(
             pass.output,
-            columns,
+            x,
+            weight.t(),
             #[inline(always)]
-            |_, block| {
+            |first, part| {
                 if let Some(bias) = bias {
-                    for row in block.chunks_exact_mut(columns) {
-                        row.iter_mut().zip(*bias).for_each(|(y, &b)| *y += b);
-                    }
+                    part.iter_mut().zip(&bias[first..]).for_each(|(y, &b)| *y += b);
                 }
-                self.activation.apply(block);
+                self.activation.apply(part);
             },
         );
     }

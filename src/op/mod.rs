@@ -9,6 +9,7 @@
 
 mod activation;
 mod add;
+mod bit_linear;
 mod concat;
 mod dropout;
 mod fuse;
@@ -23,6 +24,7 @@ mod squared_error;
 
 pub use activation::Activation;
 pub use add::Add;
+pub use bit_linear::BitLinear;
 pub use concat::Concat;
 pub use dropout::Dropout;
 pub use fuse::Fuse;
@@ -30,7 +32,7 @@ pub use gather::Gather;
 pub use huber::Huber;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use rows::{RowMap, Rows};
+pub use rows::{BitRows, RowMap, Rows, Segments};
 pub use squared_error::SquaredError;
 
 use crate::device::{Element, sweep_rows};
@@ -50,6 +52,19 @@ pub struct MapEnds {
     pub from: SpaceId,
     /// Where a row may be named by many rows, or none.
     pub to: SpaceId,
+}
+
+/// A table of zeros and ones that is fed by the places of its ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BitsId(pub usize);
+
+/// What a table of bits holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BitsEnds {
+    /// Whose rows it has.
+    pub space: SpaceId,
+    /// Bits a row.
+    pub columns: usize,
 }
 
 /// The rows of `space` by `columns`.

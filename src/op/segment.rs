@@ -1,26 +1,66 @@
-use super::{InputGradient, RowMap};
-use crate::device::{Element, sweep_columns};
+use super::Segments;
+use crate::device::{Element, sweep_costly_rows};
 
-/// Sums rows along a map: each row of `to` becomes the sum of the rows of
-/// `from`, `[rows, columns]`, that name it, first to last; rows that nothing
-/// names become zero. The order of every sum is that of the batch, so it
-/// depends on no thread.
-pub fn segment_sums<T: Element>(to: &mut InputGradient<'_, T>, from: &[T], map: &RowMap, columns: usize) {
-    let accumulate = to.accumulate;
-    let work = from.len() + to.data.len();
-    sweep_columns(
-        to.data,
+/// Columns whose sums stay in registers.
+const STRIP: usize = 64;
+
+/// Sums rows by lists: each row of `to`, `[lists, columns]`, becomes the sum of
+/// the rows of `from`, `[rows, columns]`, that its list names, first to last,
+/// or has it added where `accumulate`. The order of every sum is that of the
+/// list, so it depends on no thread.
+pub fn sum_segments<T: Element>(
+    to: &mut [T],
+    accumulate: bool,
+    segments: &Segments,
+    from: &[T],
+    columns: usize,
+) {
+    let lists = segments.start.len() - 1;
+    let cost = columns * (1 + segments.order.len() / lists.max(1));
+    sweep_costly_rows(
+        to,
         columns,
-        work,
+        cost,
         #[inline(always)]
-        |row, first, sum| {
-            if !accumulate {
-                sum.fill(T::zero());
-            }
-            for &named_by in map.segment(row) {
-                let values = &from[named_by as usize * columns + first..];
-                sum.iter_mut().zip(values).for_each(|(s, &v)| *s += v);
+        |first, block| {
+            for strip in (0..columns).step_by(STRIP) {
+                let width = STRIP.min(columns - strip);
+                for (list, row) in (first..).zip(block.chunks_exact_mut(columns)) {
+                    let into = &mut row[strip..strip + width];
+                    let list = segments.of(list);
+                    if width == STRIP {
+                        sum_rows::<T, STRIP>(into, accumulate, list, from, columns, strip);
+                    } else {
+                        into.iter_mut().filter(|_| !accumulate).for_each(|sum| *sum = T::zero());
+                        for &row in list {
+                            let values = &from[row as usize * columns + strip..][..width];
+                            into.iter_mut().zip(values).for_each(|(sum, &v)| *sum += v);
+                        }
+                    }
+                }
             }
         },
     );
+}
+
+#[inline(always)]
+fn sum_rows<T: Element, const WIDTH: usize>(
+    into: &mut [T],
+    accumulate: bool,
+    list: &[u32],
+    from: &[T],
+    columns: usize,
+    first: usize,
+) {
+    let mut sums = [T::zero(); WIDTH];
+    if accumulate {
+        sums.copy_from_slice(into);
+    }
+    for &row in list {
+        let values = &from[row as usize * columns + first..][..WIDTH];
+        for i in 0..WIDTH {
+            sums[i] += values[i];
+        }
+    }
+    into.copy_from_slice(&sums);
 }

@@ -39,8 +39,8 @@ pub struct Account {
     /// Code and libraries, as measured when the corpus was opened.
     program: usize,
     features: usize,
-    /// Whether the ranks of a node hold the features once between them.
-    shared: bool,
+    /// Of these, what the ranks of a node hold once between them.
+    shared: usize,
     node_ranks: usize,
     /// Which pairs can be used, and the rows of a split.
     rows: usize,
@@ -95,11 +95,11 @@ impl Account {
         let parameters = size_of_val(Parameters::<f32>::zeros(&network.graph)?.values());
         // Weights, the best ones, two moments, half a gradient received, and one gradient a level of the lane tree.
         let copies = 4.5 + f64::from(own_lanes.next_power_of_two().ilog2() + 1);
-        let tables = [&corpus.drugs, &corpus.samples].map(|table| table.memory());
+        let tables = [&corpus.drugs, &corpus.samples];
         Ok(Self {
             program: corpus.program,
-            features: tables.iter().map(|(bytes, _)| bytes).sum(),
-            shared: tables.iter().all(|(_, shared)| *shared),
+            features: tables.iter().map(|table| table.bytes()).sum(),
+            shared: tables.iter().filter(|table| table.is_shared()).map(|table| table.bytes()).sum(),
             node_ranks: corpus.node_ranks,
             rows,
             passing: largest.min(BLOCK) * PASSING,
@@ -118,8 +118,7 @@ impl Account {
 
     /// Of a node whose ranks all need as much.
     pub fn node(&self) -> usize {
-        let own = if self.shared { self.features } else { 0 };
-        own + self.node_ranks * (self.rank() - own)
+        self.shared + self.node_ranks * (self.rank() - self.shared)
     }
 }
 
@@ -139,14 +138,12 @@ impl std::fmt::Display for Account {
             mib(self.buffers),
             mib(self.scoring)
         )?;
-        let held = if self.shared { "which hold the features once" } else { "the features in each" };
-        let held = if self.node_ranks > 1 { format!(", {held}") } else { String::new() };
-        write!(
-            f,
-            "memory of this node: {:.0} MiB for {}{held}",
-            mib(self.node()),
-            count(self.node_ranks, "rank")
-        )
+        let (node, ranks) = (mib(self.node()), count(self.node_ranks, "rank"));
+        write!(f, "memory of this node: {node:.0} MiB for {ranks}")?;
+        if self.node_ranks > 1 {
+            write!(f, ", which hold {:.0} MiB of features once between them", mib(self.shared))?;
+        }
+        Ok(())
     }
 }
 

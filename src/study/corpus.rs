@@ -94,10 +94,19 @@ impl Corpus {
     pub fn open(deck: Result<Deck>, deck_path: &Path, world: &dyn Communicator) -> Result<Self> {
         let program = ProcessMemory::now().resident as usize;
         let (deck, store, dose) = agree(world, deck.and_then(|deck| Self::check(deck, deck_path)))?;
-        let features =
-            |entity, names: &[String]| JoinedTables::of(&store, entity, names)?.read(world).map(Rc::new);
-        let drugs = features(Entity::Drug, &deck.data.drug_features)?;
-        let samples = features(Entity::Sample, &deck.data.sample_features)?;
+        let mut deck = deck;
+        let data = &deck.data;
+        let join = |entity, key: &str, names: &[String], bits| {
+            let fault = |e: Error| Error::deck(deck_path, key, e.to_string());
+            JoinedTables::of(&store, entity, names, bits).map_err(fault)
+        };
+        let drugs = join(Entity::Drug, "data.drug_features", &data.drug_features, data.drug_bits);
+        let samples =
+            || join(Entity::Sample, "data.sample_features", &data.sample_features, data.sample_bits);
+        let (drugs, samples) = agree(world, drugs.and_then(|drugs| Ok((drugs, samples()?))))?;
+        let (drugs, samples) = (Rc::new(drugs.read(world)?), Rc::new(samples.read(world)?));
+        deck.data.drug_bits = Some(drugs.are_bits());
+        deck.data.sample_bits = Some(samples.are_bits());
         Ok(Self {
             deck,
             deck_path: deck_path.into(),
@@ -141,12 +150,6 @@ impl Corpus {
                 }
             }
         }
-        for (entity, key, names) in [
-            (Entity::Drug, "data.drug_features", &deck.data.drug_features),
-            (Entity::Sample, "data.sample_features", &deck.data.sample_features),
-        ] {
-            JoinedTables::of(&store, entity, names).map_err(|e| fault(key, e.to_string()))?;
-        }
         let named = deck.data.sources.iter().chain(&deck.data.targets);
         let mut without = named.filter(|name| store.dataset(name).is_ok_and(|d| !d.dose));
         let dose = match (deck.data.dose, without.next()) {
@@ -180,7 +183,8 @@ impl Corpus {
 
     /// What a network is given.
     pub fn widths(&self) -> InputWidths {
-        InputWidths { drug: self.drugs.width(), sample: self.samples.width(), dose: self.dose }
+        let bits = [self.drugs.are_bits(), self.samples.are_bits()];
+        InputWidths { drug: self.drugs.width(), sample: self.samples.width(), dose: self.dose, bits }
     }
 
     /// The lanes of so many training pairs for a group of `ranks`: as the deck

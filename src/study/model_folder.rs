@@ -91,7 +91,8 @@ impl SavedModel {
         }
         let width = |entity| scaling.columns(entity).len();
         let (drug, sample) = (width(Entity::Drug), width(Entity::Sample));
-        let widths = InputWidths { drug, sample, dose: scaling.dose.is_some() };
+        let bits = [deck.data.drug_bits, deck.data.sample_bits].map(|bits| bits == Some(true));
+        let widths = InputWidths { drug, sample, dose: scaling.dose.is_some(), bits };
         let network = deck.model.build(widths, deck.train.loss)?;
         let parameters = load_weights(&folder.join("model.safetensors"), &network.graph)?;
         Ok(Self { deck, scaling, network, parameters })
@@ -106,13 +107,13 @@ impl SavedModel {
     /// and a column that is not there is taken to have its mean in training.
     pub fn on_store(self, store: &Store) -> Result<(Predictor, Vec<MissingColumns>)> {
         let mut absent = Vec::new();
-        let mut arrange = |entity: Entity, names: &[String]| -> Result<ScaledFeatures> {
+        let data = &self.deck.data;
+        let mut arrange = |entity: Entity, names: &[String], bits: Option<bool>| -> Result<ScaledFeatures> {
             let there = store.features(entity);
             let present: Vec<String> =
                 names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
-            let features =
-                JoinedTables::of(store, entity, if present.is_empty() { names } else { &present })?;
-            let features = features.read(&Serial)?;
+            let read = if present.is_empty() { names } else { &present };
+            let features = JoinedTables::of(store, entity, read, bits.or(Some(false)))?.read(&Serial)?;
             let wanted = self.scaling.columns(entity);
             let (features, missing) = features.arranged(&wanted);
             if !missing.is_empty() {
@@ -122,8 +123,8 @@ impl SavedModel {
             }
             Ok(self.scaling.scaled(Rc::new(features), self.deck.data.clip))
         };
-        let drugs = arrange(Entity::Drug, &self.deck.data.drug_features)?;
-        let samples = arrange(Entity::Sample, &self.deck.data.sample_features)?;
+        let drugs = arrange(Entity::Drug, &data.drug_features, data.drug_bits)?;
+        let samples = arrange(Entity::Sample, &data.sample_features, data.sample_bits)?;
         Ok((Predictor::new(&self.network, self.parameters, self.scaling, [drugs, samples])?, absent))
     }
 }

@@ -9,11 +9,13 @@ mod schedule;
 mod score;
 mod sgd;
 mod spec;
+mod trainer;
 mod weight_decay;
 mod weights;
 
-pub use fit::{Fitted, Observer, Problem, fit};
+pub use fit::{Fitted, Observer, fit};
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
 pub use spec::{OptimizerKind, TrainSpec};
+pub use trainer::{Problem, StepTimes, Trainer};
 pub use weights::{load_weights, save_weights};

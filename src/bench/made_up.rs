@@ -1,0 +1,62 @@
+use super::Case;
+use crate::Result;
+use crate::batch::{Examples, Lanes};
+use crate::feature::ScaledFeatures;
+use crate::model::{Loss, ModelSpec, PairNetwork};
+use crate::train::{OptimizerKind, Problem, TrainSpec};
+use std::ops::Range;
+
+/// A case ready to be trained by one rank: its network and its share of made-up data.
+pub struct MadeUp {
+    case: Case,
+    network: PairNetwork,
+    features: [ScaledFeatures; 2],
+    lanes: Lanes,
+    own: Range<usize>,
+    train: Vec<Examples>,
+}
+
+/// Steps an epoch.
+const STEPS: usize = 8;
+
+impl MadeUp {
+    /// What rank `rank` of `ranks` trains on, a lane of its own.
+    pub fn new(case: Case, rank: usize, ranks: usize) -> Result<Self> {
+        let lanes = Lanes::new(case.batch() * STEPS, ranks, case.batch())?;
+        let own = lanes.of_rank(rank, ranks)?;
+        Ok(Self {
+            case,
+            network: ModelSpec::TwoTower(case.network()).build(case.widths(), Loss::Mse)?,
+            features: case.features()?,
+            lanes,
+            train: own.clone().map(|lane| case.pairs(lanes.rows(lane))).collect(),
+            own,
+        })
+    }
+
+    /// Without validation pairs.
+    pub fn problem(&self) -> Problem<'_> {
+        Problem {
+            name: self.case.name().into(),
+            network: &self.network,
+            features: &self.features,
+            lanes: self.lanes,
+            own: self.own.clone(),
+            train: &self.train,
+            validation: &[],
+            validation_entities: [&[], &[]],
+            deviation: 1.0,
+        }
+    }
+
+    /// Adam, as the peers have it.
+    pub fn spec(&self) -> TrainSpec {
+        TrainSpec {
+            batch: self.case.batch(),
+            optimizer: OptimizerKind::Adam,
+            learning_rate: 1e-4,
+            weight_decay: 0.0,
+            ..TrainSpec::default()
+        }
+    }
+}

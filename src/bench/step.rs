@@ -1,0 +1,141 @@
+use super::floor::Floor;
+use super::{Case, MadeUp};
+use crate::Result;
+use crate::comm::Communicator;
+use crate::train::Trainer;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How fast one case trains here.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepReport {
+    /// Name of the case.
+    pub case: &'static str,
+    /// Pairs a step.
+    pub batch: usize,
+    /// Distinct drugs and samples of a lane's step.
+    pub distinct: [usize; 2],
+    /// Ranks, and threads of each.
+    pub ranks: usize,
+    /// Threads of a rank.
+    pub threads: usize,
+    /// Pairs a second, by the median step.
+    pub samples_per_s: f64,
+    /// Pairs a second if a step were its matrix products alone, done by the gemm crate.
+    pub floor_samples_per_s: f64,
+    /// Rate of the gemm crate on those products, in Gflop/s.
+    pub floor_gflops: f64,
+    /// The first as a part of the second.
+    pub ratio: f64,
+    /// Milliseconds of the mean step, by what they are spent on.
+    pub phases: BTreeMap<&'static str, f64>,
+}
+
+/// Steps before the clock runs.
+const WARM: usize = 3;
+/// Most steps in turn with the floor.
+const MOST: usize = 60;
+
+/// Trains `case` on all ranks of `comm` for about `seconds`, steps and floor taking turns.
+pub fn measure_step(case: Case, seconds: f64, comm: &dyn Communicator) -> Result<StepReport> {
+    let made_up = MadeUp::new(case, comm.rank(), comm.size())?;
+    let (problem, spec) = (made_up.problem(), made_up.spec());
+    let mut trainer = Trainer::new(&problem, &spec, 1, comm)?;
+    trainer.shuffle();
+    let mut at = (0..problem.lanes.steps()).cycle();
+    let mut step = |trainer: &mut Trainer<'_>| {
+        let started = Instant::now();
+        trainer.step(at.next().unwrap_or(0));
+        started.elapsed()
+    };
+    for _ in 0..WARM {
+        step(&mut trainer);
+    }
+    let rows = trainer.plan().rows();
+    let distinct = problem.network.ports.entities.map(|port| rows.of(port.space));
+    let mut floor = Floor::of(trainer.plan());
+    floor.run();
+    trainer.reset_spent();
+    let (mut steps, mut floors) = (Vec::new(), Vec::new());
+    let begun = Instant::now();
+    let mut more = true;
+    while more {
+        steps.push(step(&mut trainer));
+        floors.push(floor.run());
+        // All ranks take as many steps as the first.
+        let mut go = vec![u8::from(begun.elapsed().as_secs_f64() < seconds && steps.len() < MOST)];
+        comm.broadcast(0, &mut go);
+        more = go == [1];
+    }
+    let phases = phases(&trainer, &steps);
+    let floor_gflops = 2e-9 * floor.multiply_adds() as f64 / median(&mut floors);
+    let per_second = |times: &mut Vec<Duration>| case.batch() as f64 / median(times);
+    let (samples_per_s, floor_samples_per_s) = (per_second(&mut steps), per_second(&mut floors));
+    Ok(StepReport {
+        case: case.name(),
+        batch: case.batch(),
+        distinct,
+        ranks: comm.size(),
+        threads: rayon::current_num_threads(),
+        samples_per_s,
+        floor_samples_per_s,
+        floor_gflops,
+        ratio: samples_per_s / floor_samples_per_s,
+        phases,
+    })
+}
+
+fn median(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64()
+}
+
+fn phases(trainer: &Trainer<'_>, steps: &[Duration]) -> BTreeMap<&'static str, f64> {
+    let each = |time: Duration| time.as_secs_f64() * 1e3 / steps.len() as f64;
+    let spent = trainer.spent();
+    let mut phases = BTreeMap::from([
+        ("batch assembly", each(spent.assembly)),
+        ("all-reduce", each(spent.all_reduce)),
+        ("optimiser", each(spent.optimizer)),
+    ]);
+    for (op, time) in trainer.plan().spent() {
+        let phase = match op {
+            "linear" => "matrix products",
+            "bit linear" => "products with bits",
+            "fuse" => "fuse",
+            _ => "other ops",
+        };
+        *phases.entry(phase).or_default() += each(time);
+    }
+    let rest = each(steps.iter().sum()) - phases.values().sum::<f64>();
+    phases.insert("rest", rest.max(0.0));
+    phases
+}
+
+impl fmt::Display for StepReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [drugs, samples] = self.distinct;
+        writeln!(
+            f,
+            "{}: {} pairs of {drugs} drugs and {samples} samples a step, {} x {} threads",
+            self.case, self.batch, self.ranks, self.threads
+        )?;
+        writeln!(
+            f,
+            "  {:10.0} samples/s, floor {:.0} at {:.0} Gflop/s: {:.0} % of it",
+            self.samples_per_s,
+            self.floor_samples_per_s,
+            self.floor_gflops,
+            100.0 * self.ratio
+        )?;
+        let total: f64 = self.phases.values().sum();
+        let mut phases: Vec<_> = self.phases.iter().collect();
+        phases.sort_by(|a, b| b.1.total_cmp(a.1));
+        for (phase, ms) in phases {
+            writeln!(f, "  {ms:10.2} ms {:5.1} %  {phase}", 100.0 * ms / total)?;
+        }
+        Ok(())
+    }
+}

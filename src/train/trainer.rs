@@ -1,0 +1,286 @@
+use super::lane_sum::LaneSum;
+use super::optimizer::Optimizer;
+use super::schedule::learning_rate;
+use super::{Scorer, TrainSpec};
+use crate::batch::{Assembler, Examples, Lanes, shuffle};
+use crate::comm::{Communicator, TreeSum, agree};
+use crate::device::sum;
+use crate::feature::ScaledFeatures;
+use crate::graph::{CpuPlan, Parameters, Purpose};
+use crate::metric::{Epoch, Moments};
+use crate::model::PairNetwork;
+use crate::op::Step;
+use crate::{Error, Result};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// What this rank trains on.
+pub struct Problem<'a> {
+    /// What is trained on, for messages.
+    pub name: String,
+    /// The network.
+    pub network: &'a PairNetwork,
+    /// Features of the drugs, then of the samples.
+    pub features: &'a [ScaledFeatures; 2],
+    /// The cut of all training pairs.
+    pub lanes: Lanes,
+    /// The lanes of this rank.
+    pub own: Range<usize>,
+    /// Training pairs, one entry a lane of this rank.
+    pub train: &'a [Examples],
+    /// Validation pairs, cut the same way.
+    pub validation: &'a [Examples],
+    /// Drugs and samples of the validation pairs of all ranks, ascending.
+    pub validation_entities: [&'a [u32]; 2],
+    /// Standard deviation of the endpoint, to give losses in its units.
+    pub deviation: f64,
+}
+
+/// What one lane comes to over an epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct LaneTotals {
+    /// Sum of the training pairs' losses.
+    train_loss: f64,
+    /// Sum of the validation pairs' squared errors.
+    squared_error: f64,
+    /// Of the validation pairs' truths.
+    truth: Moments,
+}
+
+/// A training under way on all ranks of a group. Every rank holds the same
+/// parameters, which is checked every epoch. With a fixed number of lanes
+/// nothing depends on the number of ranks.
+pub struct Trainer<'a> {
+    problem: &'a Problem<'a>,
+    spec: &'a TrainSpec,
+    seed: u64,
+    comm: &'a dyn Communicator,
+    plan: CpuPlan<f32>,
+    assembler: Assembler,
+    scorer: Scorer,
+    parameters: Parameters<f32>,
+    optimizer: Optimizer,
+    lane_sum: LaneSum,
+    tree_sum: TreeSum,
+    /// One shuffled list a lane of this rank.
+    orders: Vec<Vec<u32>>,
+    /// Sums of the epoch under way, one a lane of this rank.
+    totals: Vec<LaneTotals>,
+    /// Epochs finished.
+    epoch: usize,
+    rate: f64,
+    spent: StepTimes,
+}
+
+/// Time that steps have taken outside the network.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepTimes {
+    /// Choosing pairs, their distinct entities and features.
+    pub assembly: Duration,
+    /// Sums of gradients over lanes and ranks, waiting for other ranks included.
+    pub all_reduce: Duration,
+    /// Changing the parameters.
+    pub optimizer: Duration,
+}
+
+impl<'a> Trainer<'a> {
+    /// At the start: parameters drawn, buffers laid out. Fails if there is no memory for them.
+    pub fn new(
+        problem: &'a Problem<'a>,
+        spec: &'a TrainSpec,
+        seed: u64,
+        comm: &'a dyn Communicator,
+    ) -> Result<Self> {
+        let (network, ports) = (problem.network, problem.network.ports);
+        let most = problem.lanes.most_in_step();
+        let entities = problem.features.each_ref().map(|features| features.table().rows().min(most));
+        let capacity = ports.capacity(most, entities);
+        let parameters = Parameters::<f32>::start(&network.graph, seed)?;
+        let validated = problem.validation_entities.map(<[u32]>::len);
+        Ok(Self {
+            problem,
+            spec,
+            seed,
+            comm,
+            plan: CpuPlan::new(network.graph.clone(), Purpose::Train, network.loss, &[], &capacity)?,
+            assembler: Assembler::new(ports, problem.features.clone()),
+            scorer: Scorer::new(network, problem.features.clone(), validated)?,
+            optimizer: Optimizer::new(spec, &parameters),
+            lane_sum: LaneSum::new(&parameters, problem.own.len()),
+            tree_sum: TreeSum::default(),
+            orders: problem.train.iter().map(|lane| vec![0; lane.len()]).collect(),
+            totals: vec![LaneTotals::default(); problem.own.len()],
+            epoch: 0,
+            rate: 0.0,
+            spent: StepTimes::default(),
+            parameters,
+        })
+    }
+
+    /// Puts every lane in the order of the epoch that begins.
+    pub fn shuffle(&mut self) {
+        self.totals.fill(LaneTotals::default());
+        for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
+            shuffle(order, self.seed, self.epoch as u32, lane as u32);
+        }
+    }
+
+    /// Takes step `at` of the epoch.
+    pub fn step(&mut self, at: usize) {
+        let lanes = self.problem.lanes;
+        let number = (self.epoch * lanes.steps() + at) as u64;
+        let step = Step { seed: self.seed, number };
+        let scale = 1.0 / lanes.rows_in_step(at) as f32;
+        for (local, lane) in self.problem.own.clone().enumerate() {
+            let rows = &self.orders[local][lanes.step(lane, at)];
+            let started = Instant::now();
+            self.assembler.feed(&mut self.plan, &self.problem.train[local], rows);
+            self.spent.assembly += started.elapsed();
+            self.plan.forward(&self.parameters, step);
+            self.totals[local].train_loss += sum(self.plan.output());
+            self.plan.backward(&self.parameters, self.lane_sum.next(), scale, step);
+            let started = Instant::now();
+            self.lane_sum.taken();
+            self.spent.all_reduce += started.elapsed();
+        }
+        let started = Instant::now();
+        let gradients = self.lane_sum.finish();
+        self.tree_sum.all_reduce(self.comm, gradients.values_mut());
+        let reduced = Instant::now();
+        self.spent.all_reduce += reduced - started;
+        self.rate = learning_rate(self.spec, number, lanes.steps());
+        self.optimizer.step(&mut self.parameters, gradients, self.rate);
+        self.spent.optimizer += reduced.elapsed();
+    }
+
+    /// The parameters as they are now.
+    pub fn parameters(&self) -> &Parameters<f32> {
+        &self.parameters
+    }
+
+    /// The plan of a lane's step.
+    pub fn plan(&self) -> &CpuPlan<f32> {
+        &self.plan
+    }
+
+    /// Time taken since the start or [`Self::reset_spent`].
+    pub fn spent(&self) -> StepTimes {
+        self.spent
+    }
+
+    /// Starts to count time anew, here and in the plan.
+    pub fn reset_spent(&mut self) {
+        self.spent = StepTimes::default();
+        self.plan.reset_spent();
+    }
+
+    /// Scores the validation pairs and adds up the epoch over all lanes. Fails
+    /// where the loss or a parameter is not finite, or ranks have come apart.
+    pub fn finish_epoch(&mut self) -> Result<Epoch> {
+        self.scorer.embed(&self.parameters, self.problem.validation_entities);
+        let mut predicted = Vec::new();
+        for (totals, lane) in self.totals.iter_mut().zip(self.problem.validation) {
+            predicted.clear();
+            self.scorer.predict(&self.parameters, lane, 0..lane.len(), &mut predicted);
+            let errors = lane.truth.iter().zip(&predicted).map(|(&t, &p)| f64::from(t) - f64::from(p));
+            totals.squared_error += errors.map(|e| e * e).sum::<f64>();
+            totals.truth.add(&lane.truth);
+        }
+        let all = agree(self.comm, sum_lanes(self.comm, &self.totals, &self.parameters))?;
+        self.epoch += 1;
+        let variance = self.problem.deviation.powi(2);
+        let record = Epoch {
+            epoch: self.epoch as u32,
+            step: (self.epoch * self.problem.lanes.steps()) as u64,
+            learning_rate: self.rate,
+            train_loss: all.train_loss / self.problem.lanes.total() as f64 * variance,
+            val_loss: all.squared_error / all.truth.n * variance,
+            val_r2: all.truth.r2(all.squared_error),
+            seconds: 0.0,
+        };
+        let finite = self.parameters.values().iter().all(|v| v.is_finite());
+        if finite && record.train_loss.is_finite() && record.val_loss.is_finite() {
+            return Ok(record);
+        }
+        // Every rank holds the same numbers, so all of them come to this; one says so.
+        agree(
+            self.comm,
+            Err(Error::Training(format!(
+                "{}: the loss or a weight is not finite after epoch {}: lower train.learning_rate ({})",
+                self.problem.name, record.epoch, self.spec.learning_rate
+            ))),
+        )
+    }
+}
+
+/// Adds up the lanes of all ranks, in the order of lanes, after checking that
+/// every rank holds the same parameters.
+fn sum_lanes(
+    comm: &dyn Communicator,
+    totals: &[LaneTotals],
+    parameters: &Parameters<f32>,
+) -> Result<LaneTotals> {
+    let sum = crc32fast::hash(bytemuck::cast_slice(parameters.values()));
+    let mut message = sum.to_ne_bytes().to_vec();
+    message.extend_from_slice(bytemuck::cast_slice(totals));
+    let all = comm.all_gather(&message);
+    if let Some(rank) = all.iter().position(|m| m[..4] != all[0][..4]) {
+        return Err(Error::Ranks(format!(
+            "rank {rank} of the group holds other parameters than rank 0; are all ranks the same machine type and build?"
+        )));
+    }
+    let mut whole = LaneTotals::default();
+    for message in &all {
+        for lane in message[4..].chunks_exact(size_of::<LaneTotals>()) {
+            let lane: LaneTotals = bytemuck::pod_read_unaligned(lane);
+            whole.train_loss += lane.train_loss;
+            whole.squared_error += lane.squared_error;
+            whole.truth.merge(&lane.truth);
+        }
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::threads::on_ranks;
+    use crate::graph::Graph;
+    use crate::op::{Activation, Linear};
+
+    #[test]
+    fn ranks_that_hold_other_parameters_are_told_and_others_add_up() {
+        let totals = |rank: usize| {
+            let mut truth = Moments::default();
+            truth.add(&[rank as f32, rank as f32 + 1.0]);
+            vec![LaneTotals { train_loss: 1.0, squared_error: 0.5, truth }]
+        };
+        for strayed in [None, Some(2)] {
+            let sums = on_ranks(3, |comm| {
+                let mut graph = Graph::new();
+                let space = graph.space("pairs");
+                let x = graph.input(space, 2);
+                graph.add("l", Linear::new(2, 1, Activation::Identity), &[x]).unwrap();
+                let mut parameters = Parameters::<f32>::start(&graph, 1).unwrap();
+                if strayed == Some(comm.rank()) {
+                    let first = &mut parameters.values_mut()[0];
+                    *first = f32::from_bits(first.to_bits() ^ 1);
+                }
+                sum_lanes(comm, &totals(comm.rank()), &parameters)
+            });
+            for sum in sums {
+                match strayed {
+                    None => {
+                        let sum = sum.unwrap();
+                        assert_eq!((sum.train_loss, sum.squared_error), (3.0, 1.5));
+                        assert_eq!((sum.truth.n, sum.truth.mean), (6.0, 1.5));
+                    }
+                    Some(rank) => {
+                        assert!(sum.unwrap_err().to_string().contains(&format!("rank {rank} of the group")));
+                    }
+                }
+            }
+        }
+    }
+}
