@@ -33,9 +33,6 @@ pub mod model;
 /// Lanes, shuffles, and batches of pairs with their distinct drugs and samples.
 pub mod batch;
 
-/// Collectives over MPI or within one process, and the ordered tree sum.
-pub mod comm;
-
 /// Tables, JSON and the HTML page made from finished runs; one file an output.
 pub mod report;
 
@@ -47,6 +44,9 @@ pub mod feature;
 
 /// Rules that cut a dataset into training, validation and test rows; one file a rule.
 pub mod split;
+
+/// Collectives over MPI or within one process, the ordered tree sum, memory shared over a node.
+pub mod comm;
 
 /// Ops: shape rule, derivative and kernels, one op a file.
 pub mod op;

@@ -1,6 +1,6 @@
-use super::Baseline;
+use super::{Baseline, Fit};
 use crate::store::Pairs;
-use rayon::slice::ParallelSliceMut;
+use std::collections::HashMap;
 
 /// The naive predictor of a response: drug mean + sample mean - mean, all over the training rows. A
 /// drug or sample that those lack has no effect of its own. Where pairs carry a dose, the drug's mean
@@ -16,34 +16,78 @@ pub struct MeanEffects {
     sample: Vec<f64>,
 }
 
+/// A sum of values and how many they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    sum: f64,
+    count: u64,
+}
+
+impl Total {
+    fn add(&mut self, value: f32) {
+        self.sum += f64::from(value);
+        self.count += 1;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.count as f64
+    }
+}
+
+/// Takes in training pairs, and holds no more of them than a sum an effect.
+#[derive(Debug, Default)]
+pub struct MeanEffectsFit {
+    all: Total,
+    /// By drug and the bits of the dose.
+    drug: HashMap<(u32, u32), Total>,
+    sample: Vec<Total>,
+}
+
+impl Fit for MeanEffectsFit {
+    fn add(&mut self, pairs: &Pairs) {
+        for (i, &value) in pairs.value.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+            // Adding zero makes one dose of 0 and -0.
+            let dose = pairs.dose.get(i).map_or(0.0, |dose| dose + 0.0);
+            let sample = pairs.sample[i] as usize;
+            if self.sample.len() <= sample {
+                self.sample.resize(sample + 1, Total::default());
+            }
+            self.all.add(value);
+            self.drug.entry((pairs.drug[i], dose.to_bits())).or_default().add(value);
+            self.sample[sample].add(value);
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Box<dyn Baseline> {
+        Box::new(self.effects())
+    }
+}
+
+impl MeanEffectsFit {
+    fn effects(self) -> MeanEffects {
+        let mean = self.all.mean();
+        let effect = |total: &Total| total.mean() - mean;
+        let mut drug: Vec<Vec<(f32, f64)>> = Vec::new();
+        for ((entity, dose), total) in &self.drug {
+            let entity = *entity as usize;
+            if drug.len() <= entity {
+                drug.resize(entity + 1, Vec::new());
+            }
+            drug[entity].push((f32::from_bits(*dose), effect(total)));
+        }
+        drug.iter_mut().for_each(|doses| doses.sort_unstable_by(|a, b| a.0.total_cmp(&b.0)));
+        let sample = self.sample.iter().map(|total| if total.count == 0 { 0.0 } else { effect(total) });
+        MeanEffects { mean, drug, sample: sample.collect() }
+    }
+}
+
 impl MeanEffects {
     /// Takes the means over `pairs`, leaving out those whose value is NaN. Sums are f64 and in row
     /// order, so the same rows give the same bits. Without a measured pair every prediction is NaN.
     pub fn fit(pairs: &Pairs) -> MeanEffects {
-        let measured: Vec<usize> = (0..pairs.len()).filter(|&i| !pairs.value[i].is_nan()).collect();
-        let mean = mean_at(pairs, &measured);
-        let effects = |key: &(dyn Fn(usize) -> (u32, f32) + Sync)| {
-            let mut order = measured.clone();
-            // The row settles ties, so that each group is summed in row order.
-            order.par_sort_unstable_by(|&i, &j| {
-                let ((a, x), (b, y)) = (key(i), key(j));
-                a.cmp(&b).then(x.total_cmp(&y)).then(i.cmp(&j))
-            });
-            let mut of: Vec<Vec<(f32, f64)>> = Vec::new();
-            for group in order.chunk_by(|&i, &j| key(i) == key(j)) {
-                let (entity, dose) = key(group[0]);
-                let entity = entity as usize;
-                if of.len() <= entity {
-                    of.resize(entity + 1, Vec::new());
-                }
-                of[entity].push((dose, mean_at(pairs, group) - mean));
-            }
-            of
-        };
-        let drug = effects(&|i| (pairs.drug[i], pairs.dose.get(i).copied().unwrap_or(0.0)));
-        let sample = effects(&|i| (pairs.sample[i], 0.0));
-        let sample = sample.iter().map(|at| at.first().map_or(0.0, |&(_, effect)| effect)).collect();
-        MeanEffects { mean, drug, sample }
+        let mut fit = MeanEffectsFit::default();
+        fit.add(pairs);
+        fit.effects()
     }
 }
 
@@ -58,10 +102,6 @@ impl Baseline for MeanEffects {
             })
             .collect()
     }
-}
-
-fn mean_at(pairs: &Pairs, rows: &[usize]) -> f64 {
-    rows.iter().map(|&i| f64::from(pairs.value[i])).sum::<f64>() / rows.len() as f64
 }
 
 fn at_nearest_dose(doses: &[(f32, f64)], dose: f32) -> f64 {

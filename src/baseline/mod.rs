@@ -11,7 +11,7 @@ use crate::store::Pairs;
 /// Folder of the baselines' runs below the network's own, `<FOLDER>/<name>/`.
 pub const FOLDER: &str = "baseline";
 
-/// Names of the baselines, as in tables and folders, in the order of [`fit`].
+/// Names of the baselines, as in tables and folders, in the order of [`fits`].
 pub const NAMES: [&str; 1] = [NAIVE];
 
 /// A predictor that was fitted on training pairs.
@@ -20,7 +20,15 @@ pub trait Baseline {
     fn predict(&self, pairs: &Pairs) -> Vec<f32>;
 }
 
-/// Fits every baseline on these training pairs, in the order of [`NAMES`].
-pub fn fit(training: &Pairs) -> [Box<dyn Baseline>; NAMES.len()] {
-    [Box::new(MeanEffects::fit(training))]
+/// A baseline that is being fitted.
+pub trait Fit {
+    /// Takes in a block of the training pairs; blocks come in the order of rows.
+    fn add(&mut self, training: &Pairs);
+    /// The baseline fitted on all that was taken in.
+    fn finish(self: Box<Self>) -> Box<dyn Baseline>;
+}
+
+/// Begins to fit every baseline, in the order of [`NAMES`].
+pub fn fits() -> [Box<dyn Fit>; NAMES.len()] {
+    [Box::new(mean_effects::MeanEffectsFit::default())]
 }

@@ -26,31 +26,66 @@ pub fn start_log() {
 /// says on rank 0 where the ranks sit.
 pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> {
     refuse_strangers(world)?;
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
-    let place = format!("{host} {}", threads::affinity());
-    let places = world.all_gather(place.as_bytes());
-    let sharing = places.iter().filter(|p| **p == place.as_bytes()).count();
-    let processors = threads::available();
-    let threads = threads::share(wish, processors, sharing);
+    let (node, own) = (world.node(), threads::affinity());
+    let bound = node.all_gather(bytemuck::cast_slice(&own));
+    let numbers = |bytes: &Vec<u8>| bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
+    let bound: Vec<Vec<u32>> = bound.iter().map(numbers).collect();
+    let available = threads::available();
+    let threads = threads::share(wish, available, &own, &bound);
     threads::start(threads)?;
-    let mut hosts: Vec<&str> =
-        places.iter().filter_map(|p| std::str::from_utf8(p).ok()?.split(' ').next()).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
+    let started = node.all_gather(&(threads as u64).to_ne_bytes());
+    let on_node: u64 = started.iter().map(|bytes| bytemuck::pod_read_unaligned::<u64>(bytes)).sum();
+    let mut processors = bound.concat();
+    processors.sort_unstable();
+    processors.dedup();
+    // Fewer than it is bound to are a quota of all ranks.
+    let processors = if available < own.len() { available } else { processors.len().max(available) };
+    let place = Place {
+        threads: threads as u64,
+        on_node,
+        processors: processors as u64,
+        first: u64::from(node.rank() == 0),
+    };
+    let places = world.all_gather(bytemuck::bytes_of(&place));
     if world.rank() == 0 {
-        log::info!(
-            "{} on {}, {} each",
-            count(world.size(), "rank"),
-            count(hosts.len(), "host"),
-            count(threads, "thread")
-        );
-        if threads * sharing > processors {
-            log::warn!(
-                "{sharing} ranks of {threads} threads share {processors} processors: the machine is oversubscribed"
-            );
-        }
+        let places: Vec<Place> = places.iter().map(|bytes| bytemuck::pod_read_unaligned(bytes)).collect();
+        tell(&places);
     }
     Ok(())
+}
+
+/// Where a rank sits.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct Place {
+    threads: u64,
+    /// Threads of all ranks of its node.
+    on_node: u64,
+    /// Processors that those ranks may use.
+    processors: u64,
+    /// One on the first rank of each node.
+    first: u64,
+}
+
+fn tell(places: &[Place]) {
+    let nodes = places.iter().filter(|place| place.first == 1);
+    let threads = places.iter().map(|place| place.threads);
+    let (fewest, most) = (threads.clone().min().unwrap_or(0), threads.max().unwrap_or(0));
+    let range = if fewest < most { format!("{fewest} to ") } else { String::new() };
+    log::info!(
+        "{} on {}, {range}{} each, on {}",
+        count(places.len(), "rank"),
+        count(nodes.clone().count(), "host"),
+        count(most as usize, "thread"),
+        count(nodes.clone().map(|node| node.processors as usize).sum(), "processor")
+    );
+    if let Some(node) = nodes.filter(|node| node.on_node > node.processors).max_by_key(|node| node.on_node) {
+        log::warn!(
+            "{} threads share the {} of a host: the machine is oversubscribed",
+            node.on_node,
+            count(node.processors as usize, "processor")
+        );
+    }
 }
 
 /// Refuses a job whose processes do not know of one another, because they were

@@ -1,6 +1,6 @@
 use super::run_args::RunArgs;
 use super::transfer::run_study;
-use crate::comm::{Communicator, agree};
+use crate::comm::Communicator;
 use crate::deck::{Deck, Splits};
 use crate::study::Corpus;
 use crate::{Error, Result};
@@ -28,11 +28,8 @@ pub struct Args {
 /// Runs the task on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     let path = &args.run.deck;
-    let opened = args.run.read().and_then(|deck| {
-        let deck = only(deck, &args.source, args.split, path)?;
-        Corpus::open(deck, path)
-    });
-    run_study(&agree(world, opened)?, &args.out, world)
+    let deck = args.run.read().and_then(|deck| only(deck, &args.source, args.split, path));
+    run_study(&Corpus::open(deck, path, world)?, &args.out, world)
 }
 
 /// The deck cut down to one task, which all ranks then share.

@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Runs the study on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
-    let corpus = agree(world, args.run.read().and_then(|deck| Corpus::open(deck, &args.run.deck)))?;
+    let corpus = Corpus::open(args.run.read(), &args.run.deck, world)?;
     if args.dry_run {
         let text = agree(
             world,

@@ -6,8 +6,11 @@ use crate::{Error, Result};
 pub fn agree<T>(comm: &dyn Communicator, result: Result<T>) -> Result<T> {
     let failed = comm.all_gather(&[u8::from(result.is_err())]);
     let Some(first) = failed.iter().position(|flag| flag[0] != 0) else { return result };
-    if let (true, Err(error)) = (first == comm.rank(), &result) {
-        log::error!("{error}");
+    match &result {
+        // What has been told is not told again.
+        Err(Error::Told) | Ok(_) => {}
+        Err(error) if first == comm.rank() => log::error!("{error}"),
+        Err(_) => {}
     }
     comm.barrier();
     Err(Error::Told)

@@ -2,8 +2,11 @@
 
 mod agree;
 mod gather;
+mod memory;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod node_shared;
+mod sealed;
 mod serial;
 #[cfg(test)]
 pub(crate) mod threads;
@@ -11,8 +14,10 @@ mod tree_sum;
 
 pub use agree::agree;
 pub use gather::gather;
+pub use memory::ProcessMemory;
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiWorld, abort_job, start};
+pub use node_shared::{NodeShared, node_shared};
 pub use serial::Serial;
 pub use tree_sum::TreeSum;
 
@@ -54,6 +59,8 @@ pub trait Communicator {
     fn try_receive(&self, tag: Tag) -> Option<(usize, Vec<u8>)>;
     /// The group of the ranks that give the same colour, in the order of their ranks here.
     fn split(&self, colour: usize) -> Box<dyn Communicator>;
+    /// The ranks that share this rank's memory, in the order of their ranks here.
+    fn node(&self) -> Box<dyn Communicator>;
     /// Ends the job, on every rank, with this exit code.
     fn abort(&self, code: i32) -> !;
 }

@@ -137,6 +137,10 @@ impl Communicator for Mpi {
         }
     }
 
+    fn node(&self) -> Box<dyn Communicator> {
+        Box::new(Mpi(self.0.split_shared(self.0.rank())))
+    }
+
     fn abort(&self, code: i32) -> ! {
         self.0.abort(code)
     }

@@ -41,6 +41,10 @@ impl Communicator for Serial {
         Box::new(Serial)
     }
 
+    fn node(&self) -> Box<dyn Communicator> {
+        Box::new(Serial)
+    }
+
     fn abort(&self, code: i32) -> ! {
         std::process::exit(code)
     }

@@ -106,6 +106,10 @@ impl Communicator for ThreadRank {
         unreachable!("no test splits threads into groups")
     }
 
+    fn node(&self) -> Box<dyn Communicator> {
+        Box::new(ThreadRank { rank: self.rank, boxes: self.boxes.clone() })
+    }
+
     fn abort(&self, code: i32) -> ! {
         panic!("rank {} ends the job with code {code}", self.rank)
     }

@@ -6,19 +6,37 @@ pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The processors this process is bound to, in the kernel's words ("0-3,8"),
-/// or an empty string where the system does not tell. Two ranks of one node
-/// with the same text share those processors.
-pub fn affinity() -> String {
+/// The processors this process is bound to, by number, ascending; none where
+/// the system does not tell.
+pub fn affinity() -> Vec<u32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    list.map(|l| l.trim().to_string()).unwrap_or_default()
+    list.and_then(processors).unwrap_or_default()
 }
 
-/// Threads for this rank so that no processor is used twice: the wish if there
-/// is one, else an equal share of `processors` among the `ranks` bound to them.
-pub fn share(wish: Option<usize>, processors: usize, ranks: usize) -> usize {
-    wish.unwrap_or(processors / ranks.max(1)).max(1)
+/// The numbers in a list of the kernel, such as "0-3,8".
+fn processors(list: &str) -> Option<Vec<u32>> {
+    let mut all = Vec::new();
+    for run in list.trim().split(',') {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        all.extend(first.parse::<u32>().ok()?..=last.parse().ok()?);
+    }
+    Some(all)
+}
+
+/// Threads for this rank: the wish if there is one, else its share of the
+/// processors, so that the ranks of a node use none twice. `own` are those it is
+/// bound to and `node` those of each rank of its node, its own among them; it may
+/// use `available` of them, fewer than `own` only under a quota, which the ranks
+/// of the node are taken to share. At least one, even where ranks outnumber processors.
+pub fn share(wish: Option<usize>, available: usize, own: &[u32], node: &[Vec<u32>]) -> usize {
+    let ranks = node.len().max(1);
+    let even = available / ranks;
+    let bound = |processor: &u32| node.iter().filter(|other| other.contains(processor)).count().max(1);
+    // Twelfths and their like add up to whole numbers only nearly.
+    let part = own.iter().map(|processor| 1.0 / bound(processor) as f64).sum::<f64>() + 1e-6;
+    let fair = if available < own.len() || own.is_empty() { even } else { part as usize };
+    wish.unwrap_or(fair).max(1)
 }
 
 /// Most threads of one rank; beyond, it is a slip of the keyboard.
@@ -43,10 +61,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_bound_to_the_same_processors_share_them() {
-        assert_eq!(share(None, 8, 1), 8);
-        assert_eq!(share(None, 8, 2), 4);
-        assert_eq!(share(None, 2, 4), 1);
-        assert_eq!(share(Some(3), 2, 4), 3);
+    fn ranks_share_the_processors_that_they_are_bound_to() {
+        let of = |lists: &[&str]| -> Vec<usize> {
+            let node: Vec<Vec<u32>> = lists.iter().map(|list| processors(list).unwrap()).collect();
+            node.iter().map(|own| share(None, own.len(), own, &node)).collect()
+        };
+        assert_eq!(of(&["0-7"]), [8]);
+        assert_eq!(of(&["0-7", "0-7", "0-7"]), [2, 2, 2]);
+        assert_eq!(of(&["0-1"; 4]), [1; 4]);
+        assert_eq!(of(&["0", "1"]), [1, 1]);
+        assert_eq!(of(&["0-3,8-11", "4-7,12-15"]), [8, 8]);
+        assert_eq!(of(&["0-3", "2-5"]), [3, 3]);
+        assert_eq!(of(&["0-11"; 12]), [1; 12]);
+    }
+
+    #[test]
+    fn a_wish_a_quota_and_a_system_that_does_not_tell_are_heeded() {
+        let two = [vec![0, 1, 2, 3, 4, 5, 6, 7], vec![0, 1, 2, 3, 4, 5, 6, 7]];
+        assert_eq!(share(Some(3), 8, &two[0], &two), 3);
+        assert_eq!(share(None, 6, &two[0], &two), 3);
+        assert_eq!(share(None, 8, &[], &[vec![], vec![]]), 4);
+        assert_eq!(processors("0-1,x"), None);
+        assert!(affinity().len() >= available());
     }
 }

@@ -1,5 +1,6 @@
+use crate::comm::{Communicator, NodeShared, node_shared};
 use crate::op::Segments;
-use crate::store::{Encoding, Entity, Store};
+use crate::store::{Encoding, Entity, FeatureInfo, Store};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -26,11 +27,29 @@ pub struct Features {
     cells: Cells,
 }
 
+/// Feature tables joined by entity, whose values are still to be read.
+pub struct JoinedTables<'a> {
+    store: &'a Store,
+    entity: Entity,
+    tables: Vec<Table<'a>>,
+    columns: Vec<Column>,
+    row_of: Vec<u32>,
+    rows: usize,
+    /// The values, if they are kept as bits.
+    ones: Option<Segments>,
+}
+
+struct Table<'a> {
+    info: &'a FeatureInfo,
+    /// Of each row.
+    entities: Vec<u32>,
+}
+
 /// How the rows are kept.
 #[derive(Debug, Clone)]
 enum Cells {
     /// `[rows, columns]`.
-    Values(Vec<f32>),
+    Values(NodeShared<f32>),
     /// Zeros and ones, by the columns of the ones.
     Bits(Segments),
 }
@@ -41,24 +60,23 @@ const SPARSE: usize = 16;
 
 const NONE: u32 = u32::MAX;
 
-impl Features {
-    /// Reads the tables `names` of `store` and joins them by entity. `bits` says
+impl<'a> JoinedTables<'a> {
+    /// Joins the tables `names` of `store`. Refuses a name that is not there, and no names. `bits` says
     /// whether to keep them as bits, which needs values that are zero or one; if
-    /// absent, so are tables stored as bits that are sparse enough for it to be faster.
-    pub fn read(store: &Store, entity: Entity, names: &[String], bits: Option<bool>) -> Result<Self> {
-        let tables = names.iter().map(|name| store.feature(entity, name)).collect::<Result<Vec<_>>>()?;
-        let columns: Vec<Column> = tables
-            .iter()
-            .flat_map(|t| {
-                t.names.iter().map(|name| Column { feature: t.info.name.clone(), name: name.clone() })
-            })
-            .collect();
+    /// absent, so are tables stored as bits that are sparse enough for it to be faster. Bits are read here.
+    pub fn of(store: &'a Store, entity: Entity, names: &[String], bits: Option<bool>) -> Result<Self> {
+        let (mut tables, mut columns) = (Vec::new(), Vec::new());
+        let mut found = vec![0usize; store.count(entity)];
+        for name in names {
+            let info = store.feature_named(entity, name)?;
+            let column = |name| Column { feature: info.name.clone(), name };
+            columns.extend(store.feature_names(info)?.into_iter().map(column));
+            let entities = store.feature_entities(info)?;
+            entities.iter().for_each(|&e| found[e as usize] += 1);
+            tables.push(Table { info, entities });
+        }
         if columns.is_empty() {
             return Err(Error::Request(format!("no {} features: name at least one", entity.name())));
-        }
-        let mut found = vec![0usize; store.count(entity)];
-        for table in &tables {
-            table.entity.iter().for_each(|&e| found[e as usize] += 1);
         }
         let mut row_of = vec![NONE; found.len()];
         let mut rows = 0;
@@ -66,34 +84,82 @@ impl Features {
             *row = rows;
             rows += 1;
         }
-        let length = (rows as usize).checked_mul(columns.len());
-        let mut values = Vec::new();
-        if length.is_none_or(|length| values.try_reserve_exact(length).is_err()) {
-            let what = format!("no memory for {rows} rows of {} {} features", columns.len(), entity.name());
-            return Err(Error::Request(what));
+        let mut joined = Self { store, entity, tables, columns, row_of, rows: rows as usize, ones: None };
+        let stored_as_bits = joined.tables.iter().all(|table| table.info.encoding == Encoding::Bits);
+        if bits.unwrap_or(stored_as_bits) {
+            let cells = joined.rows.saturating_mul(joined.columns.len());
+            joined.ones = joined.ones(if bits.is_some() { usize::MAX } else { cells / SPARSE })?;
         }
-        values.resize(rows as usize * columns.len(), 0.0f32);
-        let mut offset = 0;
-        for table in &tables {
-            for (&entity, from) in table.entity.iter().zip(table.values.rows()) {
-                let row = row_of[entity as usize];
-                if row != NONE {
-                    let to = &mut values[row as usize * columns.len() + offset..];
-                    to.iter_mut().zip(from).for_each(|(t, &f)| *t = f);
-                }
-            }
-            offset += table.info.columns;
-        }
-        let stored_as_bits = tables.iter().all(|table| table.info.encoding == Encoding::Bits);
-        let ones = || values.iter().filter(|&&v| v == 1.0).count();
-        let as_bits = bits.unwrap_or_else(|| stored_as_bits && ones() <= values.len() / SPARSE);
-        let cells = match as_bits {
-            true => Cells::Bits(bits_of(&values, &columns).map_err(Error::Request)?),
-            false => Cells::Values(values),
-        };
-        Ok(Self { entity, columns, row_of, rows: rows as usize, cells })
+        Ok(joined)
     }
 
+    /// Reads the values on the first rank of each node, unless they are bits.
+    /// Every rank of `world` calls this with the same tables; a failure is told
+    /// and is one on all.
+    pub fn read(mut self, world: &dyn Communicator) -> Result<Features> {
+        let width = self.columns.len();
+        let cells = match self.ones.take() {
+            Some(ones) => Cells::Bits(ones),
+            None => {
+                let what = format!("{} features", self.entity.name());
+                let length = self.rows.saturating_mul(width);
+                Cells::Values(node_shared(world, &what, length, |values: &mut [f32]| {
+                    self.each_row(|row, offset, from| {
+                        let to = row as usize * width + offset;
+                        values[to..to + from.len()].copy_from_slice(from);
+                        Ok(())
+                    })
+                })?)
+            }
+        };
+        let Self { entity, columns, row_of, rows, .. } = self;
+        Ok(Features { entity, columns, row_of, rows, cells })
+    }
+
+    /// Streams the tables, one after the other: `each` gets the row of an entity,
+    /// the first column of the table, and the table's values of the entity.
+    fn each_row(&self, mut each: impl FnMut(u32, usize, &[f32]) -> Result<()>) -> Result<()> {
+        let mut offset = 0;
+        for Table { info, entities } in &self.tables {
+            let (mut entities, mut done) = (entities.iter(), Ok(()));
+            self.store.feature_blocks(info, |block| {
+                for (from, &entity) in block.chunks_exact(info.columns).zip(&mut entities) {
+                    let row = self.row_of[entity as usize];
+                    if row != NONE && done.is_ok() {
+                        done = each(row, offset, from);
+                    }
+                }
+            })?;
+            done?;
+            offset += info.columns;
+        }
+        Ok(())
+    }
+
+    /// The ones of all rows, unless they are more than `most`.
+    fn ones(&self, most: usize) -> Result<Option<Segments>> {
+        let mut rows: Vec<Vec<u32>> = vec![Vec::new(); self.rows];
+        let mut count = 0;
+        self.each_row(|row, offset, from| {
+            if count <= most {
+                let (ones, columns) = (&mut rows[row as usize], &self.columns[offset..]);
+                let before = ones.len();
+                push_ones(ones, from, offset as u32, columns).map_err(Error::Request)?;
+                count += ones.len() - before;
+            }
+            Ok(())
+        })?;
+        if count > most {
+            return Ok(None);
+        }
+        let mut segments = Segments::with_capacity(self.rows, count);
+        segments.clear();
+        rows.iter().for_each(|ones| segments.push(ones));
+        Ok(Some(segments))
+    }
+}
+
+impl Features {
     /// A table of entities that all have a row: `values` is `[entities, columns]`, kept as bits or as
     /// numbers, and columns are named by their numbers. Fails if bits are not zeros and ones.
     pub fn of_all(entity: Entity, columns: usize, values: Vec<f32>, bits: bool) -> Result<Self> {
@@ -103,7 +169,7 @@ impl Features {
         let rows = values.len() / columns.len();
         let cells = match bits {
             true => Cells::Bits(bits_of(&values, &columns).map_err(Error::Request)?),
-            false => Cells::Values(values),
+            false => Cells::Values(values.into()),
         };
         Ok(Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells })
     }
@@ -120,7 +186,7 @@ impl Features {
                 let rows = values.chunks_exact(self.width());
                 let arrange =
                     |row: &[f32]| from.iter().map(|f| f.map_or(f32::NAN, |f| row[f])).collect::<Vec<_>>();
-                Cells::Values(rows.flat_map(arrange).collect())
+                Cells::Values(rows.flat_map(arrange).collect::<Vec<f32>>().into())
             }
             Cells::Bits(ones) => {
                 let mut to = vec![NONE; self.width()];
@@ -152,6 +218,11 @@ impl Features {
     /// Number of columns.
     pub fn width(&self) -> usize {
         self.columns.len()
+    }
+
+    /// Whether the ranks of this node hold the rows once between them.
+    pub fn is_shared(&self) -> bool {
+        matches!(&self.cells, Cells::Values(values) if values.is_shared())
     }
 
     /// Number of entities in the store, with a row or without.
@@ -228,7 +299,9 @@ impl Features {
             columns,
             row_of: row_of.collect(),
             rows: rows.iter().flatten().count(),
-            cells: Cells::Values(rows.iter().flatten().copied().flatten().copied().collect()),
+            cells: Cells::Values(
+                rows.iter().flatten().copied().flatten().copied().collect::<Vec<f32>>().into(),
+            ),
         }
     }
 }
@@ -240,19 +313,26 @@ fn bits_of(values: &[f32], columns: &[Column]) -> Result<Segments, String> {
     let mut places = Vec::new();
     for row in values.chunks_exact(columns.len()) {
         places.clear();
-        for ((&value, column), place) in row.iter().zip(columns).zip(0..) {
-            if value == 1.0 {
-                places.push(place);
-            } else if value != 0.0 {
-                return Err(format!(
-                    "column '{}' of {} holds {value}: only zeros and ones can be bits",
-                    column.name, column.feature
-                ));
-            }
-        }
+        push_ones(&mut places, row, 0, columns)?;
         ones.push(&places);
     }
     Ok(ones)
+}
+
+/// Adds the ones of a row of zeros and ones, whose first column is `first`, or
+/// tells which column holds another value.
+fn push_ones(into: &mut Vec<u32>, row: &[f32], first: u32, columns: &[Column]) -> Result<(), String> {
+    for ((&value, column), place) in row.iter().zip(columns).zip(first..) {
+        if value == 1.0 {
+            into.push(place);
+        } else if value != 0.0 {
+            return Err(format!(
+                "column '{}' of {} holds {value}: only zeros and ones can be bits",
+                column.name, column.feature
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

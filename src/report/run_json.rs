@@ -29,6 +29,14 @@ pub struct RunInfo {
     pub started: String,
     /// Wall time in seconds; 0 where not known.
     pub wall_s: f64,
+    /// Most memory that a rank held, in MiB; 0 where not known.
+    pub peak_memory_mib: f64,
+    /// The same as worked out before the run.
+    pub estimated_memory_mib: f64,
+    /// Most memory that the ranks of a node held, in MiB, what they share counted once; 0 where not known.
+    pub peak_node_memory_mib: f64,
+    /// The same as worked out before the run.
+    pub estimated_node_memory_mib: f64,
     /// Datasets trained on, in the order of the tables.
     pub sources: Vec<String>,
     /// Datasets scored, in the order of the tables.

@@ -4,6 +4,9 @@
 
 mod cold;
 mod random;
+mod row_set;
+
+pub use row_set::RowSet;
 
 use crate::store::SplitRows;
 use crate::{Error, Result};
@@ -45,49 +48,119 @@ pub struct RuleSplit {
     pub seed: u64,
 }
 
+/// The three parts of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Trained on.
+    Train,
+    /// Chooses the epoch.
+    Validation,
+    /// Scored once.
+    Test,
+}
+
+/// Which fold the pairs of one dataset are in: what all splits of it by a rule have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Folds(FoldBy);
+
+#[derive(Debug, Clone, PartialEq)]
+enum FoldBy {
+    /// The hash of a combination; number of folds and seed.
+    Combination(u32, u64),
+    /// By drug index.
+    Drug(Vec<u32>),
+    /// By sample index.
+    Sample(Vec<u32>),
+}
+
+impl Folds {
+    /// The fold of a pair of the dataset.
+    #[inline]
+    pub fn of(&self, drug: u32, sample: u32) -> u32 {
+        match &self.0 {
+            FoldBy::Combination(folds, seed) => random::fold(drug, sample, *folds, *seed),
+            FoldBy::Drug(fold_of) => fold_of[drug as usize],
+            FoldBy::Sample(fold_of) => fold_of[sample as usize],
+        }
+    }
+}
+
 impl RuleSplit {
-    /// The fold of each pair of a dataset whose pairs join `drug` and `sample`, both `[pairs]`: what
-    /// all splits of it have in common. `dataset` is for messages; fewer than 3 folds are refused.
-    pub fn fold_of_pairs(&self, dataset: &str, drug: &[u32], sample: &[u32]) -> Result<Vec<u32>> {
+    /// The folds of a dataset whose pairs have these drugs and samples, each listed once. `dataset` is
+    /// for messages; fewer than 3 folds are refused.
+    pub fn folds(&self, dataset: &str, drugs: Vec<u32>, samples: Vec<u32>) -> Result<Folds> {
         if self.folds < 3 {
             let what = format!("{} folds cannot make three parts; use 3 or more", self.folds);
             return Err(self.refusal(dataset, what));
         }
-        if drug.len() != sample.len() || u32::try_from(drug.len()).is_err() {
-            let what = format!("{} drugs and {} samples cannot be split", drug.len(), sample.len());
-            return Err(self.refusal(dataset, what));
-        }
-        Ok(match self.rule {
-            Rule::Random => random::folds(drug, sample, self.folds, self.seed),
-            Rule::ColdDrug => cold::folds(drug, self.folds, self.seed),
-            Rule::ColdSample => cold::folds(sample, self.folds, self.seed),
-        })
+        Ok(Folds(match self.rule {
+            Rule::Random => FoldBy::Combination(self.folds, self.seed),
+            Rule::ColdDrug => FoldBy::Drug(cold::fold_of(drugs, self.folds, self.seed)),
+            Rule::ColdSample => FoldBy::Sample(cold::fold_of(samples, self.folds, self.seed)),
+        }))
     }
 
-    /// The rows of split `k`, ascending in each part, of pairs that are in these folds. A split that
-    /// is not below the number of folds and a part left without a row are refused.
-    pub fn rows(&self, dataset: &str, fold_of_pairs: &[u32], k: u32) -> Result<SplitRows> {
+    /// The part that a pair of fold `fold` is in, in split `k`.
+    #[inline]
+    pub fn part(&self, k: u32, fold: u32) -> Part {
+        match fold {
+            f if f == k => Part::Test,
+            f if f == (k + 1) % self.folds => Part::Validation,
+            _ => Part::Train,
+        }
+    }
+
+    /// Refuses a split that is not below the number of folds, and one of whose parts these folds, each
+    /// of this many pairs, leave nothing.
+    pub fn check(&self, dataset: &str, pairs_of_folds: &[usize], k: u32) -> Result<()> {
         if k >= self.folds {
             let what =
                 format!("split {k} is out of range; {} folds make 0 to {}", self.folds, self.folds - 1);
             return Err(self.refusal(dataset, what));
         }
-        let mut rows = SplitRows::default();
-        let validation = (k + 1) % self.folds;
-        for (row, &fold) in (0u32..).zip(fold_of_pairs) {
-            let part = match fold {
-                f if f == k => &mut rows.test,
-                f if f == validation => &mut rows.val,
-                _ => &mut rows.train,
-            };
-            part.push(row);
-        }
-        for (part, held) in [("training", &rows.train), ("validation", &rows.val), ("test", &rows.test)] {
-            if held.is_empty() {
+        for (part, name) in
+            [(Part::Train, "training"), (Part::Validation, "validation"), (Part::Test, "test")]
+        {
+            let mut held = (0..).zip(pairs_of_folds).filter(|(fold, _)| self.part(k, *fold) == part);
+            if held.all(|(_, &pairs)| pairs == 0) {
                 let what =
-                    format!("split {k} of {} leaves the {part} part empty; use fewer folds", self.folds);
+                    format!("split {k} of {} leaves the {name} part empty; use fewer folds", self.folds);
                 return Err(self.refusal(dataset, what));
             }
+        }
+        Ok(())
+    }
+
+    /// The fold of each pair of a dataset whose pairs join `drug` and `sample`, both `[pairs]`.
+    /// `dataset` is for messages; fewer than 3 folds are refused.
+    pub fn fold_of_pairs(&self, dataset: &str, drug: &[u32], sample: &[u32]) -> Result<Vec<u32>> {
+        if drug.len() != sample.len() || u32::try_from(drug.len()).is_err() {
+            let what = format!("{} drugs and {} samples cannot be split", drug.len(), sample.len());
+            return Err(self.refusal(dataset, what));
+        }
+        let distinct = |entity: &[u32]| {
+            let mut met = RowSet::new(entity.iter().max().map_or(0, |&e| e as usize + 1));
+            entity.iter().for_each(|&e| met.insert(e));
+            met.iter().collect()
+        };
+        let folds = self.folds(dataset, distinct(drug), distinct(sample))?;
+        Ok(drug.iter().zip(sample).map(|(&drug, &sample)| folds.of(drug, sample)).collect())
+    }
+
+    /// The rows of split `k`, ascending in each part, of pairs that are in these folds. What
+    /// [`Self::check`] refuses is refused.
+    pub fn rows(&self, dataset: &str, fold_of_pairs: &[u32], k: u32) -> Result<SplitRows> {
+        let mut pairs_of_folds = vec![0; self.folds as usize];
+        fold_of_pairs.iter().for_each(|&fold| pairs_of_folds[fold as usize] += 1);
+        self.check(dataset, &pairs_of_folds, k)?;
+        let mut rows = SplitRows::default();
+        for (row, &fold) in (0u32..).zip(fold_of_pairs) {
+            let part = match self.part(k, fold) {
+                Part::Train => &mut rows.train,
+                Part::Validation => &mut rows.val,
+                Part::Test => &mut rows.test,
+            };
+            part.push(row);
         }
         Ok(rows)
     }

@@ -12,15 +12,20 @@ impl Store {
         &self.features[entity as usize]
     }
 
+    /// The feature table `name`, or an error that lists those that are there.
+    pub fn feature_named(&self, entity: Entity, name: &str) -> Result<&FeatureInfo> {
+        let known = self.features(entity);
+        known.iter().find(|f| f.name == name).ok_or_else(|| {
+            let what = absent("feature table", name, known.iter().map(|f| &f.name));
+            self.fault(format!("/features/{}", entity.name()), what)
+        })
+    }
+
     /// Reads a feature table whole. A name that is not there is an error that
     /// lists those that are; so are indices out of range or listed twice, and
     /// infinite values. NaN stands where a table has no value.
     pub fn feature(&self, entity: Entity, name: &str) -> Result<FeatureTable> {
-        let known = self.features(entity);
-        let Some(info) = known.iter().find(|f| f.name == name) else {
-            let what = absent("feature table", name, known.iter().map(|f| &f.name));
-            return Err(self.fault(format!("/features/{}", entity.name()), what));
-        };
+        let info = self.feature_named(entity, name)?;
         let place = feature_place(entity, name);
         let names = self.feature_names(info)?;
         let rows = self.feature_entities(info)?;
@@ -36,7 +41,7 @@ impl Store {
     }
 
     /// The names of a feature table's columns, `[columns]`, distinct.
-    pub(super) fn feature_names(&self, info: &FeatureInfo) -> Result<Vec<String>> {
+    pub fn feature_names(&self, info: &FeatureInfo) -> Result<Vec<String>> {
         let place = feature_place(info.entity, &info.name);
         let group = self.group(&place)?;
         let place = format!("{place}/names");
@@ -54,7 +59,7 @@ impl Store {
 
     /// Streams the values of a feature table: `each` gets whole rows, in their
     /// order, bits widened, no value infinite.
-    pub(super) fn feature_blocks(&self, info: &FeatureInfo, mut each: impl FnMut(&[f32])) -> Result<()> {
+    pub fn feature_blocks(&self, info: &FeatureInfo, mut each: impl FnMut(&[f32])) -> Result<()> {
         let place = format!("{}/values", feature_place(info.entity, &info.name));
         let failed = |e: hdf5::Error| self.fault(&place, e);
         let group = self.group(&feature_place(info.entity, &info.name))?;
@@ -93,7 +98,7 @@ impl Store {
     }
 
     /// Entity index of each row of a feature table, range-checked and distinct.
-    pub(super) fn feature_entities(&self, info: &FeatureInfo) -> Result<Vec<u32>> {
+    pub fn feature_entities(&self, info: &FeatureInfo) -> Result<Vec<u32>> {
         let place = format!("{}/entity", feature_place(info.entity, &info.name));
         let rows = self.read_u32(&place)?;
         feature_rules::check_entities(info, &rows, self.count(info.entity))

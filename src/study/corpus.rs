@@ -1,10 +1,11 @@
 use super::Task;
 use crate::batch::Lanes;
+use crate::comm::{Communicator, ProcessMemory, agree};
 use crate::deck::{Deck, MissingFeatures, Splits};
-use crate::feature::Features;
+use crate::feature::{Features, JoinedTables};
 use crate::model::InputWidths;
-use crate::split::RuleSplit;
-use crate::store::{Entity, Pairs, SplitRows, Store};
+use crate::split::{Folds, Part, RowSet, RuleSplit};
+use crate::store::{Entity, Pairs, Store};
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,26 +26,104 @@ pub struct Corpus {
     pub samples: Rc<Features>,
     /// Whether the network takes the dose.
     pub dose: bool,
+    /// Bytes that this process held before it read anything.
+    pub(super) program: usize,
+    /// Ranks of this node.
+    pub(super) node_ranks: usize,
     usable: RefCell<HashMap<String, Rc<Usable>>>,
-    folds: RefCell<HashMap<String, Rc<[u32]>>>,
+    sizes: RefCell<HashMap<String, Rc<[FoldSize]>>>,
 }
 
 /// Which pairs of a dataset can be trained on and scored.
 #[derive(Debug, Clone, Default)]
 pub struct Usable {
-    /// One a pair.
-    pub mask: Vec<bool>,
+    /// Their rows.
+    pub rows: RowSet,
     /// Pairs whose endpoint is not measured.
     pub unmeasured: usize,
     /// Pairs left out because their drug or sample lacks a feature.
     pub featureless: usize,
     /// Distinct drugs, and samples, of the pairs that can be used.
     pub entities: [usize; 2],
+    /// By the deck's rule, if it splits by one.
+    folds: Option<Folds>,
 }
+
+/// The pairs of a fold.
+#[derive(Debug, Clone, Copy, Default)]
+struct FoldSize {
+    pairs: usize,
+    usable: usize,
+}
+
+/// The usable rows of a split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SplitParts {
+    /// Rows to train on.
+    pub train: RowSet,
+    /// Rows that choose the epoch, in the order of the split.
+    pub val: Vec<u32>,
+    /// Rows that are scored once, in the order of the split.
+    pub test: Vec<u32>,
+}
+
+/// Numbers of pairs in the parts of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SplitSizes {
+    /// To train on.
+    pub train: usize,
+    /// To choose the epoch.
+    pub val: usize,
+    /// To be scored.
+    pub test: usize,
+}
+
+impl SplitParts {
+    /// How many there are of each.
+    pub fn sizes(&self) -> SplitSizes {
+        SplitSizes { train: self.train.len(), val: self.val.len(), test: self.test.len() }
+    }
+}
+
+/// Pairs read at a time.
+pub const BLOCK: usize = 1 << 18;
 
 impl Corpus {
     /// Opens the store of `deck` and checks every name in the deck against it.
-    pub fn open(deck: Deck, deck_path: &Path) -> Result<Self> {
+    /// Every rank of `world` calls this; those of a node share the features.
+    pub fn open(deck: Result<Deck>, deck_path: &Path, world: &dyn Communicator) -> Result<Self> {
+        let program = ProcessMemory::now().resident as usize;
+        let (deck, store, dose) = agree(world, deck.and_then(|deck| Self::check(deck, deck_path)))?;
+        let mut deck = deck;
+        let data = &deck.data;
+        let join = |entity, key: &str, names: &[String], bits| {
+            let fault = |e: Error| Error::deck(deck_path, key, e.to_string());
+            JoinedTables::of(&store, entity, names, bits).map_err(fault)
+        };
+        let drugs = join(Entity::Drug, "data.drug_features", &data.drug_features, data.drug_bits);
+        let samples =
+            || join(Entity::Sample, "data.sample_features", &data.sample_features, data.sample_bits);
+        let (drugs, samples) = agree(world, drugs.and_then(|drugs| Ok((drugs, samples()?))))?;
+        let (drugs, samples) = (Rc::new(drugs.read(world)?), Rc::new(samples.read(world)?));
+        deck.data.drug_bits = Some(drugs.are_bits());
+        deck.data.sample_bits = Some(samples.are_bits());
+        Ok(Self {
+            deck,
+            deck_path: deck_path.into(),
+            store,
+            drugs,
+            samples,
+            dose,
+            program,
+            node_ranks: world.node().size(),
+            usable: RefCell::default(),
+            sizes: RefCell::default(),
+        })
+    }
+
+    /// The deck, its store, and whether the network takes the dose, once
+    /// everything that the deck names is found to be there.
+    fn check(mut deck: Deck, deck_path: &Path) -> Result<(Deck, Store, bool)> {
         let fault = |key: &str, what: String| Error::deck(deck_path, key, what);
         let store = Store::open(&deck.store.path)?;
         Entity::ALL.into_iter().try_for_each(|entity| store.ids(entity).map(drop))?;
@@ -71,13 +150,6 @@ impl Corpus {
                 }
             }
         }
-        let features = |entity, key: &str, names: &[String], bits| {
-            Features::read(&store, entity, names, bits).map(Rc::new).map_err(|e| fault(key, e.to_string()))
-        };
-        let data = &deck.data;
-        let drugs = features(Entity::Drug, "data.drug_features", &data.drug_features, data.drug_bits)?;
-        let samples =
-            features(Entity::Sample, "data.sample_features", &data.sample_features, data.sample_bits)?;
         let named = deck.data.sources.iter().chain(&deck.data.targets);
         let mut without = named.filter(|name| store.dataset(name).is_ok_and(|d| !d.dose));
         let dose = match (deck.data.dose, without.next()) {
@@ -87,20 +159,8 @@ impl Corpus {
             (Some(wish), _) => wish,
             (None, absent) => absent.is_none(),
         };
-        let mut deck = deck;
         deck.data.dose = Some(dose);
-        deck.data.drug_bits = Some(drugs.are_bits());
-        deck.data.sample_bits = Some(samples.are_bits());
-        Ok(Self {
-            deck,
-            deck_path: deck_path.into(),
-            store,
-            drugs,
-            samples,
-            dose,
-            usable: RefCell::default(),
-            folds: RefCell::default(),
-        })
+        Ok((deck, store, dose))
     }
 
     /// Every training of the study, the longest first.
@@ -115,16 +175,22 @@ impl Corpus {
         Ok(tasks)
     }
 
+    /// Sources and targets, each once.
+    pub fn named(&self) -> impl Iterator<Item = &String> {
+        let data = &self.deck.data;
+        data.sources.iter().chain(data.targets.iter().filter(|name| !data.sources.contains(name)))
+    }
+
     /// What a network is given.
     pub fn widths(&self) -> InputWidths {
         let bits = [self.drugs.are_bits(), self.samples.are_bits()];
         InputWidths { drug: self.drugs.width(), sample: self.samples.width(), dose: self.dose, bits }
     }
 
-    /// The lanes of a split's training rows for a group of `ranks`: as the deck
+    /// The lanes of so many training pairs for a group of `ranks`: as the deck
     /// says, or one a rank.
-    pub fn lanes(&self, rows: &SplitRows, ranks: usize) -> Result<Lanes> {
-        Lanes::new(rows.train.len(), self.deck.train.lanes.unwrap_or(ranks), self.deck.train.batch)
+    pub fn lanes(&self, training: usize, ranks: usize) -> Result<Lanes> {
+        Lanes::new(training, self.deck.train.lanes.unwrap_or(ranks), self.deck.train.batch)
     }
 
     /// Checks what can be known before anything is written: that the network
@@ -132,11 +198,11 @@ impl Corpus {
     /// has rows and lanes for groups of `ranks`.
     pub fn check_tasks(&self, ranks: usize) -> Result<()> {
         self.deck.model.build(self.widths(), self.deck.train.loss)?;
-        self.deck.data.targets.iter().try_for_each(|target| self.rows(target).map(drop))?;
+        self.deck.data.targets.iter().try_for_each(|target| self.scored(target).map(drop))?;
         for task in self.tasks()? {
-            let rows = self.split(&task.source, task.split)?;
+            let training = self.sizes(&task.source, task.split)?.train;
             let fault = |e: Error| Error::deck(&self.deck_path, "train", format!("{task}: {e}"));
-            self.lanes(&rows, ranks).and_then(|lanes| lanes.of_rank(0, ranks)).map_err(fault)?;
+            self.lanes(training, ranks).and_then(|lanes| lanes.of_rank(0, ranks)).map_err(fault)?;
         }
         Ok(())
     }
@@ -148,24 +214,34 @@ impl Corpus {
             return Ok(known.clone());
         }
         let pairs = self.store.dataset(dataset)?.pairs;
-        let mut usable = Usable { mask: Vec::with_capacity(pairs), ..Usable::default() };
-        let mut met = Entity::ALL.map(|entity| vec![false; self.store.count(entity)]);
+        let mut usable = Usable { rows: RowSet::new(pairs), ..Usable::default() };
+        let entities = || Entity::ALL.map(|entity| RowSet::new(self.store.count(entity)));
+        let (mut named, mut met) = (entities(), entities());
         for block in self.store.pair_blocks(dataset, &self.deck.data.endpoint)? {
             let (first, block) = block?;
             for i in 0..block.len() {
+                let (drug, sample) = (block.drug[i], block.sample[i]);
                 let measured = !block.value[i].is_nan();
-                let featured = self.drugs.has(block.drug[i]) && self.samples.has(block.sample[i]);
+                let featured = self.drugs.has(drug) && self.samples.has(sample);
                 if measured && !featured && self.deck.data.missing_features == MissingFeatures::Refuse {
-                    return Err(self.lacks_features(dataset, first + i, block.drug[i], block.sample[i])?);
+                    return Err(self.lacks_features(dataset, first + i, drug, sample)?);
                 }
                 usable.unmeasured += usize::from(!measured);
                 usable.featureless += usize::from(measured && !featured);
-                usable.mask.push(measured && featured);
-                met[0][block.drug[i] as usize] |= measured && featured;
-                met[1][block.sample[i] as usize] |= measured && featured;
+                named[0].insert(drug);
+                named[1].insert(sample);
+                if measured && featured {
+                    usable.rows.insert((first + i) as u32);
+                    met[0].insert(drug);
+                    met[1].insert(sample);
+                }
             }
         }
-        usable.entities = met.map(|met| met.into_iter().filter(|&met| met).count());
+        usable.entities = met.map(|met| met.len());
+        if let Splits::Rule { rule, .. } = &self.deck.data.splits {
+            let [drugs, samples] = named.map(|named| named.iter().collect());
+            usable.folds = Some(rule.folds(dataset, drugs, samples)?);
+        }
         let usable = Rc::new(usable);
         self.usable.borrow_mut().insert(dataset.into(), usable.clone());
         Ok(usable)
@@ -190,63 +266,137 @@ impl Corpus {
         ))
     }
 
-    /// All usable pairs of `dataset`, ascending.
-    pub fn rows(&self, dataset: &str) -> Result<Vec<u32>> {
+    /// The usable pairs of `dataset`, of which there must be one.
+    pub fn scored(&self, dataset: &str) -> Result<Rc<Usable>> {
         let usable = self.usable(dataset)?;
-        let rows: Vec<u32> =
-            (0..).zip(&usable.mask).filter(|(_, usable)| **usable).map(|(row, _)| row).collect();
-        if rows.is_empty() {
+        if usable.rows.is_empty() {
             let what = format!("no pair has '{}' and features", self.deck.data.endpoint);
             return Err(Error::store(self.store.path(), format!("/datasets/{dataset}"), what));
         }
-        Ok(rows)
+        Ok(usable)
     }
 
-    /// The fold of each pair of `dataset` by the deck's rule, worked out once.
-    fn folds(&self, dataset: &str, rule: &RuleSplit) -> Result<Rc<[u32]>> {
-        if let Some(known) = self.folds.borrow().get(dataset) {
+    /// Hands every pair of `dataset` to `each` with its row and its fold by the deck's rule.
+    fn each_fold(&self, dataset: &str, folds: &Folds, mut each: impl FnMut(u32, u32)) -> Result<()> {
+        for block in self.store.pair_blocks(dataset, &self.deck.data.endpoint)? {
+            let (first, block) = block?;
+            let pairs = block.drug.iter().zip(&block.sample);
+            (first as u32..).zip(pairs).for_each(|(row, (&drug, &sample))| each(row, folds.of(drug, sample)));
+        }
+        Ok(())
+    }
+
+    /// The sizes of the folds of `dataset` by the deck's rule, counted once.
+    fn fold_sizes(&self, dataset: &str, rule: &RuleSplit, folds: &Folds) -> Result<Rc<[FoldSize]>> {
+        if let Some(known) = self.sizes.borrow().get(dataset) {
             return Ok(known.clone());
         }
-        let pairs = self.store.dataset(dataset)?.pairs;
-        let (mut drug, mut sample) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));
-        for block in self.store.pair_blocks(dataset, &self.deck.data.endpoint)? {
-            let (_, block) = block?;
-            drug.extend_from_slice(&block.drug);
-            sample.extend_from_slice(&block.sample);
+        let usable = self.usable(dataset)?;
+        let mut sizes = vec![FoldSize::default(); rule.folds as usize];
+        self.each_fold(dataset, folds, |row, fold| {
+            let size = &mut sizes[fold as usize];
+            size.pairs += 1;
+            size.usable += usize::from(usable.rows.contains(row));
+        })?;
+        let sizes: Rc<[FoldSize]> = sizes.into();
+        self.sizes.borrow_mut().insert(dataset.into(), sizes.clone());
+        Ok(sizes)
+    }
+
+    /// How many usable pairs the parts of a split of `dataset` have. An empty part is refused.
+    pub fn sizes(&self, dataset: &str, number: u32) -> Result<SplitSizes> {
+        let usable = self.usable(dataset)?;
+        let (Splits::Rule { rule, .. }, Some(folds)) = (&self.deck.data.splits, &usable.folds) else {
+            return Ok(self.split(dataset, number)?.sizes());
+        };
+        let of_folds = self.fold_sizes(dataset, rule, folds)?;
+        let pairs: Vec<usize> = of_folds.iter().map(|fold| fold.pairs).collect();
+        rule.check(dataset, &pairs, number)?;
+        let of = |part| {
+            let folds = (0..).zip(of_folds.iter()).filter(|(fold, _)| rule.part(number, *fold) == part);
+            folds.map(|(_, size)| size.usable).sum()
+        };
+        let (train, val, test) = (of(Part::Train), of(Part::Validation), of(Part::Test));
+        self.no_part_empty(dataset, number, SplitSizes { train, val, test })
+    }
+
+    fn no_part_empty(&self, dataset: &str, number: u32, sizes: SplitSizes) -> Result<SplitSizes> {
+        let parts = [("train", sizes.train), ("val", sizes.val), ("test", sizes.test)];
+        match parts.into_iter().find(|(_, size)| *size == 0) {
+            Some((part, _)) => {
+                let place = format!("/datasets/{dataset}/split/{number}/{part}");
+                Err(Error::store(self.store.path(), place, "no row has an endpoint and features"))
+            }
+            None => Ok(sizes),
         }
-        let folds: Rc<[u32]> = rule.fold_of_pairs(dataset, &drug, &sample)?.into();
-        self.folds.borrow_mut().insert(dataset.into(), folds.clone());
-        Ok(folds)
     }
 
     /// The usable rows of a split of `dataset`. A part that is left empty is refused.
-    pub fn split(&self, dataset: &str, number: u32) -> Result<SplitRows> {
-        let mut rows = match &self.deck.data.splits {
-            Splits::Imported(_) => self.store.split(dataset, number)?,
-            Splits::Rule { rule, .. } => rule.rows(dataset, &self.folds(dataset, rule)?, number)?,
-        };
+    pub fn split(&self, dataset: &str, number: u32) -> Result<SplitParts> {
         let usable = self.usable(dataset)?;
-        let parts = [("train", &mut rows.train), ("val", &mut rows.val), ("test", &mut rows.test)];
-        for (part, rows) in parts {
-            // Lanes are runs of the training rows: in the order of the store each is read in a few pieces.
-            if part == "train" {
-                rows.sort_unstable();
-            }
-            rows.retain(|&row| usable.mask[row as usize]);
-            if rows.is_empty() {
-                let place = format!("/datasets/{dataset}/split/{number}/{part}");
-                return Err(Error::store(self.store.path(), place, "no row has an endpoint and features"));
-            }
+        let (mut val, mut test) = (Vec::new(), Vec::new());
+        let mut train = RowSet::new(self.store.dataset(dataset)?.pairs);
+        if let (Splits::Rule { rule, .. }, Some(folds)) = (&self.deck.data.splits, &usable.folds) {
+            self.each_fold(dataset, folds, |row, fold| {
+                if usable.rows.contains(row) {
+                    match rule.part(number, fold) {
+                        Part::Train => train.insert(row),
+                        Part::Validation => val.push(row),
+                        Part::Test => test.push(row),
+                    }
+                }
+            })?;
+        } else {
+            let mut rows = self.store.split(dataset, number)?;
+            let kept = |row: &u32| usable.rows.contains(*row);
+            rows.train.into_iter().filter(kept).for_each(|row| train.insert(row));
+            [&mut rows.val, &mut rows.test].into_iter().for_each(|part| part.retain(kept));
+            (val, test) = (rows.val, rows.test);
         }
-        Ok(rows)
+        val.shrink_to_fit();
+        test.shrink_to_fit();
+        let parts = SplitParts { train, val, test };
+        self.no_part_empty(dataset, number, parts.sizes())?;
+        Ok(parts)
     }
 
     /// The pairs at `rows` of `dataset`; their dose only where the network takes it.
     pub fn pairs(&self, dataset: &str, rows: &[u32]) -> Result<Pairs> {
-        let mut pairs = self.store.pairs_at(dataset, &self.deck.data.endpoint, rows)?;
-        if !self.dose {
-            pairs.dose.clear();
+        let endpoint = &self.deck.data.endpoint;
+        // In the order of the store a block is read at a time; what is out of order is read whole.
+        let blocks: Vec<&[u32]> = match rows.is_sorted() {
+            true => rows.chunk_by(|a, b| *a as usize / BLOCK == *b as usize / BLOCK).collect(),
+            false => vec![rows],
+        };
+        let column = |wanted: bool| Vec::with_capacity(if wanted { rows.len() } else { 0 });
+        let mut pairs = Pairs { dose: column(self.dose), value: column(true), ..Pairs::default() };
+        [&mut pairs.drug, &mut pairs.sample].into_iter().for_each(|column| column.reserve_exact(rows.len()));
+        for rows in blocks {
+            let block = self.store.pairs_at(dataset, endpoint, rows)?;
+            pairs.drug.extend_from_slice(&block.drug);
+            pairs.sample.extend_from_slice(&block.sample);
+            pairs.value.extend_from_slice(&block.value);
+            if self.dose {
+                pairs.dose.extend_from_slice(&block.dose);
+            }
         }
         Ok(pairs)
+    }
+
+    /// The pairs at `rows` of `dataset`, ascending, in blocks.
+    pub fn blocks<'a>(
+        &'a self,
+        dataset: &'a str,
+        rows: &'a RowSet,
+    ) -> Result<impl Iterator<Item = Result<Pairs>> + 'a> {
+        let blocks = self.store.pair_blocks(dataset, &self.deck.data.endpoint)?;
+        Ok(blocks.map(move |block| {
+            let (first, mut block) = block?;
+            if !self.dose {
+                block.dose = Vec::new();
+            }
+            let kept = (0..block.len() as u32).filter(|&i| rows.contains(first as u32 + i));
+            Ok(block.select(&kept.collect::<Vec<_>>()))
+        }))
     }
 }

@@ -1,16 +1,16 @@
 use super::Corpus;
+use super::account::Account;
 use super::farm::Grouping;
 use crate::Result;
 use crate::device::{MatRef, matmul};
-use crate::graph::{NodeId, Parameters, Purpose, Schedule};
+use crate::graph::Parameters;
 use crate::model::PairNetwork;
 use crate::report::phrase::{count, duration};
-use crate::train::SCORING_CHUNK;
 use std::fmt::Write;
 use std::time::Instant;
 
 /// What a transfer study would do on `ranks` ranks: its tasks, its groups, the
-/// memory of a rank and, from a short measurement of this machine's matrix
+/// memory of a rank and a node and, from a short measurement of this machine's matrix
 /// product, about the time that training takes if it never stops early.
 pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let deck = &corpus.deck;
@@ -24,30 +24,26 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let rate = multiply_adds_per_second();
     let targets = count(deck.data.targets.len(), "target");
     let mut text = format!("{} on {grouping}; {targets} each\n", count(tasks.len(), "task"));
-    let (mut total, mut most, mut lane) = (0.0f64, 0, 0);
+    let mut total = 0.0f64;
     for task in &tasks {
-        let rows = corpus.split(&task.source, task.split)?;
-        let lanes = corpus.lanes(&rows, grouping.ranks)?;
+        let sizes = corpus.sizes(&task.source, task.split)?;
+        let lanes = corpus.lanes(sizes.train, grouping.ranks)?;
         let steps = (lanes.steps() * own) as f64 * deck.train.epochs as f64;
         let entities = corpus.usable(&task.source)?.entities;
         let seconds = step_multiply_adds(&network, entities, lanes.most_in_step()) * steps / rate;
         total += seconds;
-        most = most.max(rows.train.len());
-        lane = lane.max(lanes.most_in_step());
         let _ = writeln!(
             text,
             "  {task}: {} training, {} validation, {} test pairs; {} an epoch; about {}",
-            rows.train.len(),
-            rows.val.len(),
-            rows.test.len(),
+            sizes.train,
+            sizes.val,
+            sizes.test,
             count(lanes.steps(), "step"),
             duration(seconds)
         );
     }
-    let parameters = Parameters::<f32>::zeros(&network.graph)?;
-    let memory = Memory::of(&network, corpus, &parameters, lane, [own, lane_count], most)?;
-    let _ = writeln!(text, "{}", count(parameters.count(), "parameter"));
-    let _ = writeln!(text, "memory of the rank that needs most: {memory}");
+    let _ = writeln!(text, "{}", count(Parameters::<f32>::zeros(&network.graph)?.count(), "parameter"));
+    let _ = writeln!(text, "{}", Account::of(corpus, &network, grouping)?);
     let _ = writeln!(
         text,
         "time: about {} for the products of all epochs, at {:.0} Gflop/s measured on this rank; early stops take from it, scoring and writing add",
@@ -84,65 +80,4 @@ fn multiply_adds_per_second() -> f64 {
     };
     let fastest = (0..8).map(|_| run()).fold(f64::INFINITY, f64::min);
     (SIZE * SIZE * SIZE) as f64 / fastest
-}
-
-/// Bytes held at once by the first rank of a group, by part.
-struct Memory {
-    features: usize,
-    pairs: usize,
-    scoring: usize,
-    parameters: usize,
-    buffers: usize,
-}
-
-impl Memory {
-    fn of(
-        network: &PairNetwork,
-        corpus: &Corpus,
-        parameters: &Parameters<f32>,
-        lane: usize,
-        [own_lanes, lanes]: [usize; 2],
-        training_pairs: usize,
-    ) -> Result<Self> {
-        let entities = [corpus.drugs.rows(), corpus.samples.rows()];
-        let plan = |purpose, output, fed: &[NodeId], capacity: [usize; 3]| -> Result<usize> {
-            Ok(Schedule::new(&network.graph, purpose, output, fed, &capacity)?.memory() * size_of::<f32>())
-        };
-        let ports = network.ports;
-        let boundary = network.graph.boundary(network.prediction);
-        let train = ports.capacity(lane, entities.map(|n| n.min(lane)));
-        let head = ports.capacity(SCORING_CHUNK, entities);
-        let named = corpus.deck.data.sources.iter().chain(&corpus.deck.data.targets);
-        let largest =
-            named.filter_map(|name| corpus.store.dataset(name).ok()).map(|d| d.pairs).max().unwrap_or(0);
-        // Weights, the best ones, two moments, half a gradient received, and one gradient a level of the lane tree.
-        let copies = 4.5 + f64::from(own_lanes.next_power_of_two().ilog2() + 1);
-        Ok(Self {
-            features: corpus.drugs.bytes() + corpus.samples.bytes(),
-            // Own lanes, 24 bytes a pair with its place in the shuffle; the rows of the split, the mask of
-            // usable pairs and, of a rule, the folds: 9 bytes a pair of the whole dataset.
-            pairs: training_pairs * own_lanes / lanes * 24 + largest * 9,
-            // The target's rows, pairs and two predictions, and what the training rows show.
-            scoring: largest * 36 + training_pairs * 24,
-            parameters: (size_of_val(parameters.values()) as f64 * copies) as usize,
-            buffers: plan(Purpose::Train, network.loss, &[], train)?
-                + plan(Purpose::Score, network.prediction, &boundary, head)?,
-        })
-    }
-}
-
-impl std::fmt::Display for Memory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-        write!(
-            f,
-            "{:.0} MiB (features {:.0}, pairs {:.0}, scoring {:.0}, parameters {:.0}, buffers {:.0})",
-            mib(self.features + self.pairs + self.scoring + self.parameters + self.buffers),
-            mib(self.features),
-            mib(self.pairs),
-            mib(self.scoring),
-            mib(self.parameters),
-            mib(self.buffers)
-        )
-    }
 }

@@ -1,6 +1,7 @@
 //! What users came for: the transfer study, a grid of tasks dealt to groups of
 //! ranks, and predictions by a model that a study left.
 
+mod account;
 mod corpus;
 mod estimate;
 mod farm;

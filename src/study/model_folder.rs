@@ -1,8 +1,10 @@
 use super::predictor::Predictor;
+use super::scoring::Rows;
 use super::training::Trained;
 use crate::atomic::FolderDraft;
+use crate::comm::Serial;
 use crate::deck::Deck;
-use crate::feature::{Features, ScaledFeatures, Scaling};
+use crate::feature::{JoinedTables, ScaledFeatures, Scaling};
 use crate::graph::Parameters;
 use crate::metric::Scores;
 use crate::model::{InputWidths, PairNetwork};
@@ -31,7 +33,13 @@ pub fn save(folder: &Path, trained: &Trained<'_>) -> Result<()> {
     let truth = corpus.pairs(&trained.task.source, rows)?.value;
     scores_json::write(&file("val_scores.json"), &Scores::of(&truth, &trained.validation))?;
     let table = file("val_y_data_predicted.csv");
-    super::scoring::write_predictions(&table, corpus, &trained.task.source, rows, &trained.validation)?;
+    super::scoring::write_predictions(
+        &table,
+        corpus,
+        &trained.task.source,
+        Rows::Listed(rows),
+        &trained.validation,
+    )?;
     draft.publish()
 }
 
@@ -105,7 +113,7 @@ impl SavedModel {
             let present: Vec<String> =
                 names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
             let read = if present.is_empty() { names } else { &present };
-            let features = Features::read(store, entity, read, bits.or(Some(false)))?;
+            let features = JoinedTables::of(store, entity, read, bits.or(Some(false)))?.read(&Serial)?;
             let wanted = self.scaling.columns(entity);
             let (features, missing) = features.arranged(&wanted);
             if !missing.is_empty() {

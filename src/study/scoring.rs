@@ -1,4 +1,5 @@
 use super::Corpus;
+use super::corpus::BLOCK;
 use super::strict::Unseen;
 use super::training::{Trained, TrainingView};
 use crate::Result;
@@ -9,12 +10,42 @@ use crate::comm::{Communicator, gather};
 use crate::metric::Scores;
 use crate::report::predictions::{Values, write_blocks};
 use crate::report::scores_json;
-use crate::store::{Entity, Pairs};
+use crate::split::RowSet;
+use crate::store::Entity;
 use crate::train::SCORING_CHUNK;
+use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
-/// Rows of a table written at a time.
-const BLOCK: usize = 1 << 18;
+/// The rows of a dataset that are scored, in their order.
+#[derive(Clone, Copy)]
+pub enum Rows<'a> {
+    /// Those listed.
+    Listed(&'a [u32]),
+    /// Those of a set, ascending.
+    Of(&'a RowSet),
+}
+
+impl<'a> Rows<'a> {
+    fn len(self) -> usize {
+        match self {
+            Rows::Listed(rows) => rows.len(),
+            Rows::Of(rows) => rows.len(),
+        }
+    }
+
+    /// The rows at `places`, in blocks.
+    fn blocks(self, places: Range<usize>) -> impl Iterator<Item = Cow<'a, [u32]>> {
+        let block = move |start| start..places.end.min(start + BLOCK);
+        places.clone().step_by(BLOCK).map(block).map(move |places| match self {
+            Rows::Listed(rows) => Cow::Borrowed(&rows[places]),
+            Rows::Of(rows) => Cow::Owned(rows.at(places)),
+        })
+    }
+}
+
+// A block is whole chunks, so that pairs are predicted in the same chunks however they are read.
+const _: () = assert!(BLOCK.is_multiple_of(SCORING_CHUNK));
 
 /// Scores `target` with a trained source: the test rows of the source itself,
 /// all rows of another dataset. The ranks of the group predict a slice each;
@@ -28,50 +59,63 @@ pub fn score(
     root: usize,
 ) -> Result<()> {
     let corpus = trained.corpus;
-    let rows = if target == trained.task.source { trained.rows.test.clone() } else { corpus.rows(target)? };
-    let rows = rows.as_slice();
+    let usable = corpus.scored(target)?;
+    let test = &trained.rows.test;
+    let rows = if target == trained.task.source { Rows::Listed(test) } else { Rows::Of(&usable.rows) };
     let chunks = part(rows.len().div_ceil(SCORING_CHUNK), group.size(), group.rank());
     let end = rows.len().min(chunks.end * SCORING_CHUNK);
-    let own = &rows[end.min(chunks.start * SCORING_CHUNK)..end];
-    let pairs = corpus.pairs(target, own)?;
-    let predicted = gather(group, root, trained.predictor.predict(pairs.clone()));
+    let own = end.min(chunks.start * SCORING_CHUNK)..end;
+    let mut predicted = Vec::with_capacity(own.len());
+    for block in rows.blocks(own) {
+        predicted.extend(trained.predictor.predict(corpus.pairs(target, &block)?));
+    }
+    let predicted = gather(group, root, predicted);
     if group.rank() != root {
         return Ok(());
     }
-    let pairs = if own.len() == rows.len() { pairs } else { corpus.pairs(target, rows)? };
     let TrainingView { seen, baselines } = trained.view()?;
-    let unseen = seen.unseen(&pairs);
+    let column = || Vec::with_capacity(rows.len());
+    let (mut truth, mut unseen) = (column(), Unseen::of(rows.len()));
+    let mut by_baseline = baselines.each_ref().map(|_| column());
+    for block in rows.blocks(0..rows.len()) {
+        let pairs = corpus.pairs(target, &block)?;
+        truth.extend_from_slice(&pairs.value);
+        unseen.add(seen, &pairs);
+        by_baseline.iter_mut().zip(baselines).for_each(|(all, fitted)| all.extend(fitted.predict(&pairs)));
+    }
     let place = |run: &Path| {
         let task = &trained.task;
         run.join("infer").join(format!("{}-{target}", task.source)).join(format!("split_{}", task.split))
     };
-    write(&place(out), corpus, target, rows, &pairs, &predicted, &unseen)?;
-    for (name, fitted) in baseline::NAMES.iter().zip(baselines) {
-        let folder = place(&out.join(baseline::FOLDER).join(name));
-        write(&folder, corpus, target, rows, &pairs, &fitted.predict(&pairs), &unseen)?;
+    let scored = Scored { corpus, target, rows, truth, unseen };
+    scored.write(&place(out), &predicted)?;
+    for (name, predicted) in baseline::NAMES.iter().zip(by_baseline) {
+        scored.write(&place(&out.join(baseline::FOLDER).join(name)), &predicted)?;
     }
     Ok(())
 }
 
-fn write(
-    folder: &Path,
-    corpus: &Corpus,
-    target: &str,
-    rows: &[u32],
-    pairs: &Pairs,
-    predicted: &[f32],
-    unseen: &Unseen,
-) -> Result<()> {
-    let draft = FolderDraft::new(folder)?;
-    let file = |name: &str| draft.folder().join(name);
-    let scores = Scores::of(&pairs.value, predicted);
-    scores_json::write(&file("test_scores.json"), &scores)?;
-    scores_json::write_strict(
-        &file("strict_scores.json"),
-        &unseen.strict_scores(&pairs.value, predicted, scores),
-    )?;
-    write_predictions(&file("test_y_data_predicted.csv"), corpus, target, rows, predicted)?;
-    draft.publish()
+/// A target that was scored, whichever predictor did.
+struct Scored<'a> {
+    corpus: &'a Corpus,
+    target: &'a str,
+    rows: Rows<'a>,
+    truth: Vec<f32>,
+    unseen: Unseen,
+}
+
+impl Scored<'_> {
+    fn write(&self, folder: &Path, predicted: &[f32]) -> Result<()> {
+        let draft = FolderDraft::new(folder)?;
+        let file = |name: &str| draft.folder().join(name);
+        let scores = Scores::of(&self.truth, predicted);
+        scores_json::write(&file("test_scores.json"), &scores)?;
+        let strict = self.unseen.strict_scores(&self.truth, predicted, scores);
+        scores_json::write_strict(&file("strict_scores.json"), &strict)?;
+        let table = file("test_y_data_predicted.csv");
+        write_predictions(&table, self.corpus, self.target, self.rows, predicted)?;
+        draft.publish()
+    }
 }
 
 /// Writes a table of predictions as improvelib lays it out: the columns of
@@ -81,7 +125,7 @@ pub fn write_predictions(
     path: &Path,
     corpus: &Corpus,
     dataset: &str,
-    rows: &[u32],
+    rows: Rows<'_>,
     predicted: &[f32],
 ) -> Result<()> {
     let (store, endpoint) = (&corpus.store, &corpus.deck.data.endpoint);
@@ -102,8 +146,8 @@ pub fn write_predictions(
     let labels = info.labels.iter().map(|l| store.label(dataset, l)).collect::<Result<Vec<_>>>()?;
 
     write_blocks(path, &columns, endpoint, |table| {
-        for (rows, predicted) in rows.chunks(BLOCK).zip(predicted.chunks(BLOCK)) {
-            let of = |endpoint: &str| store.pairs_at(dataset, endpoint, rows);
+        for (rows, predicted) in rows.blocks(0..rows.len()).zip(predicted.chunks(BLOCK)) {
+            let of = |endpoint: &str| store.pairs_at(dataset, endpoint, &rows);
             let pairs = of(endpoint)?;
             let others =
                 columns.iter().filter(|c| info.endpoints.iter().any(|(e, _)| e == *c) && *c != endpoint);

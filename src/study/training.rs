@@ -1,3 +1,4 @@
+use super::corpus::SplitParts;
 use super::predictor::{Predictor, examples};
 use super::strict::Seen;
 use super::{Corpus, Task};
@@ -7,7 +8,7 @@ use crate::batch::{Examples, part};
 use crate::comm::{Communicator, gather};
 use crate::feature::{Features, Scaling, ValueScale};
 use crate::metric::Epoch;
-use crate::store::{Pairs, SplitRows};
+use crate::store::Pairs;
 use crate::train::{Observer, Problem, fit};
 use std::cell::OnceCell;
 
@@ -22,7 +23,7 @@ pub struct Trained<'a> {
     /// Lanes that the training rows were cut into.
     pub lanes: usize,
     /// The usable rows of the split.
-    pub rows: SplitRows,
+    pub rows: SplitParts,
     /// Every epoch.
     pub history: Vec<Epoch>,
     /// The best epoch, from one.
@@ -41,13 +42,18 @@ pub struct TrainingView {
 }
 
 impl Trained<'_> {
-    /// What the training rows show; they are read when first asked for.
+    /// What the training rows show; they are streamed when first asked for.
     pub fn view(&self) -> Result<&TrainingView> {
         if let Some(known) = self.view.get() {
             return Ok(known);
         }
-        let pairs = self.corpus.pairs(&self.task.source, &self.rows.train)?;
-        let view = TrainingView { seen: Seen::by(&pairs), baselines: baseline::fit(&pairs) };
+        let (mut seen, mut fits) = (Seen::default(), baseline::fits());
+        for block in self.corpus.blocks(&self.task.source, &self.rows.train)? {
+            let block = block?;
+            seen.add(&block);
+            fits.iter_mut().for_each(|fit| fit.add(&block));
+        }
+        let view = TrainingView { seen: seen.finish(), baselines: fits.map(|fit| fit.finish()) };
         Ok(self.view.get_or_init(|| view))
     }
 }
@@ -63,12 +69,12 @@ pub fn train<'a>(
 ) -> Result<Trained<'a>> {
     let deck = &corpus.deck;
     let rows = corpus.split(&task.source, task.split)?;
-    let lanes = corpus.lanes(&rows, group.size())?;
+    let lanes = corpus.lanes(rows.train.len(), group.size())?;
     let own = lanes.of_rank(group.rank(), group.size())?;
-    let train_rows: Vec<&[u32]> = own.clone().map(|lane| &rows.train[lanes.rows(lane)]).collect();
-    let val_rows: Vec<&[u32]> =
-        own.clone().map(|lane| &rows.val[part(rows.val.len(), lanes.count(), lane)]).collect();
-    let read = |lane: &&[u32]| corpus.pairs(&task.source, lane);
+    let train_rows: Vec<Vec<u32>> = own.clone().map(|lane| rows.train.at(lanes.rows(lane))).collect();
+    let val_part = |lane| rows.val[part(rows.val.len(), lanes.count(), lane)].to_vec();
+    let val_rows: Vec<Vec<u32>> = own.clone().map(val_part).collect();
+    let read = |lane: &Vec<u32>| corpus.pairs(&task.source, lane);
     let train: Vec<Pairs> = train_rows.iter().map(read).collect::<Result<_>>()?;
     let validation: Vec<Pairs> = val_rows.iter().map(read).collect::<Result<_>>()?;
 
@@ -90,10 +96,10 @@ pub fn train<'a>(
         [&corpus.drugs, &corpus.samples].map(|table| scaling.scaled(table.clone(), deck.data.clip));
 
     let network = deck.model.build(corpus.widths(), deck.train.loss)?;
-    let scaled = |pairs: Vec<Pairs>, rows: &[&[u32]]| -> Vec<Examples> {
-        pairs.into_iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows.to_vec(), &scaling)).collect()
+    let scaled = |pairs: Vec<Pairs>, rows: Vec<Vec<u32>>| -> Vec<Examples> {
+        pairs.into_iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows, &scaling)).collect()
     };
-    let (train, validation) = (scaled(train, &train_rows), scaled(validation, &val_rows));
+    let (train, validation) = (scaled(train, train_rows), scaled(validation, val_rows));
     let problem = Problem {
         name: task.to_string(),
         network: &network,
@@ -108,6 +114,7 @@ pub fn train<'a>(
     let seed = deck.train.seed.wrapping_add(u64::from(task.split));
     let fitted = fit(&problem, &deck.train, seed, group, observer)?;
 
+    drop(train);
     let mut predictor = Predictor::new(&network, fitted.parameters, scaling, features)?;
     let mut predicted = Vec::new();
     for lane in &validation {

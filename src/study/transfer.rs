@@ -1,3 +1,4 @@
+use super::account::{Account, Peak, mib};
 use super::farm::{Farm, Grouping};
 use super::narrator::{Narrator, Progress};
 use super::scoring::score;
@@ -79,12 +80,23 @@ pub fn transfer(
     }
     let times = if group.rank() == 0 { times } else { Vec::new() };
     let times = world.all_gather(serde_json::json!(times).to_string().as_bytes());
+    let peak = Peak::so_far(world);
     let finish = || {
         let times: Vec<Vec<TaskTime>> = times
             .iter()
             .map(|bytes| serde_json::from_slice(bytes))
             .collect::<serde_json::Result<_>>()
             .map_err(|e| Error::Ranks(format!("times of tasks do not come through: {e}")))?;
+        let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+        let account = Account::of(corpus, &network, grouping)?;
+        log::info!(
+            "peak memory: {:.0} MiB on rank {}, which needed most, and {:.0} MiB on a node; accounted for beforehand: {:.0} and {:.0} MiB",
+            mib(peak.rank),
+            peak.which,
+            mib(peak.node),
+            mib(account.rank()),
+            mib(account.node())
+        );
         let info = RunInfo {
             model: deck.model.name().into(),
             endpoint: deck.data.endpoint.clone(),
@@ -96,6 +108,10 @@ pub fn transfer(
             groups: grouping.groups,
             started: launch.started.clone(),
             wall_s: started.elapsed().as_secs_f64(),
+            peak_memory_mib: mib(peak.rank),
+            estimated_memory_mib: mib(account.rank()),
+            peak_node_memory_mib: mib(peak.node),
+            estimated_node_memory_mib: mib(account.node()),
             sources: deck.data.sources.clone(),
             targets: deck.data.targets.clone(),
             splits: deck.data.splits.numbers(),
@@ -130,7 +146,7 @@ fn report_usable(corpus: &Corpus) -> Result<()> {
         if unmeasured + featureless > 0 {
             log::warn!(
                 "{dataset}: of {} pairs, {unmeasured} without '{}' and {featureless} without features are left out",
-                usable.mask.len(),
+                corpus.store.dataset(dataset)?.pairs,
                 data.endpoint
             );
         }
@@ -191,8 +207,19 @@ fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime])
     }
     runtime::write(&out.join("runtime.json"), &runtime::Runtime::new(info.wall_s, parts))?;
     for name in baseline::NAMES {
-        // The wall time and the ranks of the run are the network's own.
-        let of = RunInfo { model: name.into(), ranks: 0, threads: 0, groups: 0, wall_s: 0.0, ..info.clone() };
+        // Ranks, wall time and memory of the run are the network's own.
+        let of = RunInfo {
+            model: name.into(),
+            endpoint: info.endpoint.clone(),
+            crossrx: info.crossrx.clone(),
+            versions: info.versions.clone(),
+            command: info.command.clone(),
+            started: info.started.clone(),
+            sources: info.sources.clone(),
+            targets: info.targets.clone(),
+            splits: info.splits.clone(),
+            ..RunInfo::default()
+        };
         run_json::write(&out.join(baseline::FOLDER).join(name).join("run.json"), &of)?;
     }
     run_json::write(&out.join("run.json"), &info)

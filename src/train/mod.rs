@@ -15,7 +15,7 @@ mod weights;
 
 pub use fit::{Fitted, Observer, fit};
 pub use schedule::Decay;
-pub use score::{SCORING_CHUNK, Scorer};
+pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
 pub use spec::{OptimizerKind, TrainSpec};
 pub use trainer::{Problem, StepTimes, Trainer};
 pub use weights::{load_weights, save_weights};

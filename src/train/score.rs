@@ -12,7 +12,7 @@ use std::ops::Range;
 pub const SCORING_CHUNK: usize = 4096;
 
 /// Entities that pass through a tower at a time.
-const EMBEDDING_CHUNK: usize = 1024;
+pub const EMBEDDING_CHUNK: usize = 1024;
 
 /// Scoring draws no random bits.
 const SCORING: Step = Step { seed: 0, number: 0 };

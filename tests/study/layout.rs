@@ -197,7 +197,7 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
         "Beta split 2:",
         "4 targets each",
         "memory of the rank that needs most:",
-        "MiB",
+        "memory of this node:",
         "time: about",
         " parameters\n",
     ] {

@@ -7,6 +7,7 @@ mod inspect;
 #[cfg(target_os = "linux")]
 mod interrupted;
 mod layout;
+mod memory;
 mod predict;
 mod program;
 mod ranks;

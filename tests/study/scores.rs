@@ -193,9 +193,14 @@ fn rules_keep_apart_what_they_say() {
         let splits = format!("data.splits={{ rule = \"{rule}\", folds = 4, seed = 3 }}");
         let set = [splits.as_str(), "data.sources=[\"Red\"]", "train.epochs=1"];
         let run = study(&format!("rule-{rule}"), &corpus, &set);
+        let planned = crossrx(&["transfer", arg(&run.join("deck.toml")), "--dry-run"]).ok();
         let mut tested: HashMap<(String, String), usize> = HashMap::new();
         for k in 0..4 {
             let table = table(&run, "Red", "Red", k);
+            let validated = Table::read(&run.join(format!("models/Red/split_{k}/val_y_data_predicted.csv")));
+            let [val, test] = [validated.rows.len(), table.rows.len()];
+            let sizes = format!("{} training, {val} validation, {test} test", red.pairs() - val - test);
+            assert!(planned.contains(&format!("Red split {k}: {sizes} pairs")), "{sizes}: {planned}");
             let strict = json(&run.join(format!("infer/Red-Red/split_{k}/strict_scores.json")));
             assert_eq!(strict[part]["n"].as_u64(), Some(table.rows.len() as u64), "{rule} {k}");
             for row in table.rows {
