@@ -24,7 +24,7 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build demo test lint deny doc install clean
+.PHONY: help deps test-deps build demo test lint deny doc bench install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ deny: test-deps ## Check licences and sources of all dependencies
 
 doc: deps ## Build the API documentation, with broken links as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps $(FEATURES)
+
+bench: build ## Speed beside the PyTorch peers, where PEER_PYTHON has PyTorch (on an idle machine)
+	python3 benches/compare.py $(CROSSRX)
 
 install: build ## Copy the program to PREFIX/bin
 	install -D -m 755 $(CROSSRX) $(DESTDIR)$(PREFIX)/bin/crossrx
