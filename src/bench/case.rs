@@ -114,7 +114,7 @@ impl Case {
         for number in numbers {
             let counter = Stream::MadeUp.counter(number as u32, 2, 0, 99);
             let [drug, sample, a, b] = philox4x32_10(counter, key(SEED));
-            let below = |word: u32, n: u64| (u64::from(word) * n >> 32) as u32;
+            let below = |word: u32, n: u64| ((u64::from(word) * n) >> 32) as u32;
             let [dose, truth, ..] = normal([a, b, !a, !b]);
             examples.drug.push(below(drug, drugs));
             examples.sample.push(below(sample, samples));

@@ -47,8 +47,9 @@ pub unsafe fn tile(
     accumulate: bool,
 ) {
     let sums = match (a.row, a.step) {
-        // SAFETY: as the caller promises, in each of these.
+        // SAFETY: as the caller promises.
         (1, ROWS) => unsafe { products::<true>(k, a, b) },
+        // SAFETY: as above.
         _ => unsafe { products::<false>(k, a, b) },
     };
     let mask = |first: usize| (((1u32 << columns.saturating_sub(first).min(LANES)) - 1) & 0xFFFF) as u16;

@@ -47,7 +47,7 @@ pub fn multiply(
     let threads = if m * n * k < SEQUENTIAL { 1 } else { rayon::current_num_threads() };
     let panels = [m.div_ceil(ROWS), n.div_ceil(COLUMNS)];
     // Rows that fall on the same lines of a cache would drive each other out.
-    let in_place = a.column_stride == 1 && a.row_stride % 512 != 0;
+    let in_place = a.column_stride == 1 && !a.row_stride.is_multiple_of(512);
     let left_panels = if in_place { usize::from(m % ROWS > 0) } else { panels[0] };
     let blocks = k.div_ceil(DEPTH);
     let most = k.div_ceil(blocks);
