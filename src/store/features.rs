@@ -1,10 +1,14 @@
 //! Reading feature tables: what they are, and their values, whole or by blocks.
 
+use super::array_reader::ArrayReader;
 use super::fault::absent;
 use super::{Encoding, Entity, FeatureInfo, FeatureTable, Store, array, feature_rules, scalar, strings};
 use crate::Result;
-use hdf5::{Dataset, Group};
-use ndarray::{Array2, s};
+use hdf5::Group;
+use ndarray::Array2;
+
+/// Values of a feature table that are read at a time, 8 MiB of f32.
+const BLOCK_VALUES: usize = 1 << 21;
 
 impl Store {
     /// The feature tables of drugs or samples, by name.
@@ -58,32 +62,24 @@ impl Store {
         let place = format!("{}/values", feature_place(info.entity, &info.name));
         let failed = |e: hdf5::Error| self.fault(&place, e);
         let group = self.group(&feature_place(info.entity, &info.name))?;
-        let step = (array::CHUNK_PAIRS * 4 / info.columns.max(1)).max(1);
-        let (values, _) = open_values(&group, info.encoding).map_err(failed)?;
-        let mut widened: Vec<f32> = Vec::new();
+        let step = (BLOCK_VALUES / info.columns.max(1)).max(1);
+        let values = open_values(&group, info.encoding).map_err(failed)?;
         for start in (0..info.rows).step_by(step) {
-            let end = info.rows.min(start + step);
-            match info.encoding {
-                Encoding::F32 => {
-                    let block = values.read_slice_2d::<f32, _>(s![start..end, ..]).map_err(failed)?;
-                    feature_rules::check_values(info.encoding, block.view(), start)
+            let rows = start..info.rows.min(start + step);
+            match &values {
+                Values::F32(array) => {
+                    let block = array.read(rows).map_err(failed)?;
+                    feature_rules::check_values(info.encoding, &block, info.columns, start)
                         .map_err(|e| self.fault(&place, e))?;
-                    match block.as_slice() {
-                        Some(block) => each(block),
-                        None => return Err(self.fault(&place, "was read in another order than it has")),
-                    }
+                    each(&block);
                 }
-                Encoding::Bits => {
-                    let block = values.read_slice_2d::<u8, _>(s![start..end, ..]).map_err(failed)?;
-                    widened.clear();
-                    if widened.try_reserve_exact((end - start) * info.columns).is_err() {
+                Values::Bits(array) => {
+                    let mut widened: Vec<f32> = Vec::new();
+                    if widened.try_reserve_exact(rows.len() * info.columns).is_err() {
                         return Err(self.fault(&place, "is too wide for this machine's memory"));
                     }
-                    for row in block.rows() {
-                        widened.extend(
-                            (0..info.columns)
-                                .map(|c| f32::from(row.get(c / 8).map_or(0, |b| b >> (c % 8) & 1))),
-                        );
+                    for row in array.read(rows).map_err(failed)?.chunks_exact(array.shape[1]) {
+                        widened.extend((0..info.columns).map(|c| f32::from(row[c / 8] >> (c % 8) & 1)));
                     }
                     each(&widened);
                 }
@@ -120,9 +116,13 @@ impl Store {
         let columns = scalar::read::<u64>(&group, "columns").map_err(failed)?;
         let columns = usize::try_from(columns).map_err(|e| self.fault(&place, e))?;
         let units = strings::read_attr(&group, "units").map_err(failed)?;
-        let rows = array::open::<u32>(&group, "entity", 1).map_err(failed)?.1[0];
+        let rows = array::open::<u32>(&group, "entity", 1).map_err(failed)?.rows();
         feature_rules::check_shape(rows, columns).map_err(|e| self.fault(&place, e))?;
-        let (_, shape) = open_values(&group, encoding).map_err(failed)?;
+        let values = open_values(&group, encoding).map_err(failed)?;
+        let shape = match &values {
+            Values::F32(array) => &array.shape[..],
+            Values::Bits(array) => &array.shape[..],
+        };
         if shape != [rows, encoding.width(columns)] {
             let what = format!("values have shape {shape:?} for {rows} rows of {columns} columns");
             return Err(self.fault(place, what));
@@ -131,10 +131,16 @@ impl Store {
     }
 }
 
-fn open_values(group: &Group, encoding: Encoding) -> hdf5::Result<(Dataset, Vec<usize>)> {
+/// The values of a feature table as they are kept.
+enum Values {
+    F32(ArrayReader<f32>),
+    Bits(ArrayReader<u8>),
+}
+
+fn open_values(group: &Group, encoding: Encoding) -> hdf5::Result<Values> {
     match encoding {
-        Encoding::F32 => array::open::<f32>(group, "values", 2),
-        Encoding::Bits => array::open::<u8>(group, "values", 2),
+        Encoding::F32 => array::open(group, "values", 2).map(Values::F32),
+        Encoding::Bits => array::open(group, "values", 2).map(Values::Bits),
     }
 }
 

@@ -20,11 +20,16 @@
 //! ```
 
 mod array;
+mod array_reader;
+mod array_writer;
+mod chunk;
+mod chunk_io;
 mod fault;
 mod feature_rules;
 mod feature_writer;
 mod features;
 mod filters;
+mod fletcher32;
 mod links;
 mod lock;
 pub(crate) mod names;

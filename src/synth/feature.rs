@@ -1,5 +1,7 @@
 use super::draw::{Draws, Part};
-use super::latent::{Factors, factors};
+use super::latent::{FACTORS, Factors, factors};
+use super::vector::{round, tanh};
+use crate::device::vectorised;
 use crate::store::Entity;
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -10,16 +12,24 @@ use rayon::prelude::*;
 pub(super) struct FeatureMap {
     entity: Entity,
     draws: Draws,
-    columns: Vec<Column>,
+    names: Vec<String>,
+    /// The columns, a run of them at a time; the last run may be short of columns.
+    runs: Vec<Run>,
 }
 
+/// Places drawn at a time, each worth four columns.
+const PLACES: usize = 16;
+
+/// Columns computed at a time.
+const RUN: usize = 4 * PLACES;
+
+/// A run of columns, one array each of what makes them.
 #[derive(Debug, Clone)]
-struct Column {
-    name: String,
-    linear: Factors,
-    saturating: Factors,
-    level: f32,
-    spread: f32,
+struct Run {
+    linear: [[f32; RUN]; FACTORS],
+    saturating: [[f32; RUN]; FACTORS],
+    level: [f32; RUN],
+    spread: [f32; RUN],
 }
 
 impl FeatureMap {
@@ -28,60 +38,81 @@ impl FeatureMap {
             Entity::Drug => Part::DrugColumn,
             Entity::Sample => Part::SampleColumn,
         };
-        let columns = factors(&draws, part, columns)
-            .into_iter()
-            .enumerate()
-            .map(|(index, linear)| {
-                let saturating = draws.normals(part, 1, index as u32, 0);
-                let [level, spread, ..] = draws.words(part, 2, index as u32, 0);
-                let (name, level, spread) = match entity {
-                    // Descriptors differ in level and spread by orders of magnitude.
-                    Entity::Drug => {
-                        (descriptor(index), (level % 256) as f32, (1 << (spread % 8)) as f32 / 4.0)
-                    }
-                    // log2 expression.
-                    Entity::Sample => (format!("GENE{:04}", index + 1), (4 + level % 8) as f32, 1.0),
-                };
-                Column { name, linear, saturating, level, spread }
-            })
-            .collect();
-        FeatureMap { entity, draws, columns }
+        let mut names = Vec::with_capacity(columns);
+        let mut runs = Vec::with_capacity(columns.div_ceil(RUN));
+        for (index, linear) in factors(&draws, part, columns).into_iter().enumerate() {
+            if index % RUN == 0 {
+                let none = [[0.0; RUN]; FACTORS];
+                runs.push(Run { linear: none, saturating: none, level: [0.0; RUN], spread: [0.0; RUN] });
+            }
+            let saturating = draws.normals(part, 1, index as u32, 0);
+            let [level, spread, ..] = draws.words(part, 2, index as u32, 0);
+            let (name, level, spread) = match entity {
+                // Descriptors differ in level and spread by orders of magnitude.
+                Entity::Drug => (descriptor(index), (level % 256) as f32, (1 << (spread % 8)) as f32 / 4.0),
+                // log2 expression.
+                Entity::Sample => (format!("GENE{:04}", index + 1), (4 + level % 8) as f32, 1.0),
+            };
+            names.push(name);
+            let (run, at) = (&mut runs[index / RUN], index % RUN);
+            (run.level[at], run.spread[at]) = (level, spread);
+            for factor in 0..FACTORS {
+                run.linear[factor][at] = linear[factor];
+                run.saturating[factor][at] = saturating[factor];
+            }
+        }
+        FeatureMap { entity, draws, names, runs }
     }
 
     /// Column names, distinct, `[columns]`.
-    pub fn names(&self) -> Vec<String> {
-        self.columns.iter().map(|c| c.name.clone()).collect()
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The features of the entities from `first` on whose factors are given, `[entities, columns]`.
     pub fn rows(&self, first: usize, factors: &[Factors]) -> Array2<f32> {
-        let mut values = Array2::zeros((factors.len(), self.columns.len()));
+        let mut values = Array2::zeros((factors.len(), self.names.len()));
         values
             .as_slice_mut()
             .expect("an array made here is contiguous")
-            .par_chunks_mut(self.columns.len())
+            .par_chunks_mut(self.names.len())
             .zip(factors)
             .enumerate()
-            .for_each(|(i, (row, factors))| self.fill(first + i, factors, row));
+            .for_each(|(i, (row, factors))| vectorised(|| self.fill(first + i, factors, row)));
         values
     }
 
+    #[inline(always)]
     fn fill(&self, entity: usize, factors: &Factors, row: &mut [f32]) {
-        /// Steps a spread: tables are published with few digits, which is also why they compress.
-        const STEPS: f32 = 64.0;
         let part = match self.entity {
             Entity::Drug => Part::DrugNoise,
             Entity::Sample => Part::SampleNoise,
         };
-        for (four, (values, columns)) in (0u32..).zip(row.chunks_mut(4).zip(self.columns.chunks(4))) {
-            let noise = self.draws.normals(part, 0, entity as u32, four);
-            for ((value, column), z) in values.iter_mut().zip(columns).zip(noise) {
-                let dot = |weights: &Factors| weights.iter().zip(factors).map(|(w, f)| w * f).sum::<f32>();
-                let signal = 0.4 * dot(&column.linear) + 0.6 * dot(&column.saturating).tanh();
-                let rounded = ((signal + 0.3 * z) * STEPS).round() / STEPS;
-                *value = column.level + column.spread * rounded;
-            }
+        for ((place, values), run) in (0u32..).step_by(PLACES).zip(row.chunks_mut(RUN)).zip(&self.runs) {
+            let noise = self.draws.normals_from::<PLACES>(part, 0, entity as u32, place);
+            let run = run.values(factors, noise.as_flattened());
+            values.copy_from_slice(&run[..values.len()]);
         }
+    }
+}
+
+impl Run {
+    #[inline(always)]
+    fn values(&self, factors: &Factors, noise: &[f32]) -> [f32; RUN] {
+        /// Steps a spread: tables are published with few digits.
+        const STEPS: f32 = 64.0;
+        let mut values = [0.0; RUN];
+        for (at, (value, z)) in values.iter_mut().zip(noise).enumerate() {
+            let (mut linear, mut saturating) = (0.0, 0.0);
+            for factor in 0..FACTORS {
+                linear += self.linear[factor][at] * factors[factor];
+                saturating += self.saturating[factor][at] * factors[factor];
+            }
+            let signal = 0.4 * linear + 0.6 * tanh(saturating);
+            let rounded = round((signal + 0.3 * z) * STEPS) / STEPS;
+            *value = self.level[at] + self.spread[at] * rounded;
+        }
+        values
     }
 }
 
@@ -105,7 +136,7 @@ mod tests {
         let whole = map.rows(0, &latent);
         assert_eq!(whole.slice(ndarray::s![7..12, ..]), map.rows(7, &latent[7..12]));
         assert!(whole.columns().into_iter().all(|c| c.iter().any(|&v| v != c[0])));
-        let mut names = FeatureMap::new(draws, Entity::Drug, 3_820).names();
+        let mut names = FeatureMap::new(draws, Entity::Drug, 3_820).names;
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), 3_820);

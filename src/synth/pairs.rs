@@ -1,6 +1,8 @@
 use super::corpus::Corpus;
 use super::draw::Part;
+use super::response::{Curve, auc, dose_decay, efficacy};
 use super::truth::Tally;
+use crate::device::vectorised;
 use crate::store::PairBlock;
 
 /// All points of the drug of rank `rank` in study number `study`, sample by sample and dose by dose,
@@ -9,23 +11,48 @@ pub(super) fn of_drug(corpus: &Corpus, study: usize, rank: usize) -> (PairBlock,
     let (plan, members) = (&corpus.plan, &corpus.members[study]);
     let drug = members.drugs[rank];
     let doses = plan.doses.len().max(1);
-    let noise = plan.studies[study].noise;
-    let mut block = PairBlock { endpoints: vec![Vec::new()], ..PairBlock::default() };
+    let truths = truths(corpus, study, drug);
+    let points: Vec<usize> = measured(corpus, study, rank).collect();
+    let place = |&point: &usize| members.samples[point / doses] * doses as u32 + (point % doses) as u32;
+    let places: Vec<u32> = points.iter().map(place).collect();
+    let mut noise = vec![0.0; points.len()];
+    let part = Part::ResponseNoise;
+    vectorised(|| corpus.draws.first_normals(part, study as u32, drug, &places, &mut noise));
+    let scale = plan.studies[study].noise;
     let mut tally = Tally::new(plan.studies.len(), corpus.measured_by(study, 0.5));
-    for point in measured(corpus, study, rank) {
-        let sample = members.samples[point / doses];
-        let dose = plan.doses.get(point % doses).copied();
-        let truth = corpus.truth(drug, sample, dose);
-        let place = sample * doses as u32 + (point % doses) as u32;
-        let [z, ..] = corpus.draws.normals(Part::ResponseNoise, study as u32, drug, place);
-        let value = (corpus.measured_by(study, truth) + noise * f64::from(z)) as f32;
-        block.drug.push(drug);
-        block.sample.push(sample);
-        block.dose.extend(dose);
-        block.endpoints[0].push(value);
+    let mut values = Vec::with_capacity(points.len());
+    for (&point, &z) in points.iter().zip(&noise) {
+        let truth = truths[point];
+        let value = (corpus.measured_by(study, truth) + scale * f64::from(z)) as f32;
+        values.push(value);
         tally.add(value, |source| corpus.measured_by(source, truth));
     }
+    let dose = if plan.doses.is_empty() {
+        Vec::new()
+    } else {
+        points.iter().map(|point| plan.doses[point % doses]).collect()
+    };
+    let block = PairBlock {
+        drug: vec![drug; points.len()],
+        sample: points.iter().map(|point| members.samples[point / doses]).collect(),
+        dose,
+        endpoints: vec![values],
+        ..PairBlock::default()
+    };
     (block, tally)
+}
+
+/// The true response of every point of a drug's grid, samples by doses.
+fn truths(corpus: &Corpus, study: usize, drug: u32) -> Vec<f64> {
+    let drug = &corpus.drug[drug as usize];
+    let samples = corpus.members[study].samples.iter().map(|&sample| &corpus.sample[sample as usize]);
+    if corpus.plan.doses.is_empty() {
+        return samples.map(|sample| auc(drug, sample)).collect();
+    }
+    let decays: Vec<f64> = corpus.plan.doses.iter().map(|&dose| dose_decay(f64::from(dose))).collect();
+    let efficacy = efficacy(drug);
+    let curves = samples.map(|sample| Curve::new(efficacy, drug, sample));
+    curves.flat_map(|curve| decays.iter().map(move |&decay| curve.viability(decay))).collect()
 }
 
 /// The points of a drug's grid (samples by doses) that the study measured, ascending. Drugs share the

@@ -1,0 +1,144 @@
+//! One chunk through the filters, in either direction. HDF5 does this itself, on
+//! one thread at a time; here, chunks can pass on many.
+
+use super::filters::{Filter, Pipeline};
+use super::fletcher32::fletcher32;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+/// Over the real IMPROVE tree, level 3 saves 2 % and level 6 5 % of the file,
+/// for 7 % and 40 % more time.
+pub(super) const DEFLATE_LEVEL: u8 = 1;
+/// Deflate is kept where it makes a chunk this many times smaller; else reading
+/// and writing would take longer than the disk does.
+const WORTH: usize = 4;
+/// Bytes of a checksum.
+pub(super) const CHECKSUM: usize = 4;
+/// Shuffle and deflate left out; they come first and second in every array written.
+const UNFILTERED: u32 = 0b011;
+/// A chunk as it stands in the file.
+pub(super) struct Stored {
+    pub bytes: Vec<u8>,
+    /// One bit a filter of the pipeline, set where the chunk did not pass it.
+    pub skipped: u32,
+}
+
+/// A chunk of values of `width` bytes, deflated or as it is.
+pub(super) fn store(mut bytes: Vec<u8>, width: usize, deflated: bool) -> Stored {
+    if deflated && let Some(mut bytes) = deflate(&shuffled(&bytes, width)) {
+        seal(&mut bytes);
+        return Stored { bytes, skipped: 0 };
+    }
+    seal(&mut bytes);
+    Stored { bytes, skipped: UNFILTERED }
+}
+
+/// Whether deflating chunks like this one of values of `width` bytes is worth its time.
+pub(super) fn worth_deflating(bytes: &[u8], width: usize) -> bool {
+    deflate(&shuffled(bytes, width)).is_some_and(|small| small.len() * WORTH <= bytes.len())
+}
+
+/// The `size` bytes, values of `width` bytes, of a chunk that was stored through `pipeline`.
+pub(super) fn restore(
+    stored: Stored,
+    pipeline: &Pipeline,
+    width: usize,
+    size: usize,
+) -> Result<Vec<u8>, String> {
+    let Stored { mut bytes, skipped } = stored;
+    for (place, filter) in pipeline.iter().enumerate().rev() {
+        if skipped >> place & 1 == 1 {
+            if *filter == Filter::Fletcher32 {
+                return Err("a chunk has no checksum".into());
+            }
+            continue;
+        }
+        match filter {
+            Filter::Fletcher32 => open_seal(&mut bytes)?,
+            Filter::Deflate => bytes = inflate(&bytes, size)?,
+            Filter::Shuffle => bytes = unshuffled(&bytes, width),
+        }
+    }
+    if bytes.len() != size {
+        return Err(format!("a chunk has {} bytes, not {size}", bytes.len()));
+    }
+    Ok(bytes)
+}
+
+fn seal(bytes: &mut Vec<u8>) {
+    let sum = fletcher32(bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+}
+
+fn open_seal(bytes: &mut Vec<u8>) -> Result<(), String> {
+    let Some((content, sum)) = bytes.split_last_chunk::<CHECKSUM>() else {
+        return Err("a chunk is too short for its checksum".into());
+    };
+    if u32::from_le_bytes(*sum) != fletcher32(content) {
+        return Err("a chunk is damaged: its checksum (fletcher32) does not fit".into());
+    }
+    bytes.truncate(bytes.len() - CHECKSUM);
+    Ok(())
+}
+
+/// `None` where it makes nothing smaller.
+fn deflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut small = Vec::with_capacity(bytes.len() + CHECKSUM);
+    let mut stream = Compress::new(Compression::new(DEFLATE_LEVEL.into()), true);
+    let status = stream.compress_vec(bytes, &mut small, FlushCompress::Finish);
+    (matches!(status, Ok(Status::StreamEnd)) && small.len() < bytes.len()).then_some(small)
+}
+
+fn inflate(bytes: &[u8], size: usize) -> Result<Vec<u8>, String> {
+    let mut whole = Vec::with_capacity(size);
+    let mut stream = Decompress::new(true);
+    let status = stream.decompress_vec(bytes, &mut whole, FlushDecompress::Finish);
+    match status {
+        Ok(Status::StreamEnd) => Ok(whole),
+        Ok(_) => Err("a chunk cannot be inflated to its size".into()),
+        Err(e) => Err(format!("a chunk cannot be inflated: {e}")),
+    }
+}
+
+/// The first bytes of all values, then their second bytes, and so on.
+fn shuffled(bytes: &[u8], width: usize) -> Vec<u8> {
+    match width {
+        2 => spread::<2>(bytes),
+        4 => spread::<4>(bytes),
+        8 => spread::<8>(bytes),
+        _ => bytes.to_vec(),
+    }
+}
+
+fn unshuffled(bytes: &[u8], width: usize) -> Vec<u8> {
+    match width {
+        2 => gather::<2>(bytes),
+        4 => gather::<4>(bytes),
+        8 => gather::<8>(bytes),
+        _ => bytes.to_vec(),
+    }
+}
+
+fn spread<const W: usize>(bytes: &[u8]) -> Vec<u8> {
+    let (values, rest) = bytes.as_chunks::<W>();
+    let mut all = Vec::with_capacity(bytes.len() + CHECKSUM);
+    for plane in 0..W {
+        all.extend(values.iter().map(|value| value[plane]));
+    }
+    all.extend_from_slice(rest);
+    all
+}
+
+fn gather<const W: usize>(bytes: &[u8]) -> Vec<u8> {
+    let count = bytes.len() / W;
+    let (planes, rest) = bytes.split_at(count * W);
+    let planes: [&[u8]; W] = std::array::from_fn(|plane| &planes[plane * count..][..count]);
+    let mut all = vec![0; count * W];
+    let (values, _) = all.as_chunks_mut::<W>();
+    for (at, value) in values.iter_mut().enumerate() {
+        for plane in 0..W {
+            value[plane] = planes[plane][at];
+        }
+    }
+    all.extend_from_slice(rest);
+    all
+}
