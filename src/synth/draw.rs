@@ -1,4 +1,4 @@
-use super::vector::{ln, sin_cos_of_turns};
+use super::vector::{self, ln, sin_cos_of_turns};
 use crate::device::philox;
 
 /// What of a corpus a draw is for. Draws of different parts are independent under one seed.
@@ -69,10 +69,25 @@ impl Draws {
     }
 
     /// The first of the four normal values at each of the places (`group`, `a`, `places`).
-    #[inline(always)]
     pub fn first_normals(&self, part: Part, group: u32, a: u32, places: &[u32], into: &mut [f32]) {
-        for (z, &b) in into.iter_mut().zip(places) {
-            let [first, second, ..] = self.words(part, group, a, b);
+        vector::run(FirstNormals { draws: self, part, group, a, places, into });
+    }
+}
+
+struct FirstNormals<'a> {
+    draws: &'a Draws,
+    part: Part,
+    group: u32,
+    a: u32,
+    places: &'a [u32],
+    into: &'a mut [f32],
+}
+
+impl vector::Loop for FirstNormals<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (z, &b) in self.into.iter_mut().zip(self.places) {
+            let [first, second, ..] = self.draws.words(self.part, self.group, self.a, b);
             *z = box_muller(first, second)[0];
         }
     }
@@ -97,11 +112,11 @@ mod tests {
         let draws = Draws::new(9);
         let part = Part::DrugNoise;
         let single = |b| draws.normals(part, 1, 7, b);
-        let many = crate::device::vectorised(|| draws.normals_from::<16>(part, 1, 7, 40));
+        let many = draws.normals_from::<16>(part, 1, 7, 40);
         assert_eq!(many, std::array::from_fn(|i| single(40 + i as u32)));
         let places: Vec<u32> = (0..50).map(|i| i * i).collect();
         let mut first = vec![0.0; 50];
-        crate::device::vectorised(|| draws.first_normals(part, 1, 7, &places, &mut first));
+        draws.first_normals(part, 1, 7, &places, &mut first);
         assert_eq!(first, places.iter().map(|&b| single(b)[0]).collect::<Vec<_>>());
         let exact = philox::normal(draws.words(part, 1, 7, 40));
         assert!(many[0].iter().zip(exact).all(|(z, exact)| (z - exact).abs() < 1e-6));

@@ -1,7 +1,6 @@
 use super::draw::{Draws, Part};
 use super::latent::{FACTORS, Factors, factors};
-use super::vector::{round, tanh};
-use crate::device::vectorised;
+use super::vector::{self, round, tanh};
 use crate::store::Entity;
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -78,20 +77,33 @@ impl FeatureMap {
             .par_chunks_mut(self.names.len())
             .zip(factors)
             .enumerate()
-            .for_each(|(i, (row, factors))| vectorised(|| self.fill(first + i, factors, row)));
+            .for_each(|(i, (row, factors))| {
+                vector::run(Fill { map: self, entity: (first + i) as u32, factors, row });
+            });
         values
     }
+}
 
+/// Fills the row of an entity.
+struct Fill<'a> {
+    map: &'a FeatureMap,
+    entity: u32,
+    factors: &'a Factors,
+    row: &'a mut [f32],
+}
+
+impl vector::Loop for Fill<'_> {
     #[inline(always)]
-    fn fill(&self, entity: usize, factors: &Factors, row: &mut [f32]) {
-        let part = match self.entity {
+    fn run(self) {
+        let FeatureMap { draws, runs, .. } = self.map;
+        let part = match self.map.entity {
             Entity::Drug => Part::DrugNoise,
             Entity::Sample => Part::SampleNoise,
         };
-        for ((place, values), run) in (0u32..).step_by(PLACES).zip(row.chunks_mut(RUN)).zip(&self.runs) {
-            let noise = self.draws.normals_from::<PLACES>(part, 0, entity as u32, place);
-            let run = run.values(factors, noise.as_flattened());
-            values.copy_from_slice(&run[..values.len()]);
+        for ((place, values), run) in (0u32..).step_by(PLACES).zip(self.row.chunks_mut(RUN)).zip(runs) {
+            let noise = draws.normals_from::<PLACES>(part, 0, self.entity, place);
+            let all = run.values(self.factors, noise.as_flattened());
+            values.copy_from_slice(&all[..values.len()]);
         }
     }
 }

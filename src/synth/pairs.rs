@@ -2,7 +2,6 @@ use super::corpus::Corpus;
 use super::draw::Part;
 use super::response::{Curve, auc, dose_decay, efficacy};
 use super::truth::Tally;
-use crate::device::vectorised;
 use crate::store::PairBlock;
 
 /// All points of the drug of rank `rank` in study number `study`, sample by sample and dose by dose,
@@ -17,7 +16,7 @@ pub(super) fn of_drug(corpus: &Corpus, study: usize, rank: usize) -> (PairBlock,
     let places: Vec<u32> = points.iter().map(place).collect();
     let mut noise = vec![0.0; points.len()];
     let part = Part::ResponseNoise;
-    vectorised(|| corpus.draws.first_normals(part, study as u32, drug, &places, &mut noise));
+    corpus.draws.first_normals(part, study as u32, drug, &places, &mut noise);
     let scale = plan.studies[study].noise;
     let mut tally = Tally::new(plan.studies.len(), corpus.measured_by(study, 0.5));
     let mut values = Vec::with_capacity(points.len());

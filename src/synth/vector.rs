@@ -3,6 +3,32 @@
 //! results. Polynomials of `ln`, `sin` and `cos` are those of Moshier's Cephes library, that of `tanh`
 //! is Eigen's.
 
+use pulp::{Arch, Simd, WithSimd};
+
+/// A loop over such functions. (Not a closure: the compiler does not have to inline one where its
+/// instructions are chosen, and does not.)
+pub(super) trait Loop {
+    fn run(self);
+}
+
+/// Runs `work` compiled for the widest vector instructions of this machine; its `run` has to be
+/// `#[inline(always)]`, and all that it calls.
+#[inline(always)]
+pub(super) fn run(work: impl Loop) {
+    Arch::new().dispatch(Inlined(work));
+}
+
+struct Inlined<L>(L);
+
+impl<L: Loop> WithSimd for Inlined<L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.run();
+    }
+}
+
 /// Natural logarithm of a normal, positive number, to 2 units in the last place.
 #[inline(always)]
 pub(super) fn ln(x: f32) -> f32 {
@@ -42,10 +68,13 @@ pub(super) fn sin_cos_of_turns(u: f32) -> (f32, f32) {
     (f32::from_bits(s.to_bits() ^ flip_sin), f32::from_bits(c.to_bits() ^ flip_cos))
 }
 
-/// Hyperbolic tangent, to 3e-7.
+/// Hyperbolic tangent, to 5e-7.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
-    let x = x.clamp(-7.998_811_7, 7.998_811_7);
+    // Beyond, it is 1 to the last place. (Not `clamp`, whose care for NaN costs instructions.)
+    const END: f32 = 7.998_811_7;
+    let x = if x > END { END } else { x };
+    let x = if x < -END { -END } else { x };
     let z = x * x;
     let mut p = -2.760_768_5e-16;
     for c in [2.000_187_9e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3] {
@@ -78,7 +107,7 @@ mod tests {
             assert!((f64::from(sin) - angle.sin()).abs() < 1.5e-7, "sin of {u} turns");
             assert!((f64::from(cos) - angle.cos()).abs() < 1.5e-7, "cos of {u} turns");
             let x = (u - 0.5) * 24.0;
-            assert!((f64::from(tanh(x)) - f64::from(x).tanh()).abs() < 3e-7, "tanh {x}");
+            assert!((f64::from(tanh(x)) - f64::from(x).tanh()).abs() < 5e-7, "tanh {x}");
             assert_eq!(round(x * 64.0), (x * 64.0).round_ties_even());
         }
     }
