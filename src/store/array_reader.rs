@@ -37,9 +37,7 @@ impl<T: Pod + Send + Sync> ArrayReader<T> {
     /// Reads `rows`, one after the other.
     pub fn read(&self, rows: Range<usize>) -> hdf5::Result<Vec<T>> {
         if rows.start > rows.end || rows.end > self.rows() {
-            return Err(
-                format!("rows {}..{} of {} were asked for", rows.start, rows.end, self.rows()).into()
-            );
+            return Err(format!("rows {}..{} of {} were asked for", rows.start, rows.end, self.rows()).into());
         }
         let columns: usize = self.shape[1..].iter().product();
         let mut values: Vec<T> = Vec::new();

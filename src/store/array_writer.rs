@@ -111,29 +111,41 @@ impl ArrayWriter {
     pub fn close(&mut self) {
         self.close_band(self.rows - self.rows % self.chunk[0], true);
     }
+
+    /// The complete chunks as they go to the file.
+    fn filter(&mut self) -> Vec<(Offset, Stored)> {
+        let width = self.width;
+        let mut full = self.full.drain(..);
+        let mut stored = Vec::with_capacity(full.len());
+        let deflated = match self.deflated {
+            Some(deflated) => deflated,
+            None => {
+                let Some(first) = full.next() else { return stored };
+                let (chunk, deflated) = chunk::store_first(first.bytes, width, first.padded);
+                stored.push((first.offset, chunk));
+                *self.deflated.insert(deflated)
+            }
+        };
+        let rest: Vec<Full> = full.collect();
+        // Zeros that were filled in are not worth their place.
+        let rest =
+            rest.into_par_iter().map(|f| (f.offset, chunk::store(f.bytes, width, deflated || f.padded)));
+        stored.par_extend(rest);
+        stored
+    }
 }
 
 /// Sends the complete chunks of `arrays` through the filters in parallel, and writes them.
 pub(super) fn flush<'a>(arrays: impl IntoIterator<Item = &'a mut ArrayWriter>) -> hdf5::Result<()> {
-    let mut ready = Vec::new();
-    for writer in arrays {
-        let Some(first) = writer.full.first() else { continue };
-        let width = writer.width;
-        let deflated = *writer.deflated.get_or_insert_with(|| chunk::worth_deflating(&first.bytes, width));
-        if writer.extent < writer.rows {
-            writer.extent = writer.rows;
-            // Only arrays of one dimension grow.
-            writer.array.resize(writer.extent)?;
-        }
-        let array = &writer.array;
-        ready.extend(writer.full.drain(..).map(|full| (array, full, width, deflated)));
+    let mut arrays: Vec<&mut ArrayWriter> = arrays.into_iter().filter(|a| !a.full.is_empty()).collect();
+    for array in arrays.iter_mut().filter(|a| a.extent < a.rows) {
+        array.extent = array.rows;
+        // Only arrays of one dimension grow.
+        array.array.resize(array.extent)?;
     }
-    let stored: Vec<(&Dataset, Offset, Stored)> = ready
-        .into_par_iter()
-        // Zeros that were filled in are not worth their place.
-        .map(|(array, f, width, deflated)| {
-            (array, f.offset, chunk::store(f.bytes, width, deflated || f.padded))
-        })
-        .collect();
-    stored.iter().try_for_each(|(array, offset, stored)| chunk_io::write(array, *offset, stored))
+    let stored: Vec<Vec<(Offset, Stored)>> = arrays.par_iter_mut().map(|array| array.filter()).collect();
+    for (array, chunks) in arrays.iter().zip(&stored) {
+        chunks.iter().try_for_each(|(offset, chunk)| chunk_io::write(&array.array, *offset, chunk))?;
+    }
+    Ok(())
 }

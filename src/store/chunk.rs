@@ -23,18 +23,21 @@ pub(super) struct Stored {
 }
 
 /// A chunk of values of `width` bytes, deflated or as it is.
-pub(super) fn store(mut bytes: Vec<u8>, width: usize, deflated: bool) -> Stored {
-    if deflated && let Some(mut bytes) = deflate(&shuffled(&bytes, width)) {
-        seal(&mut bytes);
-        return Stored { bytes, skipped: 0 };
+pub(super) fn store(bytes: Vec<u8>, width: usize, deflated: bool) -> Stored {
+    match deflated.then(|| deflate(&shuffled(&bytes, width))).flatten() {
+        Some(small) => sealed(small, 0),
+        None => sealed(bytes, UNFILTERED),
     }
-    seal(&mut bytes);
-    Stored { bytes, skipped: UNFILTERED }
 }
 
-/// Whether deflating chunks like this one of values of `width` bytes is worth its time.
-pub(super) fn worth_deflating(bytes: &[u8], width: usize) -> bool {
-    deflate(&shuffled(bytes, width)).is_some_and(|small| small.len() * WORTH <= bytes.len())
+/// The first chunk of an array of values of `width` bytes, and whether deflating more of them is
+/// worth its time. One that was `padded` with zeros is deflated even where it is not.
+pub(super) fn store_first(bytes: Vec<u8>, width: usize, padded: bool) -> (Stored, bool) {
+    let Some(small) = deflate(&shuffled(&bytes, width)) else {
+        return (sealed(bytes, UNFILTERED), false);
+    };
+    let worth = small.len() * WORTH <= bytes.len();
+    (if worth || padded { sealed(small, 0) } else { sealed(bytes, UNFILTERED) }, worth)
 }
 
 /// The `size` bytes, values of `width` bytes, of a chunk that was stored through `pipeline`.
@@ -64,9 +67,10 @@ pub(super) fn restore(
     Ok(bytes)
 }
 
-fn seal(bytes: &mut Vec<u8>) {
-    let sum = fletcher32(bytes);
+fn sealed(mut bytes: Vec<u8>, skipped: u32) -> Stored {
+    let sum = fletcher32(&bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
+    Stored { bytes, skipped }
 }
 
 fn open_seal(bytes: &mut Vec<u8>) -> Result<(), String> {

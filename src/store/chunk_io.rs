@@ -53,8 +53,7 @@ pub(super) fn write(array: &Dataset, offset: Offset, chunk: &Stored) -> hdf5::Re
     let _one_at_a_time = hdf5_sys::LOCK.lock();
     // SAFETY: `array` keeps its id open and has no more dimensions than `at`; `from` is good for
     // `size` bytes; the lock is held.
-    let written =
-        unsafe { H5Dwrite_chunk(array.id(), H5P_DEFAULT, chunk.skipped, at.as_ptr(), size, from) };
+    let written = unsafe { H5Dwrite_chunk(array.id(), H5P_DEFAULT, chunk.skipped, at.as_ptr(), size, from) };
     if written < 0 {
         return Err(format!("its chunk at {offset:?} cannot be written: {}", reason()).into());
     }

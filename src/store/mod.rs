@@ -33,6 +33,7 @@ mod fletcher32;
 mod links;
 mod lock;
 pub(crate) mod names;
+mod overlap;
 mod pair_writer;
 mod pairs;
 mod provenance;
@@ -46,6 +47,7 @@ mod verify;
 mod writer;
 
 pub use feature_writer::FeatureWriter;
+pub(crate) use overlap::overlap;
 pub use pair_writer::DatasetWriter;
 pub use provenance::{Provenance, utc_now};
 pub use reader::Store;

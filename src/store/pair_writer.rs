@@ -1,5 +1,5 @@
-use super::pairs::{check_finite, dataset_place};
 use super::array_writer::{self, ArrayWriter};
+use super::pairs::{check_finite, dataset_place};
 use super::{Entity, PairBlock, StoreWriter, array, strings};
 use crate::Result;
 use hdf5::{Group, H5Type};

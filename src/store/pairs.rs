@@ -196,7 +196,12 @@ impl Store {
         Err(self.fault(dataset_place(dataset, "endpoint"), what))
     }
 
-    fn slice<T: H5Type + Pod + Send + Sync>(&self, dataset: &str, name: &str, rows: Range<usize>) -> Result<Vec<T>> {
+    fn slice<T: H5Type + Pod + Send + Sync>(
+        &self,
+        dataset: &str,
+        name: &str,
+        rows: Range<usize>,
+    ) -> Result<Vec<T>> {
         let pairs = self.dataset(dataset)?.pairs;
         let array = self.same_length::<T>(dataset, name, pairs)?;
         array.read(rows).map_err(|e| self.fault(dataset_place(dataset, name), e))

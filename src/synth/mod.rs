@@ -20,7 +20,7 @@ pub use preset::Preset;
 
 use crate::Result;
 use crate::split::{Rule, RuleSplit};
-use crate::store::{Encoding, Entity, FeatureInfo, PairBlock, StoreWriter};
+use crate::store::{Encoding, Entity, FeatureInfo, PairBlock, StoreWriter, overlap};
 use feature::FeatureMap;
 use ndarray::Array2;
 use progress::Progress;
@@ -131,21 +131,4 @@ fn write_study(corpus: &Corpus, study: usize, row: &mut u64, store: &mut StoreWr
         store.split(name, k, &rule.rows(name, &folds, k)?)?;
     }
     Ok(total)
-}
-
-/// Makes the blocks 0 to `count` and hands them to `write` in their order, each while the next is made.
-fn overlap<B: Send>(
-    count: usize,
-    make: impl Fn(usize) -> B + Sync,
-    mut write: impl FnMut(B) -> Result<()> + Send,
-) -> Result<()> {
-    let mut made = (count > 0).then(|| make(0));
-    for next in 1..=count {
-        let Some(ready) = made.take() else { break };
-        let (written, following) =
-            rayon::join(|| write(ready), || (next < count).then(|| make(next)));
-        written?;
-        made = following;
-    }
-    Ok(())
 }
