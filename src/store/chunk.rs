@@ -146,3 +146,52 @@ fn gather<const W: usize>(bytes: &[u8]) -> Vec<u8> {
     all.extend_from_slice(rest);
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pipeline() -> Pipeline {
+        [Filter::Shuffle, Filter::Deflate, Filter::Fletcher32].into()
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_come_back(
+            values in prop::collection::vec(any::<u64>(), 1..300),
+            repeats in 1..20usize,
+            width in prop::sample::select(vec![1usize, 2, 4, 8, 16]),
+            deflated: bool,
+        ) {
+            let bytes: Vec<u8> = values.repeat(repeats).iter().flat_map(|v| v.to_le_bytes()).collect();
+            let stored = store(bytes.clone(), width, deflated);
+            prop_assert!(deflated || stored.skipped == UNFILTERED);
+            prop_assert_eq!(restore(stored, &pipeline(), width, bytes.len()), Ok(bytes.clone()));
+            let (first, worth) = store_first(bytes.clone(), width, deflated);
+            prop_assert!(!worth || first.bytes.len() <= bytes.len() / WORTH + CHECKSUM);
+            prop_assert_eq!(restore(first, &pipeline(), width, bytes.len()), Ok(bytes));
+        }
+
+        #[test]
+        fn damage_is_found(at in 0.0..1.0f64, bit in 0..8u32, deflated: bool) {
+            let bytes: Vec<u8> = (0..5_000u32).flat_map(|i| (i / 3).to_le_bytes()).collect();
+            let mut stored = store(bytes.clone(), 4, deflated);
+            let at = (at * stored.bytes.len() as f64) as usize;
+            stored.bytes[at] ^= 1 << bit;
+            prop_assert!(restore(stored, &pipeline(), 4, bytes.len()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_chunk_of_another_size_is_refused() {
+        let stored = |deflated| store(vec![7; 4_096], 4, deflated);
+        for size in [4_092, 4_100] {
+            for deflated in [false, true] {
+                assert!(restore(stored(deflated), &pipeline(), 4, size).is_err(), "{size} {deflated}");
+            }
+        }
+        let bare = Stored { bytes: vec![0; 3], skipped: UNFILTERED };
+        assert!(restore(bare, &pipeline(), 4, 0).unwrap_err().contains("too short"));
+    }
+}

@@ -2,10 +2,12 @@
 
 use super::array_reader::ArrayReader;
 use super::fault::absent;
-use super::{Encoding, Entity, FeatureInfo, FeatureTable, Store, array, feature_rules, scalar, strings};
+use super::{Encoding, Entity, FeatureInfo, FeatureTable, Store};
+use super::{array, feature_rules, overlap, scalar, strings};
 use crate::Result;
 use hdf5::Group;
 use ndarray::Array2;
+use std::ops::Range;
 
 /// Values of a feature table that are read at a time, 8 MiB of f32.
 const BLOCK_VALUES: usize = 1 << 21;
@@ -58,34 +60,29 @@ impl Store {
 
     /// Streams the values of a feature table: `each` gets whole rows, in their
     /// order, bits widened, no value infinite.
-    pub(super) fn feature_blocks(&self, info: &FeatureInfo, mut each: impl FnMut(&[f32])) -> Result<()> {
+    pub(super) fn feature_blocks(
+        &self,
+        info: &FeatureInfo,
+        mut each: impl FnMut(&[f32]) + Send,
+    ) -> Result<()> {
         let place = format!("{}/values", feature_place(info.entity, &info.name));
-        let failed = |e: hdf5::Error| self.fault(&place, e);
         let group = self.group(&feature_place(info.entity, &info.name))?;
         let step = (BLOCK_VALUES / info.columns.max(1)).max(1);
-        let values = open_values(&group, info.encoding).map_err(failed)?;
-        for start in (0..info.rows).step_by(step) {
-            let rows = start..info.rows.min(start + step);
-            match &values {
-                Values::F32(array) => {
-                    let block = array.read(rows).map_err(failed)?;
-                    feature_rules::check_values(info.encoding, &block, info.columns, start)
-                        .map_err(|e| self.fault(&place, e))?;
-                    each(&block);
-                }
-                Values::Bits(array) => {
-                    let mut widened: Vec<f32> = Vec::new();
-                    if widened.try_reserve_exact(rows.len() * info.columns).is_err() {
-                        return Err(self.fault(&place, "is too wide for this machine's memory"));
-                    }
-                    for row in array.read(rows).map_err(failed)?.chunks_exact(array.shape[1]) {
-                        widened.extend((0..info.columns).map(|c| f32::from(row[c / 8] >> (c % 8) & 1)));
-                    }
-                    each(&widened);
-                }
+        let values = open_values(&group, info.encoding).map_err(|e| self.fault(&place, e))?;
+        let read = |block: usize| {
+            let rows = block * step..info.rows.min((block + 1) * step);
+            Ok((rows.start, values.read(rows, info.columns)?))
+        };
+        overlap(info.rows.div_ceil(step), read, |block: hdf5::Result<(usize, Vec<f32>)>| {
+            let (start, block) = block.map_err(|e| self.fault(&place, e))?;
+            // Bits cannot be anything else.
+            if info.encoding == Encoding::F32 {
+                feature_rules::check_values(info.encoding, &block, info.columns, start)
+                    .map_err(|e| self.fault(&place, e))?;
             }
-        }
-        Ok(())
+            each(&block);
+            Ok(())
+        })
     }
 
     /// Entity index of each row of a feature table, range-checked and distinct.
@@ -135,6 +132,24 @@ impl Store {
 enum Values {
     F32(ArrayReader<f32>),
     Bits(ArrayReader<u8>),
+}
+
+impl Values {
+    /// Whole rows of `columns` values, bits widened.
+    fn read(&self, rows: Range<usize>, columns: usize) -> hdf5::Result<Vec<f32>> {
+        let bits = match self {
+            Values::F32(array) => return array.read(rows),
+            Values::Bits(array) => array,
+        };
+        let mut widened: Vec<f32> = Vec::new();
+        if widened.try_reserve_exact(rows.len() * columns).is_err() {
+            return Err("is too wide for this machine's memory".into());
+        }
+        for row in bits.read(rows)?.chunks_exact(bits.shape[1]) {
+            widened.extend((0..columns).map(|c| f32::from(row[c / 8] >> (c % 8) & 1)));
+        }
+        Ok(widened)
+    }
 }
 
 fn open_values(group: &Group, encoding: Encoding) -> hdf5::Result<Values> {
