@@ -121,10 +121,10 @@ fn read_split(parts: &[PathBuf; 3], code: usize, rows: &Rows) -> Result<Split> {
     let mut listed = vec![0; rows.of_row.len()];
     let mut lists = [const { Vec::new() }; 3];
     let (mut dropped, mut emptied) = (0, false);
-    for part in 0..parts.len() {
+    for (part, pairs) in lists.iter_mut().enumerate() {
         let before = dropped;
-        lists[part] = read_rows(parts, part, code, rows, &mut listed, &mut dropped)?;
-        emptied |= lists[part].is_empty() && dropped > before;
+        *pairs = read_rows(parts, part, code, rows, &mut listed, &mut dropped)?;
+        emptied |= pairs.is_empty() && dropped > before;
     }
     let [train, val, test] = lists;
     Ok(Split { rows: SplitRows { train, val, test }, dropped, emptied })

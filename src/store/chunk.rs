@@ -57,7 +57,8 @@ pub(super) fn restore(
         }
         match filter {
             Filter::Fletcher32 => open_seal(&mut bytes)?,
-            Filter::Deflate => bytes = inflate(&bytes, size)?,
+            // Other programs may take the checksum first.
+            Filter::Deflate => bytes = inflate(&bytes, size + CHECKSUM)?,
             Filter::Shuffle => bytes = unshuffled(&bytes, width),
         }
     }
@@ -92,8 +93,8 @@ fn deflate(bytes: &[u8]) -> Option<Vec<u8>> {
     (matches!(status, Ok(Status::StreamEnd)) && small.len() < bytes.len()).then_some(small)
 }
 
-fn inflate(bytes: &[u8], size: usize) -> Result<Vec<u8>, String> {
-    let mut whole = Vec::with_capacity(size);
+fn inflate(bytes: &[u8], most: usize) -> Result<Vec<u8>, String> {
+    let mut whole = Vec::with_capacity(most);
     let mut stream = Decompress::new(true);
     let status = stream.decompress_vec(bytes, &mut whole, FlushDecompress::Finish);
     match status {

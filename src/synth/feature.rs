@@ -55,10 +55,8 @@ impl FeatureMap {
             names.push(name);
             let (run, at) = (&mut runs[index / RUN], index % RUN);
             (run.level[at], run.spread[at]) = (level, spread);
-            for factor in 0..FACTORS {
-                run.linear[factor][at] = linear[factor];
-                run.saturating[factor][at] = saturating[factor];
-            }
+            run.linear.iter_mut().zip(linear).for_each(|(weights, weight)| weights[at] = weight);
+            run.saturating.iter_mut().zip(saturating).for_each(|(weights, weight)| weights[at] = weight);
         }
         FeatureMap { entity, draws, names, runs }
     }
@@ -116,9 +114,9 @@ impl Run {
         let mut values = [0.0; RUN];
         for (at, (value, z)) in values.iter_mut().zip(noise).enumerate() {
             let (mut linear, mut saturating) = (0.0, 0.0);
-            for factor in 0..FACTORS {
-                linear += self.linear[factor][at] * factors[factor];
-                saturating += self.saturating[factor][at] * factors[factor];
+            for ((factor, weights), curved) in factors.iter().zip(&self.linear).zip(&self.saturating) {
+                linear += weights[at] * factor;
+                saturating += curved[at] * factor;
             }
             let signal = 0.4 * linear + 0.6 * tanh(saturating);
             let rounded = round((signal + 0.3 * z) * STEPS) / STEPS;
