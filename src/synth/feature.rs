@@ -111,14 +111,13 @@ impl Run {
     fn values(&self, factors: &Factors, noise: &[f32]) -> [f32; RUN] {
         /// Steps a spread: tables are published with few digits.
         const STEPS: f32 = 64.0;
+        // One by one, or the loop over columns is not vectorised.
+        let [f0, f1, f2, f3] = *factors;
         let mut values = [0.0; RUN];
         for (at, (value, z)) in values.iter_mut().zip(noise).enumerate() {
-            let (mut linear, mut saturating) = (0.0, 0.0);
-            for ((factor, weights), curved) in factors.iter().zip(&self.linear).zip(&self.saturating) {
-                linear += weights[at] * factor;
-                saturating += curved[at] * factor;
-            }
-            let signal = 0.4 * linear + 0.6 * tanh(saturating);
+            let dot =
+                |w: &[[f32; RUN]; FACTORS]| w[0][at] * f0 + w[1][at] * f1 + w[2][at] * f2 + w[3][at] * f3;
+            let signal = 0.4 * dot(&self.linear) + 0.6 * tanh(dot(&self.saturating));
             let rounded = round((signal + 0.3 * z) * STEPS) / STEPS;
             *value = self.level[at] + self.spread[at] * rounded;
         }
