@@ -10,6 +10,7 @@ memory. Ours and the floor take turns; the fastest round of each counts.
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -44,13 +45,17 @@ def forget(path):
 
 
 def write_like(source, path):
-    """Seconds that writing the bytes of `source` to `path` takes, from memory to the disk."""
+    """Seconds that writing as many bytes as `source` has to `path` takes, from memory to the disk."""
+    # A sample of the file, for what the child processes of a large one seem to use is counted as theirs.
     with open(source, "rb") as file:
-        content = memoryview(file.read())
+        blocks = [file.read(BLOCK) for _ in range(16)]
+    left = os.path.getsize(source)
     begun = time.perf_counter()
     with open(path, "wb", buffering=0) as file:
-        for start in range(0, len(content), BLOCK):
-            file.write(content[start : start + BLOCK])
+        for turn in itertools.count():
+            if left <= 0:
+                break
+            left -= file.write(memoryview(blocks[turn % len(blocks)])[:left])
         os.fsync(file.fileno())
     seconds = time.perf_counter() - begun
     os.unlink(path)

@@ -68,40 +68,46 @@ impl FeatureMap {
 
     /// The features of the entities from `first` on whose factors are given, `[entities, columns]`.
     pub fn rows(&self, first: usize, factors: &[Factors]) -> Array2<f32> {
+        /// Rows that are made together, while a run of columns is in the first cache.
+        const ROWS: usize = 8;
         let mut values = Array2::zeros((factors.len(), self.names.len()));
         values
             .as_slice_mut()
             .expect("an array made here is contiguous")
-            .par_chunks_mut(self.names.len())
-            .zip(factors)
+            .par_chunks_mut(ROWS * self.names.len())
+            .zip(factors.par_chunks(ROWS))
             .enumerate()
-            .for_each(|(i, (row, factors))| {
-                vector::run(Fill { map: self, entity: (first + i) as u32, factors, row });
+            .for_each(|(i, (rows, factors))| {
+                vector::run(Fill { map: self, first: (first + i * ROWS) as u32, factors, rows });
             });
         values
     }
 }
 
-/// Fills the row of an entity.
+/// Fills the rows of a few entities.
 struct Fill<'a> {
     map: &'a FeatureMap,
-    entity: u32,
-    factors: &'a Factors,
-    row: &'a mut [f32],
+    first: u32,
+    factors: &'a [Factors],
+    rows: &'a mut [f32],
 }
 
 impl vector::Loop for Fill<'_> {
     #[inline(always)]
     fn run(self) {
-        let FeatureMap { draws, runs, .. } = self.map;
-        let part = match self.map.entity {
+        let FeatureMap { draws, names, runs, entity } = self.map;
+        let part = match entity {
             Entity::Drug => Part::DrugNoise,
             Entity::Sample => Part::SampleNoise,
         };
-        for ((place, values), run) in (0u32..).step_by(PLACES).zip(self.row.chunks_mut(RUN)).zip(runs) {
-            let noise = draws.normals_from::<PLACES>(part, 0, self.entity, place);
-            let all = run.values(self.factors, noise.as_flattened());
-            values.copy_from_slice(&all[..values.len()]);
+        for (column, run) in (0..).step_by(RUN).zip(runs) {
+            let rows = self.rows.chunks_exact_mut(names.len()).zip(self.factors);
+            for (entity, (row, factors)) in (self.first..).zip(rows) {
+                let noise = draws.normals_from::<PLACES>(part, 0, entity, (column / 4) as u32);
+                let values = run.values(factors, noise.as_flattened());
+                let end = row.len().min(column + RUN);
+                row[column..end].copy_from_slice(&values[..end - column]);
+            }
         }
     }
 }

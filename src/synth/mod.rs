@@ -23,6 +23,7 @@ use crate::split::{Rule, RuleSplit};
 use crate::store::{Encoding, Entity, FeatureInfo, PairBlock, StoreWriter, overlap};
 use feature::FeatureMap;
 use ndarray::Array2;
+use pairs::Grid;
 use progress::Progress;
 use rayon::prelude::*;
 use truth::Tally;
@@ -100,9 +101,10 @@ fn write_study(corpus: &Corpus, study: usize, row: &mut u64, store: &mut StoreWr
     let mut total = Tally::new(plan.studies.len(), corpus.measured_by(study, 0.5));
     let (mut drugs, mut samples) = (Vec::new(), Vec::new());
     let mut progress = Progress::new(name, plan.studies[study].pairs);
+    let grid = Grid::new(corpus, study);
     let drugs_of = |block: usize| {
         let drugs = block * drugs_at_once..members.drugs.len().min((block + 1) * drugs_at_once);
-        drugs.into_par_iter().map(|rank| pairs::of_drug(corpus, study, rank)).collect::<Vec<_>>()
+        drugs.into_par_iter().map(|rank| pairs::of_drug(corpus, study, &grid, rank)).collect::<Vec<_>>()
     };
     overlap(members.drugs.len().div_ceil(drugs_at_once), drugs_of, |parts| {
         let mut block = PairBlock { endpoints: vec![Vec::new()], ..PairBlock::default() };
