@@ -533,3 +533,64 @@ fn the_real_tree_and_the_dose_table_join() {
         assert_eq!((info.rows, info.columns), (rows, columns), "{name}");
     }
 }
+
+#[test]
+fn a_long_table_gives_the_same_on_any_threads_and_zipped() {
+    let tree = Tree::new();
+    let mut rows = String::from("source\tsample\tdrug\tsite\tauc\n");
+    let mut expected = [Vec::new(), Vec::new()];
+    for i in 0..50_000usize {
+        // Two datasets by turns, rows that join neither way, texts that first come late, blank lines.
+        let sample = if i % 11 == 3 { "S9" } else { ["S1", "S2", "S3"][i / 7 % 3] };
+        let (source, value) = (i / 5 % 2, (i % 997) as f32 / 8.0);
+        rows +=
+            &format!("{}\t{sample}\tD{}\t\"site {}\"\t{value}\n", ["A", "B"][source], 1 + i % 3, i / 9_000);
+        if i % 4_096 == 17 {
+            rows += "\n";
+        }
+        if sample != "S9" {
+            expected[source].push((i as u64, value, format!("site {}", i / 9_000)));
+        }
+    }
+    tree.write("long.tsv", &rows);
+    tree.write("long.tsv.gz", gzip(&rows));
+    let map = ResponseMap {
+        dataset: "{source}".into(),
+        drug: "drug".into(),
+        sample: "sample".into(),
+        endpoints: vec!["auc".into()],
+        labels: vec!["site".into()],
+        ..ResponseMap::default()
+    };
+    for (table, threads) in [("long.tsv", 1), ("long.tsv", 3), ("long.tsv.gz", 3)] {
+        tree.write(
+            "y_data/response.tsv",
+            "source\timprove_sample_id\timprove_chem_id\tauc\nC\tS1\tD1\t0.5\nC\tS1\tD1\t1\nC\tS1\tD1\t1\n",
+        );
+        let _ = fs::remove_dir_all(tree.dir.path().join("splits"));
+        let _ = fs::remove_file(tree.store());
+        tree.import().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let path = tree.dir.path().join(table);
+        let report = pool.install(|| long::add_response(&tree.store(), &path, &map, "x")).unwrap();
+        let store = Store::open(&tree.store()).unwrap();
+        verify(&store).unwrap();
+        for (name, expected) in ["A", "B"].iter().zip(&expected) {
+            let n = store.dataset(name).unwrap().pairs;
+            let (codes, texts) = store.label(name, "site").unwrap();
+            assert_eq!(texts, (0..6).map(|i| format!("site {i}")).collect::<Vec<_>>(), "in their order");
+            let found: Vec<(u64, f32, String)> = store
+                .rows_of_table(name, 0..n)
+                .unwrap()
+                .into_iter()
+                .zip(store.pairs(name, "auc", 0..n).unwrap().value)
+                .zip(codes)
+                .map(|((row, value), code)| (row, value, texts[usize::from(code)].clone()))
+                .collect();
+            assert!(found == *expected, "{table} on {threads} threads: {name}");
+        }
+        let lost: Vec<u64> = report.responses.iter().map(|r| r.unknown_sample).collect();
+        assert_eq!(lost.iter().sum::<u64>(), (0..50_000).filter(|i| i % 11 == 3).count() as u64);
+        assert_eq!(report.responses[0].examples, ["S9"]);
+    }
+}

@@ -1,14 +1,29 @@
 use super::Element;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Values below which a loop stays on one thread: waking another costs more.
 const SEQUENTIAL: usize = 1 << 14;
 
-/// Runs `work` compiled for the widest vector instructions of this machine.
-/// What it calls must be `#[inline(always)]` to profit.
+/// Runs `work`, once, compiled for the widest vector instructions of this machine.
+/// The closure and all that it calls must be `#[inline(always)]`: what the
+/// compiler does not inline here runs with the instructions that every machine has.
 #[inline(always)]
-pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+pub fn vectorised<R>(work: impl FnMut() -> R) -> R {
+    Arch::new().dispatch(Inlined(work))
+}
+
+/// A closure to be inlined where its instructions are chosen. (pulp takes closures itself, but as
+/// `FnOnce`, by a shim that is not always inlined.)
+struct Inlined<F>(F);
+
+impl<R, F: FnMut() -> R> WithSimd for Inlined<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> R {
+        (self.0)()
+    }
 }
 
 /// Calls `work(first_row, block)` on blocks of whole rows that together cover
@@ -30,12 +45,18 @@ pub fn sweep_costly_rows<T: Element>(
     }
     let rows = (SEQUENTIAL / cost.max(columns)).max(1);
     if data.len() <= rows * columns || rayon::current_num_threads() == 1 {
-        vectorised(|| work(0, data));
+        vectorised(
+            #[inline(always)]
+            || work(0, data),
+        );
         return;
     }
-    data.par_chunks_mut(rows * columns)
-        .enumerate()
-        .for_each(|(block, data)| vectorised(|| work(block * rows, data)));
+    data.par_chunks_mut(rows * columns).enumerate().for_each(|(block, data)| {
+        vectorised(
+            #[inline(always)]
+            || work(block * rows, data),
+        )
+    });
 }
 
 /// Calls `work(row, first_column, part)` on every row of `data`, `[rows,
@@ -53,11 +74,19 @@ pub fn sweep_columns<T: Element>(
         return;
     }
     if values <= SEQUENTIAL || rayon::current_num_threads() == 1 {
-        vectorised(|| data.chunks_exact_mut(columns).enumerate().for_each(|(row, all)| work(row, 0, all)));
+        vectorised(
+            #[inline(always)]
+            || data.chunks_exact_mut(columns).enumerate().for_each(|(row, all)| work(row, 0, all)),
+        );
         return;
     }
     data.par_chunks_exact_mut(columns).enumerate().for_each(|(row, all)| {
-        all.par_chunks_mut(RUN).enumerate().for_each(|(run, part)| vectorised(|| work(row, run * RUN, part)));
+        all.par_chunks_mut(RUN).enumerate().for_each(|(run, part)| {
+            vectorised(
+                #[inline(always)]
+                || work(row, run * RUN, part),
+            )
+        });
     });
 }
 
@@ -67,14 +96,17 @@ pub fn column_sums<T: Element>(sums: &mut [T], data: &[T]) {
     const BLOCK: usize = 64;
     let columns = sums.len();
     let block = |(index, sums): (usize, &mut [T])| {
-        vectorised(|| {
-            sums.fill(T::zero());
-            for row in data.chunks_exact(columns) {
-                for (sum, &value) in sums.iter_mut().zip(&row[index * BLOCK..]) {
-                    *sum += value;
+        vectorised(
+            #[inline(always)]
+            || {
+                sums.fill(T::zero());
+                for row in data.chunks_exact(columns) {
+                    for (sum, &value) in sums.iter_mut().zip(&row[index * BLOCK..]) {
+                        *sum += value;
+                    }
                 }
-            }
-        })
+            },
+        )
     };
     if data.len() <= SEQUENTIAL || rayon::current_num_threads() == 1 {
         sums.chunks_mut(BLOCK).enumerate().for_each(block);

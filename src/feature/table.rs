@@ -118,13 +118,13 @@ impl<'a> JoinedTables<'a> {
 
     /// Streams the tables, one after the other: `each` gets the row of an entity,
     /// the first column of the table, and the table's values of the entity.
-    fn each_row(&self, mut each: impl FnMut(u32, usize, &[f32]) -> Result<()>) -> Result<()> {
-        let mut offset = 0;
+    fn each_row(&self, mut each: impl FnMut(u32, usize, &[f32]) -> Result<()> + Send) -> Result<()> {
+        let (mut offset, row_of) = (0, &self.row_of);
         for Table { info, entities } in &self.tables {
             let (mut entities, mut done) = (entities.iter(), Ok(()));
             self.store.feature_blocks(info, |block| {
                 for (from, &entity) in block.chunks_exact(info.columns).zip(&mut entities) {
-                    let row = self.row_of[entity as usize];
+                    let row = row_of[entity as usize];
                     if row != NONE && done.is_ok() {
                         done = each(row, offset, from);
                     }
@@ -139,10 +139,10 @@ impl<'a> JoinedTables<'a> {
     /// The ones of all rows, unless they are more than `most`.
     fn ones(&self, most: usize) -> Result<Option<Segments>> {
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); self.rows];
-        let mut count = 0;
+        let (mut count, columns) = (0, &self.columns);
         self.each_row(|row, offset, from| {
             if count <= most {
-                let (ones, columns) = (&mut rows[row as usize], &self.columns[offset..]);
+                let (ones, columns) = (&mut rows[row as usize], &columns[offset..]);
                 let before = ones.len();
                 push_ones(ones, from, offset as u32, columns).map_err(Error::Request)?;
                 count += ones.len() - before;

@@ -12,6 +12,13 @@ pub(super) enum Cell {
 /// Reads a number as f32; truth values are 1 and 0, the words that pandas reads
 /// as "no value" are [`Cell::Missing`].
 pub(super) fn parse(cell: &[u8]) -> Cell {
+    // The word of a number is as good as always a finite one.
+    if let [b'0'..=b'9' | b'-', ..] = cell
+        && let Ok(value) = fast_float2::parse::<f32, _>(cell)
+        && value.is_finite()
+    {
+        return Cell::Number(value);
+    }
     match cell {
         b"True" | b"TRUE" | b"true" => Cell::Number(1.0),
         b"False" | b"FALSE" | b"false" => Cell::Number(0.0),
@@ -26,9 +33,35 @@ pub(super) fn parse(cell: &[u8]) -> Cell {
     }
 }
 
+/// Like [`parse`], for who does not ask for the value: it is 0 where digits alone say "number".
+pub(super) fn look(cell: &[u8]) -> Cell {
+    /// More of them might be infinite as f32.
+    const MOST_DIGITS: usize = 38;
+    let unsigned = cell.strip_prefix(b"-").unwrap_or(cell);
+    let (mut digits, mut points) = (0, 0);
+    for byte in unsigned {
+        digits += usize::from(byte.is_ascii_digit());
+        points += usize::from(*byte == b'.');
+    }
+    let plain = digits > 0 && points <= 1 && digits + points == unsigned.len() && digits <= MOST_DIGITS;
+    if plain { Cell::Number(0.0) } else { parse(cell) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn looking_finds_what_parsing_does(cell in "-?[0-9.]{0,60}|[-+0-9.eEinfaNA]{0,6}|[ -~]{0,8}") {
+            let kind = |cell| match cell {
+                Cell::Number(_) => Cell::Number(0.0),
+                other => other,
+            };
+            prop_assert_eq!(kind(look(cell.as_bytes())), kind(parse(cell.as_bytes())));
+        }
+    }
 
     #[test]
     fn numbers_missing_words_and_text_are_told_apart() {

@@ -156,14 +156,14 @@ impl EntityTable {
         name: &str,
         units: &str,
         origin: &str,
-        lookup: &mut Lookup,
+        lookup: &Lookup,
     ) -> Result<TableMatch> {
         let mut found = TableMatch { file: origin.into(), ..TableMatch::default() };
         let mut rows = Vec::new();
         let mut entities = Vec::new();
-        let mut row_of = HashMap::new();
+        let (mut row_of, mut folded) = (HashMap::new(), Vec::new());
         for (row, key) in self.keys.iter().enumerate() {
-            match lookup.find(key) {
+            match lookup.find(key, &mut folded) {
                 Found::One(index) => {
                     if let Some(first) = row_of.insert(index, row) {
                         return Err(Error::Request(format!(

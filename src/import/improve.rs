@@ -11,7 +11,7 @@ use super::response::{self, Columns};
 use super::survey::{ColumnKind, Survey, survey};
 use super::table::Table;
 use super::{omics, splits};
-use crate::store::{Entity, StoreWriter};
+use crate::store::{Entity, StoreWriter, overlap};
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -28,26 +28,28 @@ const ENDPOINTS: [&str; 12] =
 /// Imports the tree below `raw_data` into the store that `writer` begins, and
 /// finishes it. `dose` is `COLUMN:UNIT` where the response table has doses.
 /// Entities are those of the tables in `x_data`; a response row joins when its
-/// drug and its sample are among them. Memory holds one table of `x_data` at a
+/// drug and its sample are among them. Memory holds two tables of `x_data` at a
 /// time, and 6 bytes a response row.
 pub fn import_into(mut writer: StoreWriter, raw_data: &Path, dose: Option<&str>) -> Result<MatchReport> {
     let response_path = raw_data.join("y_data").join("response.tsv");
     let mut report = MatchReport::default();
-    let (columns, survey) = columns(&response_path, dose, &mut report.notes)?;
-    let tables = tables(&raw_data.join("x_data"), &mut report.notes)?;
-    for (entity, stem, path) in &tables {
-        add_table(&mut writer, *entity, stem, path, &mut report)?;
-    }
+    let (surveyed, written) = rayon::join(
+        || columns(&response_path, dose),
+        || add_tables(&mut writer, &raw_data.join("x_data"), &mut report),
+    );
+    let (columns, survey, notes) = surveyed?;
+    written?;
+    report.notes.extend(notes);
+    report.notes.sort();
     for entity in Entity::ALL {
         if writer.ids(entity).is_empty() {
             let kind = if entity == Entity::Drug { "drug_*.tsv" } else { "cancer_*.tsv" };
             return Err(Error::run(raw_data.join("x_data"), format!("holds no table {kind}")));
         }
     }
-    let mut drugs = Lookup::by_id(writer.ids(Entity::Drug));
-    let mut samples = Lookup::by_id(writer.ids(Entity::Sample));
-    let (matches, rows) =
-        response::load(&response_path, &columns, survey, &mut drugs, &mut samples, &mut writer)?;
+    let drugs = Lookup::by_id(writer.ids(Entity::Drug));
+    let samples = Lookup::by_id(writer.ids(Entity::Sample));
+    let (matches, rows) = response::load(&response_path, &columns, survey, &drugs, &samples, &mut writer)?;
     report.responses = matches;
     let folder = raw_data.join("splits");
     if folder.is_dir() {
@@ -62,7 +64,8 @@ pub fn import_into(mut writer: StoreWriter, raw_data: &Path, dose: Option<&str>)
 /// Surveys the response table. Columns of nothing but numbers are endpoints,
 /// those with any text labels; what holds nothing or has no name is noted. Text
 /// in one of IMPROVE's own endpoints is an error.
-fn columns(path: &Path, dose: Option<&str>, notes: &mut Vec<String>) -> Result<(Columns, Survey)> {
+fn columns(path: &Path, dose: Option<&str>) -> Result<(Columns, Survey, Vec<String>)> {
+    let mut notes = Vec::new();
     let table = Table::open(path)?;
     let dose = dose.map(|d| dose_column(d, &table)).transpose()?;
     if dose.is_none() && table.header().iter().any(|h| h == "dose") {
@@ -115,7 +118,7 @@ fn columns(path: &Path, dose: Option<&str>, notes: &mut Vec<String>) -> Result<(
     if columns.endpoints.is_empty() {
         return Err(Error::table(path, 1, "has no column of numbers to be an endpoint"));
     }
-    Ok((columns, survey))
+    Ok((columns, survey, notes))
 }
 
 /// The units of IMPROVE's endpoints: areas are fractions, concentrations -log10 molar.
@@ -144,9 +147,20 @@ fn tables(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<(Entity, String,
             _ => notes.push(format!("x_data/{name}: not a table of one row a drug or sample, left out")),
         }
     }
-    notes.sort();
     tables.sort_by(|a, b| a.1.cmp(&b.1));
     Ok(tables)
+}
+
+/// Adds the entity tables of `folder`, each read while the one before is written.
+fn add_tables(writer: &mut StoreWriter, folder: &Path, report: &mut MatchReport) -> Result<()> {
+    let tables = tables(folder, &mut report.notes)?;
+    let read = |table: usize| {
+        let (entity, stem, path) = &tables[table];
+        (*entity, stem, path, read_table(*entity, stem, path))
+    };
+    overlap(tables.len(), read, |(entity, stem, path, table)| {
+        add_table(writer, entity, stem, path, table?, report)
+    })
 }
 
 fn read_table(entity: Entity, stem: &str, path: &Path) -> Result<EntityTable> {
@@ -162,9 +176,9 @@ fn add_table(
     entity: Entity,
     stem: &str,
     path: &Path,
+    table: EntityTable,
     report: &mut MatchReport,
 ) -> Result<()> {
-    let table = read_table(entity, stem, path)?;
     let known: HashSet<&[u8]> = writer.ids(entity).iter().map(|id| id.as_bytes()).collect();
     let new: Vec<String> = table
         .keys
@@ -176,9 +190,9 @@ fn add_table(
     if !new.is_empty() {
         writer.entities(entity, &new)?;
     }
-    let mut lookup = Lookup::by_id(writer.ids(entity));
+    let lookup = Lookup::by_id(writer.ids(entity));
     let origin = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut found = table.write(writer, entity, &feature_name(stem), "1", &origin, &mut lookup)?;
+    let mut found = table.write(writer, entity, &feature_name(stem), "1", &origin, &lookup)?;
     found.new_ids = new.len();
     report.tables.push(found);
     Ok(())

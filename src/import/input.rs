@@ -13,7 +13,7 @@ const TAIL: &[u8] = b"\nend\n";
 
 /// The content of a file, then [`TAIL`].
 pub(super) struct Input {
-    inner: Box<dyn Read>,
+    inner: Box<dyn Read + Send>,
     /// Bytes of the content so far.
     length: u64,
     /// Bytes of the tail that were read, once the content has ended.
@@ -25,7 +25,7 @@ pub(super) struct Input {
 impl Input {
     /// Reads `file` from where it stands.
     pub fn new(file: File, zipped: bool) -> Input {
-        let inner: Box<dyn Read> =
+        let inner: Box<dyn Read + Send> =
             if zipped { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
         Input { inner, length: 0, tail: None, allowance: LONGEST_RECORD }
     }

@@ -92,14 +92,13 @@ pub(super) enum Found {
 pub(super) struct Lookup {
     by_key: HashMap<Vec<u8>, Found>,
     folded: bool,
-    key: Vec<u8>,
 }
 
 impl Lookup {
     /// Finds entities by their exact id.
     pub fn by_id(ids: &[String]) -> Lookup {
         let by_key = ids.iter().zip(0..).map(|(id, index)| (id.clone().into_bytes(), Found::One(index)));
-        Lookup { by_key: by_key.collect(), folded: false, key: Vec::new() }
+        Lookup { by_key: by_key.collect(), folded: false }
     }
 
     /// Finds entities by a text column, one text an entity. Empty texts are never found.
@@ -118,14 +117,14 @@ impl Lookup {
             }
         }
         by_key.remove(&Vec::new());
-        Lookup { by_key, folded: true, key: Vec::new() }
+        Lookup { by_key, folded: true }
     }
 
-    /// Looks `key` up.
-    pub fn find(&mut self, key: &[u8]) -> Found {
+    /// Looks `key` up; `folded` is memory to work in.
+    pub fn find(&self, key: &[u8], folded: &mut Vec<u8>) -> Found {
         let found = if self.folded {
-            fold(key, &mut self.key);
-            self.by_key.get(&self.key)
+            fold(key, folded);
+            self.by_key.get(folded)
         } else {
             self.by_key.get(key)
         };
@@ -150,12 +149,16 @@ mod tests {
     #[test]
     fn texts_match_without_case_and_punctuation_and_twins_are_seen() {
         let texts = ["PD-0332991", "17-AAG", "", "Nutlin-3", "nutlin 3"].map(String::from);
-        let mut lookup = Lookup::by_text(&texts);
-        assert_eq!(lookup.find(b"pd 0332991"), Found::One(0));
-        assert_eq!(lookup.find(b"17aag"), Found::One(1));
-        assert_eq!(lookup.find(b"Nutlin-3"), Found::Many);
-        assert_eq!(lookup.find(b"--"), Found::Unknown);
-        let mut exact = Lookup::by_id(&texts[..2]);
-        assert_eq!((exact.find(b"17-AAG"), exact.find(b"17aag")), (Found::One(1), Found::Unknown));
+        let lookup = Lookup::by_text(&texts);
+        let mut folded = Vec::new();
+        assert_eq!(lookup.find(b"pd 0332991", &mut folded), Found::One(0));
+        assert_eq!(lookup.find(b"17aag", &mut folded), Found::One(1));
+        assert_eq!(lookup.find(b"Nutlin-3", &mut folded), Found::Many);
+        assert_eq!(lookup.find(b"--", &mut folded), Found::Unknown);
+        let exact = Lookup::by_id(&texts[..2]);
+        assert_eq!(
+            (exact.find(b"17-AAG", &mut folded), exact.find(b"17aag", &mut folded)),
+            (Found::One(1), Found::Unknown)
+        );
     }
 }

@@ -54,8 +54,8 @@ pub struct FeatureMap {
 /// is then.
 pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str) -> Result<MatchReport> {
     let mut writer = StoreWriter::amend(store, command)?;
-    let (drug, mut drugs) = key(&map.drug, Entity::Drug, &writer)?;
-    let (sample, mut samples) = key(&map.sample, Entity::Sample, &writer)?;
+    let (drug, drugs) = key(&map.drug, Entity::Drug, &writer)?;
+    let (sample, samples) = key(&map.sample, Entity::Sample, &writer)?;
     let header = Table::open(table)?;
     let mut given = ColumnNames::default();
     let mut name_of = |header: &str| {
@@ -92,7 +92,7 @@ pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str
     };
     let looked_at: Vec<usize> = columns.endpoints.iter().map(|e| e.0).collect();
     let survey = survey(table, &columns.dataset, &looked_at)?;
-    let (responses, _) = response::load(table, &columns, survey, &mut drugs, &mut samples, &mut writer)?;
+    let (responses, _) = response::load(table, &columns, survey, &drugs, &samples, &mut writer)?;
     writer.finish()?;
     Ok(MatchReport { responses, ..MatchReport::default() })
 }
@@ -101,7 +101,7 @@ pub fn add_response(store: &Path, table: &Path, map: &ResponseMap, command: &str
 /// in the store are left out and counted.
 pub fn add_features(store: &Path, table: &Path, map: &FeatureMap, command: &str) -> Result<MatchReport> {
     let mut writer = StoreWriter::amend(store, command)?;
-    let (key, mut lookup) = match &map.id {
+    let (key, lookup) = match &map.id {
         Some(id) => {
             let (id, lookup) = key(id, map.entity, &writer)?;
             (Key::Template(id), lookup)
@@ -111,7 +111,7 @@ pub fn add_features(store: &Path, table: &Path, map: &FeatureMap, command: &str)
     let reading = Reading { key, ignore: &map.ignore, levels: &[Level::Symbol] };
     let read = EntityTable::read(table, &reading)?;
     let origin = table.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let found = read.write(&mut writer, map.entity, &map.name, &map.units, &origin, &mut lookup)?;
+    let found = read.write(&mut writer, map.entity, &map.name, &map.units, &origin, &lookup)?;
     writer.finish()?;
     Ok(MatchReport { tables: vec![found], ..MatchReport::default() })
 }

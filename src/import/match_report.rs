@@ -71,6 +71,19 @@ pub struct ResponseMatch {
     pub examples: Vec<String>,
 }
 
+impl ResponseMatch {
+    /// Adds why rows of a later stretch did not join.
+    pub(super) fn add(&mut self, later: &ResponseMatch) {
+        self.missing_id += later.missing_id;
+        self.unknown_sample += later.unknown_sample;
+        self.unknown_drug += later.unknown_drug;
+        self.unknown_both += later.unknown_both;
+        self.ambiguous += later.ambiguous;
+        self.no_dose += later.no_dose;
+        later.examples.iter().for_each(|id| remember(&mut self.examples, id.as_bytes()));
+    }
+}
+
 /// The imported splits of one dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SplitMatch {

@@ -15,6 +15,7 @@ mod match_report;
 mod omics;
 mod response;
 mod splits;
+mod stretch;
 mod survey;
 mod table;
 

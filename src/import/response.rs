@@ -1,17 +1,15 @@
 //! Long response tables, one measurement a row, streamed into datasets.
 
 use super::dose::DoseUnit;
-use super::join::{Found, Lookup, Template};
-use super::match_report::{ResponseMatch, remember};
+use super::join::{Lookup, Template};
+use super::match_report::ResponseMatch;
+use super::stretch::{Job, Stretches, Taken};
 use super::survey::{Part, Survey};
 use super::table::Table;
-use crate::store::{PairBlock, StoreWriter};
+use crate::store::{StoreWriter, overlap};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
-
-/// Pairs written at a time.
-const BLOCK: usize = 1 << 16;
 
 /// What the columns of a response table mean.
 pub(super) struct Columns {
@@ -47,21 +45,20 @@ pub(super) fn load(
     path: &Path,
     columns: &Columns,
     survey: Survey,
-    drugs: &mut Lookup,
-    samples: &mut Lookup,
+    drugs: &Lookup,
+    samples: &Lookup,
     writer: &mut StoreWriter,
 ) -> Result<(Vec<ResponseMatch>, Rows)> {
-    let total = survey.of_row.len();
-    let mut pair = vec![DROPPED; total];
+    let mut pair = vec![DROPPED; survey.of_row.len()];
     let mut matches = Vec::new();
     for (code, part) in survey.datasets.iter().enumerate() {
-        let of_part = |row: usize| usize::from(survey.of_row[row]) == code;
-        let found = load_part(path, columns, part, drugs, samples, writer, |row, index| {
-            debug_assert!(of_part(row as usize));
-            pair[row as usize] = index;
-        })?;
+        let code = code as u16;
+        let endpoints = columns.endpoints.iter().filter(|e| part.measured[e.0]).collect();
+        let job = Job { columns, endpoints, drugs, samples, of_row: &survey.of_row, code };
+        let found = load_part(path, &job, &survey, part, writer, &mut pair)?;
         if found.left_out.is_some() {
-            pair.iter_mut().enumerate().filter(|(row, _)| of_part(*row)).for_each(|(_, p)| *p = DROPPED);
+            let of_part = pair.iter_mut().zip(&survey.of_row).filter(|&(_, &of)| of == code);
+            of_part.for_each(|(pair, _)| *pair = DROPPED);
         }
         matches.push(found);
     }
@@ -75,17 +72,14 @@ pub(super) fn load(
 
 fn load_part(
     path: &Path,
-    columns: &Columns,
+    job: &Job,
+    survey: &Survey,
     part: &Part,
-    drugs: &mut Lookup,
-    samples: &mut Lookup,
     writer: &mut StoreWriter,
-    mut joined: impl FnMut(u64, u32),
+    pair: &mut [u32],
 ) -> Result<ResponseMatch> {
-    let mut table = Table::open(path)?;
-    let header = table.header().to_vec();
-    let mut row = if table.seek(part.first)? { part.first_row } else { 0 };
-    let endpoints: Vec<_> = columns.endpoints.iter().filter(|e| part.measured[e.0]).collect();
+    let Job { columns, endpoints, .. } = job;
+    let table = Table::open(path)?;
     let units: Vec<(String, String)> = endpoints.iter().map(|e| (e.1.clone(), e.2.clone())).collect();
     let labels: Vec<String> = columns.labels.iter().map(|(_, name)| name.clone()).collect();
     let mut found = ResponseMatch { dataset: part.name.clone(), rows: part.rows, ..ResponseMatch::default() };
@@ -93,61 +87,37 @@ fn load_part(
         found.left_out = Some("no row has a value of any endpoint".into());
         return Ok(found);
     }
-    let mut dataset = writer.dataset(&part.name, &units, columns.dose.is_some(), &labels, &header)?;
+    let mut dataset = writer.dataset(&part.name, &units, columns.dose.is_some(), &labels, table.header())?;
     let mut missing = vec![0u64; endpoints.len()];
     let mut texts: Vec<Texts> = labels.iter().map(|_| Texts::default()).collect();
-    let mut block = empty_block(endpoints.len(), labels.len());
-    let (mut name, mut drug_key, mut sample_key) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut left, mut next) = (part.rows, 0u32);
-    while left > 0 && table.advance()? {
-        let here = row;
-        row += 1;
-        columns.dataset.fill(&table, &mut name);
-        if name != part.name.as_bytes() {
-            continue;
-        }
-        left -= 1;
-        let named = columns.drug.fill(&table, &mut drug_key);
-        if !columns.sample.fill(&table, &mut sample_key) || !named {
-            found.missing_id += 1;
-            continue;
-        }
-        let (drug, sample) = (drugs.find(&drug_key), samples.find(&sample_key));
-        let (Found::One(drug), Found::One(sample)) = (drug, sample) else {
-            count_reason(&mut found, (drug, &drug_key), (sample, &sample_key));
-            continue;
-        };
-        if let Some((column, unit)) = columns.dose {
-            let Some(dose) = unit.log10_molar(table.number(column)?) else {
-                found.no_dose += 1;
-                continue;
-            };
-            block.dose.push(dose);
-        }
-        for (k, (column, ..)) in endpoints.iter().enumerate() {
-            let value = table.number(*column)?;
-            missing[k] += u64::from(value.is_nan());
-            block.endpoints[k].push(value);
-        }
-        for (k, (column, _)) in columns.labels.iter().enumerate() {
-            block.labels[k].push(texts[k].code(&table, *column)?);
-        }
-        block.drug.push(drug);
-        block.sample.push(sample);
-        block.row.push(here);
-        joined(here, next);
-        next += 1;
-        if block.drug.len() == BLOCK {
-            dataset.append(&block)?;
-            clear(&mut block);
-        }
-    }
-    found.joined = u64::from(next);
-    if next == 0 {
+    let mut joined = 0u32;
+    let stretches = Stretches::new(table, path, survey, job);
+    overlap(
+        stretches.blocks(),
+        |block| stretches.take(block),
+        |block: Vec<Result<Taken>>| {
+            for taken in block {
+                let Taken { pairs: mut block, texts: own, missing: lacks, found: counts } = taken?;
+                for &row in &block.row {
+                    pair[row as usize] = joined;
+                    joined += 1;
+                }
+                for ((codes, texts), own) in block.labels.iter_mut().zip(&mut texts).zip(own) {
+                    let of_own: Vec<u16> = own.into_iter().map(|text| texts.code(text)).collect();
+                    codes.iter_mut().for_each(|code| *code = of_own[usize::from(*code)]);
+                }
+                missing.iter_mut().zip(lacks).for_each(|(all, lacks)| *all += lacks);
+                found.add(&counts);
+                dataset.append(&block)?;
+            }
+            Ok(())
+        },
+    )?;
+    found.joined = u64::from(joined);
+    if joined == 0 {
         found.left_out = Some("none of its rows joined".into());
         return dataset.abandon().map(|()| found);
     }
-    dataset.append(&block)?;
     for (label, texts) in labels.iter().zip(texts) {
         if texts.too_many {
             dataset.leave_out_label(label)?;
@@ -174,20 +144,6 @@ fn load_part(
     Ok(found)
 }
 
-fn count_reason(found: &mut ResponseMatch, drug: (Found, &[u8]), sample: (Found, &[u8])) {
-    match (drug.0, sample.0) {
-        (Found::Unknown, Found::Unknown) => found.unknown_both += 1,
-        (Found::Unknown, _) => found.unknown_drug += 1,
-        (_, Found::Unknown) => found.unknown_sample += 1,
-        _ => found.ambiguous += 1,
-    }
-    for (_, key) in
-        [drug, sample].into_iter().filter(|&(f, key)| !matches!(f, Found::One(_)) && !key.is_empty())
-    {
-        remember(&mut found.examples, key);
-    }
-}
-
 fn nothing_joined(found: &ResponseMatch) -> String {
     format!(
         "dataset {:?}: {} ({} rows: {} without an id, {} unknown drug, {} unknown sample, {} unknown both, \
@@ -205,44 +161,26 @@ fn nothing_joined(found: &ResponseMatch) -> String {
     )
 }
 
-fn empty_block(endpoints: usize, labels: usize) -> PairBlock {
-    PairBlock {
-        endpoints: vec![Vec::new(); endpoints],
-        labels: vec![Vec::new(); labels],
-        ..PairBlock::default()
-    }
-}
-
-fn clear(block: &mut PairBlock) {
-    block.drug.clear();
-    block.sample.clear();
-    block.row.clear();
-    block.dose.clear();
-    block.endpoints.iter_mut().for_each(Vec::clear);
-    block.labels.iter_mut().for_each(Vec::clear);
-}
-
 /// The distinct texts of a column, numbered as they come.
 #[derive(Default)]
 struct Texts {
-    codes: HashMap<Vec<u8>, u16>,
+    codes: HashMap<String, u16>,
     values: Vec<String>,
     /// More than there are numbers; the column is left out.
     too_many: bool,
 }
 
 impl Texts {
-    fn code(&mut self, table: &Table, column: usize) -> Result<u16> {
-        let text = table.cell(column);
-        if let Some(&code) = self.codes.get(text) {
-            return Ok(code);
+    fn code(&mut self, text: String) -> u16 {
+        if let Some(&code) = self.codes.get(&text) {
+            return code;
         }
         let Ok(code) = u16::try_from(self.values.len()) else {
             self.too_many = true;
-            return Ok(0);
+            return 0;
         };
-        self.values.push(table.text(column)?);
-        self.codes.insert(text.to_vec(), code);
-        Ok(code)
+        self.values.push(text.clone());
+        self.codes.insert(text, code);
+        code
     }
 }

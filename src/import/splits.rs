@@ -3,9 +3,10 @@
 
 use super::match_report::SplitMatch;
 use super::response::{DROPPED, Rows};
-use crate::store::{SplitRows, StoreWriter};
+use crate::store::{SplitRows, StoreWriter, overlap};
 use crate::{Error, Result};
-use std::collections::{BTreeMap, HashMap};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Imports every complete split in `folder`. Entries that point at rows that
@@ -67,54 +68,79 @@ pub(super) fn load(
         }
     }
     files.retain(|(code, _), _| !gone[*code]);
-    let mut matches: Vec<SplitMatch> = Vec::new();
+    let mut complete = Vec::new();
     for ((code, k), parts) in files {
-        let dataset = &rows.datasets[code];
-        let [Some(train), Some(val), Some(test)] = &parts else {
-            notes.push(format!("split {k} of {dataset} lacks one of train, val and test, left out"));
-            continue;
-        };
-        let mut dropped = 0;
-        let mut emptied = false;
-        let mut listed = HashMap::new();
-        let mut lists = [const { Vec::new() }; 3];
-        for (pairs, path) in lists.iter_mut().zip([train, val, test]) {
-            let before = dropped;
-            *pairs = read_rows(path, code, rows, &mut listed, &mut dropped)?;
-            emptied |= pairs.is_empty() && dropped > before;
-        }
-        let [train, val, test] = lists;
-        let split = SplitRows { train, val, test };
-        if matches.last().is_none_or(|m| m.dataset != *dataset) {
-            matches.push(SplitMatch { dataset: dataset.clone(), ..SplitMatch::default() });
-        }
-        if let Some(found) = matches.last_mut() {
-            found.dropped += dropped;
-            if emptied {
-                found.left_out.push(k);
-                continue;
+        match parts {
+            [Some(train), Some(val), Some(test)] => complete.push(((code, k), [train, val, test])),
+            _ => {
+                let dataset = &rows.datasets[code];
+                notes.push(format!("split {k} of {dataset} lacks one of train, val and test, left out"));
             }
-            writer.split(dataset, k, &split)?;
-            found.splits += 1;
-            found.rows += split.parts().iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
         }
     }
+    let mut matches: Vec<SplitMatch> = Vec::new();
+    let at_once = rayon::current_num_threads();
+    let read = |block: usize| {
+        let block = complete[block * at_once..].par_iter().take(at_once);
+        block.map(|((code, k), parts)| (*code, *k, read_split(parts, *code, rows))).collect::<Vec<_>>()
+    };
+    overlap(complete.len().div_ceil(at_once), read, |block| {
+        for (code, k, split) in block {
+            let Split { rows: split, dropped, emptied } = split?;
+            let dataset = &rows.datasets[code];
+            if matches.last().is_none_or(|m| m.dataset != *dataset) {
+                matches.push(SplitMatch { dataset: dataset.clone(), ..SplitMatch::default() });
+            }
+            if let Some(found) = matches.last_mut() {
+                found.dropped += dropped;
+                if emptied {
+                    found.left_out.push(k);
+                    continue;
+                }
+                writer.split(dataset, k, &split)?;
+                found.splits += 1;
+                found.rows += split.parts().iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
+            }
+        }
+        Ok(())
+    })?;
     notes.sort();
     Ok(matches)
 }
 
-/// Where the parts of a split listed a row: file and line.
-type Listed<'a> = HashMap<usize, (&'a Path, u64)>;
+/// A split as its three files list it.
+struct Split {
+    rows: SplitRows,
+    /// Entries that point at rows that did not join.
+    dropped: u64,
+    /// Whether they were the whole of a part.
+    emptied: bool,
+}
 
-/// The pairs that a split file lists, none of which another part, or a line
-/// above, may have listed.
-fn read_rows<'a>(
-    path: &'a Path,
+fn read_split(parts: &[PathBuf; 3], code: usize, rows: &Rows) -> Result<Split> {
+    let mut listed = vec![0; rows.of_row.len()];
+    let mut lists = [const { Vec::new() }; 3];
+    let (mut dropped, mut emptied) = (0, false);
+    for (part, pairs) in lists.iter_mut().enumerate() {
+        let before = dropped;
+        *pairs = read_rows(parts, part, code, rows, &mut listed, &mut dropped)?;
+        emptied |= pairs.is_empty() && dropped > before;
+    }
+    let [train, val, test] = lists;
+    Ok(Split { rows: SplitRows { train, val, test }, dropped, emptied })
+}
+
+/// The pairs that a part's file lists. No other part, and no line above, may have
+/// listed one; `listed` holds one more than the number of the part that has.
+fn read_rows(
+    parts: &[PathBuf; 3],
+    part: usize,
     code: usize,
     rows: &Rows,
-    listed: &mut Listed<'a>,
+    listed: &mut [u8],
     dropped: &mut u64,
 ) -> Result<Vec<u32>> {
+    let path = &parts[part];
     let mut pairs = Vec::new();
     each_row(path, rows, |line, row| {
         let of = usize::from(rows.of_row[row]);
@@ -122,10 +148,9 @@ fn read_rows<'a>(
             let what = format!("row {row} of the response table belongs to {}", rows.datasets[of]);
             return Err(Error::table(path, line, what));
         }
-        if let Some((first, first_line)) = listed.insert(row, (path, line)) {
-            let first = first.file_name().unwrap_or_default().to_string_lossy();
-            let what = format!("row {row} is on line {first_line} of {first} already");
-            return Err(Error::table(path, line, what));
+        match std::mem::replace(&mut listed[row], part as u8 + 1) {
+            0 => {}
+            first => return Err(listed_twice(&parts[usize::from(first) - 1], path, line, row, rows)),
         }
         match rows.pair[row] {
             DROPPED => *dropped += 1,
@@ -134,6 +159,22 @@ fn read_rows<'a>(
         Ok(())
     })?;
     Ok(pairs)
+}
+
+/// The error about `row` on `line` of `path`, which the file `first` lists too.
+fn listed_twice(first: &Path, path: &Path, line: u64, row: usize, rows: &Rows) -> Error {
+    let mut first_line = 0;
+    let found = each_row(first, rows, |line, listed| {
+        if listed == row && first_line == 0 {
+            first_line = line;
+        }
+        Ok(())
+    });
+    if let Err(error) = found {
+        return error;
+    }
+    let first = first.file_name().unwrap_or_default().to_string_lossy();
+    Error::table(path, line, format!("row {row} is on line {first_line} of {first} already"))
 }
 
 fn check_all(path: &Path, code: usize, rows: &Rows, notes: &mut Vec<String>) -> Result<()> {
@@ -160,8 +201,7 @@ fn each_row(path: &Path, rows: &Rows, mut each: impl FnMut(u64, usize) -> Result
         if cell.is_empty() {
             continue;
         }
-        let row = std::str::from_utf8(cell).ok().and_then(|t| t.parse::<usize>().ok());
-        match row {
+        match number(cell) {
             Some(row) if row < rows.of_row.len() => each(line, row)?,
             Some(row) => {
                 let what =
@@ -175,4 +215,11 @@ fn each_row(path: &Path, rows: &Rows, mut each: impl FnMut(u64, usize) -> Result
         }
     }
     Ok(())
+}
+
+/// Digits alone, as few as to fit.
+fn number(cell: &[u8]) -> Option<usize> {
+    const MOST_DIGITS: usize = 18;
+    let digits = cell.len() <= MOST_DIGITS && cell.iter().all(u8::is_ascii_digit);
+    digits.then(|| cell.iter().fold(0, |number, digit| 10 * number + usize::from(digit - b'0')))
 }

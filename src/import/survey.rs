@@ -1,6 +1,6 @@
 //! The first pass over a long response table.
 
-use super::cell::{Cell, parse};
+use super::cell::{Cell, look};
 use super::join::Template;
 use super::table::{Mark, Table};
 use crate::store::names;
@@ -10,6 +10,9 @@ use std::path::Path;
 
 /// More datasets in one table are a wrong column.
 const MOST_DATASETS: usize = 10_000;
+
+/// Rows of a stretch, a piece of work for a thread; no more than there are 16-bit codes.
+pub(super) const STRETCH: usize = 1 << 14;
 
 /// What the cells of a column hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(super) struct Survey {
     pub datasets: Vec<Part>,
     /// Dataset of each row, an index into `datasets`.
     pub of_row: Vec<u16>,
+    /// Where each [`STRETCH`] of rows begins.
+    pub marks: Vec<Mark>,
     /// Kinds of the columns looked at, `Empty` for the others, `[columns of the table]`.
     pub kinds: Vec<ColumnKind>,
 }
@@ -46,10 +51,6 @@ pub(super) struct Survey {
 /// The rows of one dataset.
 pub(super) struct Part {
     pub name: String,
-    /// Where the first of them begins.
-    pub first: Mark,
-    /// Its number, counted from 0.
-    pub first_row: u64,
     /// How many there are.
     pub rows: u64,
     /// Whether any row has a value, `[columns of the table]`.
@@ -61,11 +62,18 @@ pub(super) struct Part {
 pub(super) fn survey(path: &Path, dataset: &Template, looked_at: &[usize]) -> Result<Survey> {
     let mut table = Table::open(path)?;
     let width = table.header().len();
-    let mut survey =
-        Survey { datasets: Vec::new(), of_row: Vec::new(), kinds: vec![ColumnKind::Empty; width] };
+    let mut survey = Survey {
+        datasets: Vec::new(),
+        of_row: Vec::new(),
+        marks: Vec::new(),
+        kinds: vec![ColumnKind::Empty; width],
+    };
     let mut codes: HashMap<Vec<u8>, u16> = HashMap::new();
     let (mut name, mut last) = (Vec::new(), (Vec::new(), 0u16));
     while table.advance()? {
+        if survey.of_row.len().is_multiple_of(STRETCH) {
+            survey.marks.push(table.mark());
+        }
         if !dataset.fill(&table, &mut name) {
             return Err(table.fault("the row names no dataset"));
         }
@@ -85,13 +93,7 @@ pub(super) fn survey(path: &Path, dataset: &Template, looked_at: &[usize]) -> Re
                     if let Some(why) = names::why_not_dataset(&text) {
                         return Err(table.fault(why));
                     }
-                    survey.datasets.push(Part {
-                        name: text,
-                        first: table.mark(),
-                        first_row: survey.of_row.len() as u64,
-                        rows: 0,
-                        measured: vec![false; width],
-                    });
+                    survey.datasets.push(Part { name: text, rows: 0, measured: vec![false; width] });
                     code
                 }
             };
@@ -104,7 +106,7 @@ pub(super) fn survey(path: &Path, dataset: &Template, looked_at: &[usize]) -> Re
             if *measured && matches!(kind, ColumnKind::Text { .. }) {
                 continue;
             }
-            let cell = parse(table.cell(column));
+            let cell = look(table.cell(column));
             *measured |= cell != Cell::Missing;
             kind.see(cell, &table);
         }

@@ -1,8 +1,9 @@
+use super::array_writer::{self, ArrayWriter};
 use super::features::feature_place;
 use super::{Encoding, FeatureInfo, StoreWriter, array, feature_rules, scalar, strings};
 use crate::Result;
-use hdf5::{Dataset, Group};
-use ndarray::{Array2, ArrayView2, s};
+use hdf5::Group;
+use ndarray::ArrayView2;
 
 /// Writes the rows of one feature table in order. The values are kept as f32,
 /// or as packed bits where the table says so.
@@ -10,7 +11,7 @@ pub struct FeatureWriter<'a> {
     writer: &'a mut StoreWriter,
     info: FeatureInfo,
     group: Group,
-    values: Dataset,
+    values: ArrayWriter,
     filled: usize,
     missing: u64,
 }
@@ -41,8 +42,8 @@ impl<'a> FeatureWriter<'a> {
             let chunk = [(array::CHUNK_BYTES / bytes / wide).clamp(1, info.rows.max(1)), wide];
             let shape = [info.rows, width];
             let values = match info.encoding {
-                Encoding::F32 => array::create::<f32>(&group, "values", &shape, &chunk)?,
-                Encoding::Bits => array::create::<u8>(&group, "values", &shape, &chunk)?,
+                Encoding::F32 => array::begin::<f32>(&group, "values", &shape, &chunk)?,
+                Encoding::Bits => array::begin::<u8>(&group, "values", &shape, &chunk)?,
             };
             Ok((group, values))
         };
@@ -67,31 +68,28 @@ impl<'a> FeatureWriter<'a> {
             );
             return Err(self.writer.fault(self.place(), what));
         }
-        feature_rules::check_values(self.info.encoding, rows, self.filled)
+        let rows = rows.as_standard_layout();
+        let values = rows.as_slice().unwrap_or_default();
+        feature_rules::check_values(self.info.encoding, values, columns, self.filled)
             .map_err(|e| self.writer.fault(self.place(), e))?;
-        let range = self.filled..self.filled + n;
-        let written = match self.info.encoding {
-            Encoding::F32 => self.values.write_slice(&rows.as_standard_layout(), s![range, ..]),
-            Encoding::Bits => {
-                let mut packed = Array2::<u8>::zeros((n, self.info.encoding.width(columns)));
-                for ((row, column), &value) in rows.indexed_iter() {
-                    packed[(row, column / 8)] |= u8::from(value == 1.0) << (column % 8);
-                }
-                self.values.write_slice(&packed, s![range, ..])
-            }
-        };
-        written.map_err(|e| self.writer.fault(self.place(), e))?;
+        match self.info.encoding {
+            Encoding::F32 => self.values.append(values),
+            Encoding::Bits => self.values.append(&packed(values, columns)),
+        }
+        array_writer::flush([&mut self.values]).map_err(|e| self.writer.fault(self.place(), e))?;
         self.filled += n;
-        self.missing += rows.iter().filter(|v| v.is_nan()).count() as u64;
+        self.missing += values.iter().filter(|v| v.is_nan()).count() as u64;
         Ok(())
     }
 
     /// Closes the table; an error if rows are missing.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
         if self.filled != self.info.rows {
             let what = format!("{} rows of {} were written", self.filled, self.info.rows);
             return Err(self.writer.fault(self.place(), what));
         }
+        self.values.close();
+        array_writer::flush([&mut self.values]).map_err(|e| self.writer.fault(self.place(), e))?;
         let noted = scalar::write(&self.group, "missing", &self.missing);
         noted.map_err(|e| self.writer.fault(self.place(), e))?;
         self.writer.open_part = None;
@@ -101,4 +99,11 @@ impl<'a> FeatureWriter<'a> {
     fn place(&self) -> String {
         feature_place(self.info.entity, &self.info.name)
     }
+}
+
+/// Bits of rows of `columns` values of 0 and 1, each row from a byte of its own on, lowest bit first.
+fn packed(values: &[f32], columns: usize) -> Vec<u8> {
+    let rows = values.chunks_exact(columns);
+    let bytes = rows.flat_map(|row| row.chunks(8));
+    bytes.map(|bits| (0..).zip(bits).fold(0, |byte, (at, &v)| byte | u8::from(v == 1.0) << at)).collect()
 }

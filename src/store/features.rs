@@ -1,10 +1,16 @@
 //! Reading feature tables: what they are, and their values, whole or by blocks.
 
+use super::array_reader::ArrayReader;
 use super::fault::absent;
-use super::{Encoding, Entity, FeatureInfo, FeatureTable, Store, array, feature_rules, scalar, strings};
+use super::{Encoding, Entity, FeatureInfo, FeatureTable, Store};
+use super::{array, feature_rules, overlap, scalar, strings};
 use crate::Result;
-use hdf5::{Dataset, Group};
-use ndarray::{Array2, s};
+use hdf5::Group;
+use ndarray::Array2;
+use std::ops::Range;
+
+/// Values of a feature table that are read at a time, 8 MiB of f32.
+const BLOCK_VALUES: usize = 1 << 21;
 
 impl Store {
     /// The feature tables of drugs or samples, by name.
@@ -59,42 +65,25 @@ impl Store {
 
     /// Streams the values of a feature table: `each` gets whole rows, in their
     /// order, bits widened, no value infinite.
-    pub fn feature_blocks(&self, info: &FeatureInfo, mut each: impl FnMut(&[f32])) -> Result<()> {
+    pub fn feature_blocks(&self, info: &FeatureInfo, mut each: impl FnMut(&[f32]) + Send) -> Result<()> {
         let place = format!("{}/values", feature_place(info.entity, &info.name));
-        let failed = |e: hdf5::Error| self.fault(&place, e);
         let group = self.group(&feature_place(info.entity, &info.name))?;
-        let step = (array::CHUNK_PAIRS * 4 / info.columns.max(1)).max(1);
-        let (values, _) = open_values(&group, info.encoding).map_err(failed)?;
-        let mut widened: Vec<f32> = Vec::new();
-        for start in (0..info.rows).step_by(step) {
-            let end = info.rows.min(start + step);
-            match info.encoding {
-                Encoding::F32 => {
-                    let block = values.read_slice_2d::<f32, _>(s![start..end, ..]).map_err(failed)?;
-                    feature_rules::check_values(info.encoding, block.view(), start)
-                        .map_err(|e| self.fault(&place, e))?;
-                    match block.as_slice() {
-                        Some(block) => each(block),
-                        None => return Err(self.fault(&place, "was read in another order than it has")),
-                    }
-                }
-                Encoding::Bits => {
-                    let block = values.read_slice_2d::<u8, _>(s![start..end, ..]).map_err(failed)?;
-                    widened.clear();
-                    if widened.try_reserve_exact((end - start) * info.columns).is_err() {
-                        return Err(self.fault(&place, "is too wide for this machine's memory"));
-                    }
-                    for row in block.rows() {
-                        widened.extend(
-                            (0..info.columns)
-                                .map(|c| f32::from(row.get(c / 8).map_or(0, |b| b >> (c % 8) & 1))),
-                        );
-                    }
-                    each(&widened);
-                }
+        let step = (BLOCK_VALUES / info.columns.max(1)).max(1);
+        let values = open_values(&group, info.encoding).map_err(|e| self.fault(&place, e))?;
+        let read = |block: usize| {
+            let rows = block * step..info.rows.min((block + 1) * step);
+            Ok((rows.start, values.read(rows, info.columns)?))
+        };
+        overlap(info.rows.div_ceil(step), read, |block: hdf5::Result<(usize, Vec<f32>)>| {
+            let (start, block) = block.map_err(|e| self.fault(&place, e))?;
+            // Bits cannot be anything else.
+            if info.encoding == Encoding::F32 {
+                feature_rules::check_values(info.encoding, &block, info.columns, start)
+                    .map_err(|e| self.fault(&place, e))?;
             }
-        }
-        Ok(())
+            each(&block);
+            Ok(())
+        })
     }
 
     /// Entity index of each row of a feature table, range-checked and distinct.
@@ -125,9 +114,13 @@ impl Store {
         let columns = scalar::read::<u64>(&group, "columns").map_err(failed)?;
         let columns = usize::try_from(columns).map_err(|e| self.fault(&place, e))?;
         let units = strings::read_attr(&group, "units").map_err(failed)?;
-        let rows = array::open::<u32>(&group, "entity", 1).map_err(failed)?.1[0];
+        let rows = array::open::<u32>(&group, "entity", 1).map_err(failed)?.rows();
         feature_rules::check_shape(rows, columns).map_err(|e| self.fault(&place, e))?;
-        let (_, shape) = open_values(&group, encoding).map_err(failed)?;
+        let values = open_values(&group, encoding).map_err(failed)?;
+        let shape = match &values {
+            Values::F32(array) => &array.shape[..],
+            Values::Bits(array) => &array.shape[..],
+        };
         if shape != [rows, encoding.width(columns)] {
             let what = format!("values have shape {shape:?} for {rows} rows of {columns} columns");
             return Err(self.fault(place, what));
@@ -136,10 +129,34 @@ impl Store {
     }
 }
 
-fn open_values(group: &Group, encoding: Encoding) -> hdf5::Result<(Dataset, Vec<usize>)> {
+/// The values of a feature table as they are kept.
+enum Values {
+    F32(ArrayReader<f32>),
+    Bits(ArrayReader<u8>),
+}
+
+impl Values {
+    /// Whole rows of `columns` values, bits widened.
+    fn read(&self, rows: Range<usize>, columns: usize) -> hdf5::Result<Vec<f32>> {
+        let bits = match self {
+            Values::F32(array) => return array.read(rows),
+            Values::Bits(array) => array,
+        };
+        let mut widened: Vec<f32> = Vec::new();
+        if widened.try_reserve_exact(rows.len() * columns).is_err() {
+            return Err("is too wide for this machine's memory".into());
+        }
+        for row in bits.read(rows)?.chunks_exact(bits.shape[1]) {
+            widened.extend((0..columns).map(|c| f32::from(row[c / 8] >> (c % 8) & 1)));
+        }
+        Ok(widened)
+    }
+}
+
+fn open_values(group: &Group, encoding: Encoding) -> hdf5::Result<Values> {
     match encoding {
-        Encoding::F32 => array::open::<f32>(group, "values", 2),
-        Encoding::Bits => array::open::<u8>(group, "values", 2),
+        Encoding::F32 => array::open(group, "values", 2).map(Values::F32),
+        Encoding::Bits => array::open(group, "values", 2).map(Values::Bits),
     }
 }
 

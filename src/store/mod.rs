@@ -20,14 +20,20 @@
 //! ```
 
 mod array;
+mod array_reader;
+mod array_writer;
+mod chunk;
+mod chunk_io;
 mod fault;
 mod feature_rules;
 mod feature_writer;
 mod features;
 mod filters;
+mod fletcher32;
 mod links;
 mod lock;
 pub(crate) mod names;
+mod overlap;
 mod pair_writer;
 mod pairs;
 mod provenance;
@@ -41,6 +47,7 @@ mod verify;
 mod writer;
 
 pub use feature_writer::FeatureWriter;
+pub(crate) use overlap::overlap;
 pub use pair_writer::DatasetWriter;
 pub use provenance::{Provenance, utc_now};
 pub use reader::Store;

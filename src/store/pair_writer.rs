@@ -1,8 +1,8 @@
+use super::array_writer::{self, ArrayWriter};
 use super::pairs::{check_finite, dataset_place};
 use super::{Entity, PairBlock, StoreWriter, array, strings};
 use crate::Result;
-use hdf5::{Dataset, Group, H5Type};
-use ndarray::{ArrayView1, s};
+use hdf5::{Group, H5Type};
 
 /// Writes the pairs of one dataset, block after block; memory does not grow
 /// with the number of pairs.
@@ -10,18 +10,18 @@ pub struct DatasetWriter<'a> {
     writer: &'a mut StoreWriter,
     name: String,
     group: Group,
-    drug: Dataset,
-    sample: Dataset,
-    row: Dataset,
-    dose: Option<Dataset>,
-    endpoints: Vec<(String, Dataset)>,
+    drug: ArrayWriter,
+    sample: ArrayWriter,
+    row: ArrayWriter,
+    dose: Option<ArrayWriter>,
+    endpoints: Vec<(String, ArrayWriter)>,
     labels: Vec<Label>,
     pairs: usize,
 }
 
 struct Label {
     name: String,
-    code: Dataset,
+    code: ArrayWriter,
     /// One more than the largest code written.
     codes: usize,
     values: Option<Vec<String>>,
@@ -44,7 +44,7 @@ impl<'a> DatasetWriter<'a> {
             strings::write_attr_list(&group, "columns", columns)?;
             let dose = if dose {
                 let dose = growing::<f32>(&group, "dose")?;
-                strings::write_attr(&dose, "units", "log10 M")?;
+                strings::write_attr(dose.array(), "units", "log10 M")?;
                 Some(dose)
             } else {
                 None
@@ -53,7 +53,7 @@ impl<'a> DatasetWriter<'a> {
             let inner = group.create_group("endpoint")?;
             for (endpoint, units) in endpoints {
                 let value = growing::<f32>(&inner, endpoint)?;
-                strings::write_attr(&value, "units", units)?;
+                strings::write_attr(value.array(), "units", units)?;
                 values.push((endpoint.clone(), value));
             }
             let mut codes = Vec::new();
@@ -108,21 +108,29 @@ impl<'a> DatasetWriter<'a> {
         for (label, codes) in self.labels.iter_mut().zip(&block.labels) {
             label.codes = codes.iter().fold(label.codes, |top, &c| top.max(usize::from(c) + 1));
         }
-        let from = self.pairs;
-        let write = || {
-            extend(&self.drug, from, &block.drug)?;
-            extend(&self.sample, from, &block.sample)?;
-            extend(&self.row, from, &block.row)?;
-            self.dose.as_ref().map_or(Ok(()), |dose| extend(dose, from, &block.dose))?;
-            for ((_, array), values) in self.endpoints.iter().zip(&block.endpoints) {
-                extend(array, from, values)?;
-            }
-            let labels = self.labels.iter().zip(&block.labels).filter(|(l, _)| l.kept);
-            labels.into_iter().try_for_each(|(l, codes)| extend(&l.code, from, codes))
-        };
-        write().map_err(|e| self.fault("", e))?;
+        self.drug.append(&block.drug);
+        self.sample.append(&block.sample);
+        self.row.append(&block.row);
+        if let Some(dose) = &mut self.dose {
+            dose.append(&block.dose);
+        }
+        for ((_, array), values) in self.endpoints.iter_mut().zip(&block.endpoints) {
+            array.append(values);
+        }
+        for (label, codes) in self.labels.iter_mut().zip(&block.labels).filter(|(l, _)| l.kept) {
+            label.code.append(codes);
+        }
+        array_writer::flush(self.arrays()).map_err(|e| self.fault("", e))?;
         self.pairs += n;
         Ok(())
+    }
+
+    /// All arrays of one value a pair.
+    fn arrays(&mut self) -> impl Iterator<Item = &mut ArrayWriter> {
+        let endpoints = self.endpoints.iter_mut().map(|(_, array)| array);
+        let labels = self.labels.iter_mut().filter(|l| l.kept).map(|l| &mut l.code);
+        let indices = [&mut self.drug, &mut self.sample, &mut self.row];
+        indices.into_iter().chain(&mut self.dose).chain(endpoints).chain(labels)
     }
 
     /// The text of each code of the text column `label`.
@@ -164,13 +172,15 @@ impl<'a> DatasetWriter<'a> {
     }
 
     /// Closes the dataset; an error if it has no pairs or no endpoint, or a text column lacks values.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
         if self.pairs == 0 {
             return Err(self.fault("", "has no pairs"));
         }
         if self.endpoints.is_empty() {
             return Err(self.fault("", "has no endpoint"));
         }
+        self.arrays().for_each(ArrayWriter::close);
+        array_writer::flush(self.arrays()).map_err(|e| self.fault("", e))?;
         for label in self.labels.iter().filter(|l| l.kept) {
             let place = format!("label/{}", label.name);
             let values = label.values.as_deref().unwrap_or_default();
@@ -190,11 +200,6 @@ impl<'a> DatasetWriter<'a> {
     }
 }
 
-fn growing<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<Dataset> {
-    array::create::<T>(group, name, &[0], &[array::CHUNK_PAIRS])
-}
-
-fn extend<T: H5Type>(array: &Dataset, from: usize, values: &[T]) -> hdf5::Result<()> {
-    array.resize(from + values.len())?;
-    array.write_slice(ArrayView1::from(values), s![from..from + values.len()])
+fn growing<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<ArrayWriter> {
+    array::begin::<T>(group, name, &[0], &[array::CHUNK_PAIRS])
 }

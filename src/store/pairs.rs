@@ -1,10 +1,11 @@
 //! Reading datasets: runs of pairs, scattered pairs, labels and splits.
 
+use super::array_reader::ArrayReader;
 use super::fault::absent;
 use super::{DatasetInfo, Entity, Pairs, SplitRows, Store, array, strings};
 use crate::Result;
-use hdf5::{Dataset, H5Type};
-use ndarray::s;
+use bytemuck::Pod;
+use hdf5::H5Type;
 use std::ops::Range;
 
 impl Store {
@@ -139,7 +140,7 @@ impl Store {
         let group = self.group(place)?;
         let failed = |e: hdf5::Error| self.fault(place, e);
         let columns = strings::read_attr_list(&group, "columns").map_err(failed)?;
-        let pairs = array::open::<u32>(&group, "drug", 1).map_err(failed)?.1[0];
+        let pairs = array::open::<u32>(&group, "drug", 1).map_err(failed)?.rows();
         if u32::try_from(pairs).is_err() {
             return Err(self.fault(place, format!("has {pairs} pairs; the limit is {}", u32::MAX)));
         }
@@ -156,7 +157,7 @@ impl Store {
         for endpoint in self.members(&format!("{place}/endpoint"))? {
             let inner = format!("endpoint/{endpoint}");
             let array = self.same_length::<f32>(&name, &inner, pairs)?;
-            let units = strings::read_attr(&array, "units").map_err(failed)?;
+            let units = strings::read_attr(&array.array, "units").map_err(failed)?;
             endpoints.push((endpoint, units));
         }
         if endpoints.is_empty() {
@@ -177,11 +178,11 @@ impl Store {
         Ok(DatasetInfo { name, pairs, dose, endpoints, labels, splits, columns })
     }
 
-    fn same_length<T: H5Type>(&self, dataset: &str, name: &str, pairs: usize) -> Result<Dataset> {
+    fn same_length<T: H5Type>(&self, dataset: &str, name: &str, pairs: usize) -> Result<ArrayReader<T>> {
         let place = dataset_place(dataset, name);
-        let (array, shape) = array::open::<T>(&self.file, &place, 1).map_err(|e| self.fault(&place, e))?;
-        if shape != [pairs] {
-            return Err(self.fault(place, format!("holds {} values for {pairs} pairs", shape[0])));
+        let array = array::open::<T>(&self.file, &place, 1).map_err(|e| self.fault(&place, e))?;
+        if array.shape != [pairs] {
+            return Err(self.fault(place, format!("holds {} values for {pairs} pairs", array.shape[0])));
         }
         Ok(array)
     }
@@ -195,50 +196,50 @@ impl Store {
         Err(self.fault(dataset_place(dataset, "endpoint"), what))
     }
 
-    fn slice<T: H5Type>(&self, dataset: &str, name: &str, rows: Range<usize>) -> Result<Vec<T>> {
+    fn slice<T: H5Type + Pod + Send + Sync>(
+        &self,
+        dataset: &str,
+        name: &str,
+        rows: Range<usize>,
+    ) -> Result<Vec<T>> {
         let pairs = self.dataset(dataset)?.pairs;
         let array = self.same_length::<T>(dataset, name, pairs)?;
-        read_rows(&array, pairs, rows).map_err(|e| self.fault(dataset_place(dataset, name), e))
+        array.read(rows).map_err(|e| self.fault(dataset_place(dataset, name), e))
     }
 
     fn pair_arrays(&self, dataset: &str, endpoint: &str) -> Result<PairArrays<'_>> {
         let info = self.known_endpoint(dataset, endpoint)?;
-        let open = |name: &str| -> Result<Dataset> {
-            let place = dataset_place(dataset, name);
-            self.file.dataset(&place).map_err(|e| self.fault(place, e))
-        };
+        let value = format!("endpoint/{endpoint}");
         Ok(PairArrays {
             store: self,
             info,
-            place: dataset_place(dataset, &format!("endpoint/{endpoint}")),
-            drug: open("drug")?,
-            sample: open("sample")?,
-            dose: if info.dose { Some(open("dose")?) } else { None },
-            value: open(&format!("endpoint/{endpoint}"))?,
+            place: dataset_place(dataset, &value),
+            drug: self.same_length(dataset, "drug", info.pairs)?,
+            sample: self.same_length(dataset, "sample", info.pairs)?,
+            dose: if info.dose { Some(self.same_length(dataset, "dose", info.pairs)?) } else { None },
+            value: self.same_length(dataset, &value, info.pairs)?,
         })
     }
 }
 
-/// The arrays of one dataset, open; their types and lengths were checked when
-/// the store was opened.
+/// The arrays of one dataset, open.
 struct PairArrays<'a> {
     store: &'a Store,
     info: &'a DatasetInfo,
     place: String,
-    drug: Dataset,
-    sample: Dataset,
-    dose: Option<Dataset>,
-    value: Dataset,
+    drug: ArrayReader<u32>,
+    sample: ArrayReader<u32>,
+    dose: Option<ArrayReader<f32>>,
+    value: ArrayReader<f32>,
 }
 
 impl PairArrays<'_> {
     fn read(&self, rows: Range<usize>) -> Result<Pairs> {
-        let pairs = self.info.pairs;
         let at = |name: &str| dataset_place(&self.info.name, name);
-        let index = |array: &Dataset, entity: Entity| {
+        let index = |array: &ArrayReader<u32>, entity: Entity| {
             let count = self.store.count(entity);
             let read = || {
-                let indices = read_rows::<u32>(array, pairs, rows.clone())?;
+                let indices = array.read(rows.clone())?;
                 match indices.iter().position(|&i| i as usize >= count) {
                     None => Ok(indices),
                     Some(bad) => Err(hdf5::Error::from(format!(
@@ -251,8 +252,9 @@ impl PairArrays<'_> {
             };
             read().map_err(|e| self.store.fault(at(entity.name()), e))
         };
-        let finite = |array: &Dataset, missing: bool, place: &str| {
-            read_rows::<f32>(array, pairs, rows.clone())
+        let finite = |array: &ArrayReader<f32>, missing: bool, place: &str| {
+            array
+                .read(rows.clone())
                 .and_then(|values| {
                     check_finite(&values, rows.start, missing).map(|()| values).map_err(Into::into)
                 })
@@ -265,13 +267,6 @@ impl PairArrays<'_> {
             value: finite(&self.value, true, &self.place)?,
         })
     }
-}
-
-fn read_rows<T: H5Type>(array: &Dataset, pairs: usize, rows: Range<usize>) -> hdf5::Result<Vec<T>> {
-    if rows.start > rows.end || rows.end > pairs {
-        return Err(format!("rows {}..{} of {pairs} were asked for", rows.start, rows.end).into());
-    }
-    Ok(array.read_slice_1d::<T, _>(s![rows])?.into_raw_vec_and_offset().0)
 }
 
 /// `first` is the row of `values[0]`; `missing` allows NaN.

@@ -117,7 +117,8 @@ impl Store {
         let group = self.group("/truth")?;
         let failed = |e: hdf5::Error| self.fault("/truth", e);
         let order = strings::read_attr_list(&group, "order").map_err(failed)?;
-        let (array, shape) = array::open::<f64>(&group, "best_r2", 2).map_err(failed)?;
+        let array = array::open::<f64>(&group, "best_r2", 2).map_err(failed)?;
+        let shape = &array.shape[..];
         if shape != [order.len(), order.len()] {
             let what = format!("best_r2 has shape {shape:?} for {} datasets", order.len());
             return Err(self.fault("/truth", what));
@@ -126,7 +127,8 @@ impl Store {
         if let Some(twice) = order.iter().find(|name| !seen.insert(name.as_str())) {
             return Err(self.fault("/truth", format!("order names {twice:?} twice")));
         }
-        Ok(Some((order, array.read_2d().map_err(failed)?)))
+        let r2 = Array2::from_shape_vec((order.len(), order.len()), array.read_all().map_err(failed)?);
+        Ok(Some((order, r2.map_err(|e| self.fault("/truth", e))?)))
     }
 
     pub(super) fn fault(&self, place: impl Into<String>, what: impl ToString) -> Error {
@@ -155,7 +157,7 @@ impl Store {
     }
 
     pub(super) fn read_u32(&self, place: &str) -> Result<Vec<u32>> {
-        let read = || array::open::<u32>(&self.file, place, 1)?.0.read_raw::<u32>();
+        let read = || array::open::<u32>(&self.file, place, 1)?.read_all();
         read().map_err(|e| self.fault(place, e))
     }
 

@@ -1,4 +1,4 @@
-use super::{DatasetInfo, Entity, FeatureInfo, Provenance, Store};
+use super::{DatasetInfo, Entity, FeatureInfo, Pairs, Provenance, Store, overlap};
 use crate::Result;
 use crate::metric::Moments;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ pub struct Overlap {
 }
 
 impl StoreSummary {
-    /// Streams every pair of `store` once an endpoint; memory is one block of
+    /// Streams every pair of `store` once an endpoint; memory is two blocks of
     /// pairs and one byte an entity and dataset.
     pub fn of(store: &Store) -> Result<StoreSummary> {
         let mut datasets = Vec::new();
@@ -121,21 +121,29 @@ fn summarise(store: &Store, info: &DatasetInfo) -> Result<(DatasetSummary, [Vec<
     let mut seen = Entity::ALL.map(|e| vec![false; store.count(e)]);
     let mut dose: Option<(f64, f64)> = None;
     let mut endpoints = Vec::new();
+    let blocks: Vec<_> = info.blocks().collect();
     for (k, (name, units)) in info.endpoints.iter().enumerate() {
         let mut moments = Moments::default();
-        for rows in info.blocks() {
-            if k > 0 {
-                moments.add(&store.endpoint_values(&info.name, name, rows)?);
-                continue;
+        let read = |block: usize| {
+            let rows = blocks[block].clone();
+            if k == 0 {
+                return store.pairs(&info.name, name, rows);
             }
-            let pairs = store.pairs(&info.name, name, rows)?;
+            store.endpoint_values(&info.name, name, rows).map(|value| Pairs { value, ..Pairs::default() })
+        };
+        overlap(blocks.len(), read, |pairs| {
+            let pairs = pairs?;
             moments.add(&pairs.value);
             pairs.drug.iter().for_each(|&d| seen[0][d as usize] = true);
             pairs.sample.iter().for_each(|&s| seen[1][s as usize] = true);
-            for d in pairs.dose.iter().map(|&d| f64::from(d)) {
-                dose = Some(dose.map_or((d, d), |(low, high)| (low.min(d), high.max(d))));
+            if !pairs.dose.is_empty() {
+                let low = pairs.dose.iter().copied().fold(f32::INFINITY, f32::min);
+                let high = pairs.dose.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let (low, high) = (f64::from(low), f64::from(high));
+                dose = Some(dose.map_or((low, high), |(l, h)| (l.min(low), h.max(high))));
             }
-        }
+            Ok(())
+        })?;
         let (name, units) = (name.clone(), units.clone());
         endpoints.push(EndpointSummary {
             name,

@@ -1,6 +1,6 @@
 use super::features::feature_place;
 use super::pairs::dataset_place;
-use super::{DatasetInfo, Entity, Store};
+use super::{DatasetInfo, Entity, Store, overlap};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
@@ -53,15 +53,17 @@ pub fn verify(store: &Store) -> Result<VerifyReport> {
     for info in store.datasets() {
         report.pairs += info.pairs as u64;
         check_rows(store, info)?;
-        for rows in info.blocks() {
-            for (k, (endpoint, _)) in info.endpoints.iter().enumerate() {
-                report.endpoint_values += rows.len() as u64;
-                if k == 0 {
-                    store.pairs(&info.name, endpoint, rows.clone())?;
-                } else {
-                    store.endpoint_values(&info.name, endpoint, rows.clone())?;
+        let blocks: Vec<_> = info.blocks().collect();
+        for (k, (endpoint, _)) in info.endpoints.iter().enumerate() {
+            report.endpoint_values += info.pairs as u64;
+            let read = |block: usize| {
+                let rows = blocks[block].clone();
+                match k {
+                    0 => store.pairs(&info.name, endpoint, rows).map(drop),
+                    _ => store.endpoint_values(&info.name, endpoint, rows).map(drop),
                 }
-            }
+            };
+            overlap(blocks.len(), read, |checked| checked)?;
         }
         for label in &info.labels {
             store.label(&info.name, label)?;

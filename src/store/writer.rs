@@ -2,7 +2,7 @@ use super::fault::{absent, fault};
 use super::features::feature_place;
 use super::target::{self, Target};
 use super::{DatasetWriter, Entity, FeatureInfo, FeatureWriter, SplitRows, Store};
-use super::{array, feature_rules, names, provenance, strings};
+use super::{array, array_writer, feature_rules, names, provenance, strings};
 use crate::{Error, Result};
 use hdf5::File;
 use ndarray::ArrayView2;
@@ -242,8 +242,10 @@ impl StoreWriter {
         let write = || {
             let group = self.file.create_group("truth")?;
             strings::write_attr_list(&group, "order", order)?;
-            let array = array::create::<f64>(&group, "best_r2", &[n, n], &[n, n])?;
-            array.write(r2.as_standard_layout().view())
+            let mut array = array::begin::<f64>(&group, "best_r2", &[n, n], &[n, n])?;
+            array.append(&r2.iter().copied().collect::<Vec<_>>());
+            array.close();
+            array_writer::flush([&mut array])
         };
         write().map_err(|e: hdf5::Error| self.fault("/truth", e))
     }

@@ -13,20 +13,23 @@ mod preset;
 mod progress;
 mod response;
 mod truth;
+mod vector;
 
 pub use corpus::Corpus;
 pub use preset::Preset;
 
 use crate::Result;
 use crate::split::{Rule, RuleSplit};
-use crate::store::{Encoding, Entity, FeatureInfo, PairBlock, StoreWriter};
+use crate::store::{Encoding, Entity, FeatureInfo, PairBlock, StoreWriter, overlap};
 use feature::FeatureMap;
 use ndarray::Array2;
+use pairs::Grid;
 use progress::Progress;
 use rayon::prelude::*;
 use truth::Tally;
 
-/// Values of features and points of pairs made at a time: what bounds the memory.
+/// Values of features and points of pairs made at a time, while those before are written: what
+/// bounds the memory.
 const BLOCK: usize = 1 << 20;
 
 /// Writes `corpus` to the store that `store` begins, finishes it, and returns the best possible R2 of
@@ -65,14 +68,20 @@ fn write_features(corpus: &Corpus, entity: Entity, store: &mut StoreWriter) -> R
         units: units.into(),
     };
     let rows: Vec<u32> = (0..factors.len() as u32).collect();
-    let mut table = store.feature(info, &map.names(), &rows)?;
+    let mut table = store.feature(info, map.names(), &rows)?;
     table.origin(&format!("made up by crossrx synth, seed {}", corpus.seed))?;
     let height = (BLOCK / columns).max(1);
-    let mut progress = Progress::new(name, factors.len());
-    for (block, factors) in factors.chunks(height).enumerate() {
-        table.append(map.rows(block * height, factors).view())?;
-        progress.at(block * height + factors.len());
-    }
+    let (mut progress, mut done) = (Progress::new(name, factors.len()), 0);
+    let block = |block: usize| {
+        let rows = block * height..factors.len().min((block + 1) * height);
+        map.rows(rows.start, &factors[rows])
+    };
+    overlap(factors.len().div_ceil(height), block, |rows| {
+        table.append(rows.view())?;
+        done += rows.nrows();
+        progress.at(done);
+        Ok(())
+    })?;
     table.finish()
 }
 
@@ -92,10 +101,12 @@ fn write_study(corpus: &Corpus, study: usize, row: &mut u64, store: &mut StoreWr
     let mut total = Tally::new(plan.studies.len(), corpus.measured_by(study, 0.5));
     let (mut drugs, mut samples) = (Vec::new(), Vec::new());
     let mut progress = Progress::new(name, plan.studies[study].pairs);
-    for first in (0..members.drugs.len()).step_by(drugs_at_once) {
-        let last = (first + drugs_at_once).min(members.drugs.len());
-        let parts: Vec<(PairBlock, Tally)> =
-            (first..last).into_par_iter().map(|rank| pairs::of_drug(corpus, study, rank)).collect();
+    let grid = Grid::new(corpus, study);
+    let drugs_of = |block: usize| {
+        let drugs = block * drugs_at_once..members.drugs.len().min((block + 1) * drugs_at_once);
+        drugs.into_par_iter().map(|rank| pairs::of_drug(corpus, study, &grid, rank)).collect::<Vec<_>>()
+    };
+    overlap(members.drugs.len().div_ceil(drugs_at_once), drugs_of, |parts| {
         let mut block = PairBlock { endpoints: vec![Vec::new()], ..PairBlock::default() };
         for (part, tally) in &parts {
             block.drug.extend_from_slice(&part.drug);
@@ -113,7 +124,8 @@ fn write_study(corpus: &Corpus, study: usize, row: &mut u64, store: &mut StoreWr
             drugs.extend_from_slice(&block.drug);
             samples.extend_from_slice(&block.sample);
         }
-    }
+        Ok(())
+    })?;
     dataset.finish()?;
     let rule = RuleSplit { rule: Rule::Random, folds: 10, seed: corpus.seed };
     let folds = rule.fold_of_pairs(name, &drugs, &samples)?;

@@ -18,14 +18,41 @@ fn potency(drug: &Factors, sample: &Factors) -> f64 {
 }
 
 /// The loss of viability at saturating dose, in (0.55, 0.95).
-fn efficacy(drug: &Factors) -> f64 {
+pub(super) fn efficacy(drug: &Factors) -> f64 {
     0.75 + 0.2 * f64::from(drug[3]).tanh()
 }
 
-/// Viability at `dose` (log10 molar), a Hill curve: 1 untreated, 1 - efficacy at saturation.
+/// The dose curve of a drug and a sample: viability, a Hill curve of the dose, is 1 untreated and
+/// 1 - efficacy at saturation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Curve {
+    efficacy: f64,
+    /// exp(-x) of the logistic function, for a dose of 1 molar.
+    decay: f64,
+}
+
+/// exp(-x) of the logistic function at `dose` (log10 molar), for a potency of 0.
+pub(super) fn dose_decay(dose: f64) -> f64 {
+    (-HILL * LN_10 * dose).exp()
+}
+
+impl Curve {
+    /// The curve of a drug of this [`efficacy`] and these factors on `sample`.
+    #[inline]
+    pub fn new(efficacy: f64, drug: &Factors, sample: &Factors) -> Curve {
+        Curve { efficacy, decay: (-HILL * LN_10 * potency(drug, sample)).exp() }
+    }
+
+    /// Viability at the dose that has this [`dose_decay`].
+    #[inline(always)]
+    pub fn viability(self, dose_decay: f64) -> f64 {
+        1.0 - self.efficacy / (1.0 + self.decay * dose_decay)
+    }
+}
+
+/// Viability at `dose` (log10 molar), see [`Curve`].
 pub(super) fn viability(drug: &Factors, sample: &Factors, dose: f64) -> f64 {
-    let x = HILL * LN_10 * (dose + potency(drug, sample));
-    1.0 - efficacy(drug) / (1.0 + (-x).exp())
+    Curve::new(efficacy(drug), drug, sample).viability(dose_decay(dose))
 }
 
 /// Mean viability over [`AREA`], in (0, 1): the area under the Hill curve divided by its width.

@@ -65,7 +65,10 @@ impl Adam {
         let moments = self.first.par_chunks_mut(BLOCK).zip(self.second.par_chunks_mut(BLOCK));
         let decay = self.decay.par_chunks(BLOCK / CELL);
         blocks.zip(moments).zip(decay).for_each(|(((values, gradient), (first, second)), decay)| {
-            vectorised(|| update(values, gradient, first, second, decay, rates));
+            vectorised(
+                #[inline(always)]
+                || update(values, gradient, first, second, decay, rates),
+            );
         });
     }
 }

@@ -29,7 +29,10 @@ impl Sgd {
         let blocks = parameters.values_mut().par_chunks_mut(BLOCK).zip(gradients.values().par_chunks(BLOCK));
         let memory = self.velocity.par_chunks_mut(BLOCK).zip(self.decay.par_chunks(BLOCK / CELL));
         blocks.zip(memory).for_each(|((values, gradient), (velocity, decay))| {
-            vectorised(|| update(values, gradient, velocity, decay, momentum, rate));
+            vectorised(
+                #[inline(always)]
+                || update(values, gradient, velocity, decay, momentum, rate),
+            );
         });
     }
 }

@@ -3,6 +3,7 @@
 //! A child process inherits HDF5's descriptors, and would hold their file locks:
 //! `.cargo/config.toml` turns those off, as the program does.
 
+mod chunks;
 mod damage;
 mod hostile;
 mod others;

@@ -76,3 +76,18 @@ pub fn make_attribute_wide(path: &Path, place: &str, attribute: &CStr) {
         h5o::H5Oclose(object);
     }
 }
+
+/// Puts `bytes` in the place of a stored chunk of an array of one dimension, as if they had passed
+/// by the filters of `skipped`.
+pub fn write_chunk(path: &Path, place: &str, row: u64, skipped: u32, bytes: &[u8]) {
+    let file = hdf5::File::open_rw(path).unwrap();
+    let array = file.dataset(place).unwrap();
+    assert_eq!(array.ndim(), 1);
+    let _one_at_a_time = hdf5_sys::LOCK.lock();
+    // SAFETY: the array is open and has one dimension; `bytes` is as long as is said; the lock is held.
+    let written = unsafe {
+        let from = bytes.as_ptr().cast();
+        h5d::H5Dwrite_chunk(array.id(), H5P_DEFAULT, skipped, &row, bytes.len(), from)
+    };
+    assert!(written >= 0);
+}

@@ -100,14 +100,17 @@ pub fn multiply(
                             let to = target.at().add(row * n + column);
                             tile(depth, left, right.as_ptr(), to, n, shape, accumulate || block > 0);
                             if let Some(finish) = finish.as_ref().filter(|_| block + 1 == blocks) {
-                                vectorised(|| {
-                                    for i in 0..shape[0] {
-                                        finish(
-                                            column,
-                                            std::slice::from_raw_parts_mut(to.add(i * n), shape[1]),
-                                        );
-                                    }
-                                });
+                                vectorised(
+                                    #[inline(always)]
+                                    || {
+                                        for i in 0..shape[0] {
+                                            finish(
+                                                column,
+                                                std::slice::from_raw_parts_mut(to.add(i * n), shape[1]),
+                                            );
+                                        }
+                                    },
+                                );
                             }
                         }
                     }
