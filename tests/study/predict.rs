@@ -225,3 +225,35 @@ fn models_that_are_cut_short_or_of_another_shape_are_refused_by_file() {
     };
     refused(&nan, &["model.safetensors", "not finite"]);
 }
+
+/// Fingerprints alone, fed as bits: trained, saved, read back, and matched by name.
+#[test]
+fn a_model_on_bits_predicts_what_its_study_did() {
+    let folder = fresh("predict-bits");
+    let (store, path, run) = (folder.join("small.h5"), folder.join("deck.toml"), folder.join("run"));
+    Corpus::two_screens().write(&store);
+    fs::write(&path, deck(&store, "")).unwrap();
+    let set = ["data.drug_features=[\"ecfp4\"]", "data.drug_bits=true", "data.splits=[0]"];
+    let set: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
+    let args = ["train", arg(&path), "--source", "Red", "--split", "0", "--out", arg(&run)];
+    crossrx(&[&args[..], &set].concat()).ok();
+    let model = run.join("models/Red/split_0");
+    assert!(fs::read_to_string(model.join("deck.toml")).unwrap().contains("drug_bits = true"));
+    let losses = Table::read(&model.join("history.csv")).numbers("train_loss");
+    assert!(losses.last() < losses.first(), "nothing was learnt: {losses:?}");
+    let out = folder.join("blue.csv");
+    let args = ["predict", "--model", arg(&model), "--store", arg(&store), "--dataset", "Blue"];
+    crossrx(&[&args[..], &["--out", arg(&out)]].concat()).ok();
+    let made = Table::read(&out);
+    let scored = Table::read(&run.join("infer/Red-Blue/split_0/test_y_data_predicted.csv"));
+    let (made, scored) = (by_pair(&made), by_pair(&scored));
+    assert_eq!(made.len(), scored.len());
+    for (pair, want) in &scored {
+        assert!((made[pair] - want).abs() <= 1.01e-4, "{pair:?}: {} is not {want}", made[pair]);
+    }
+    // Numbers cannot be fed as bits.
+    let refused = ["--set", "data.drug_features=[\"mordred\"]", "--set", "data.drug_bits=true"];
+    let out = folder.join("no");
+    let args = ["train", arg(&path), "--source", "Red", "--split", "0", "--out", arg(&out)];
+    crossrx(&[&args[..], &refused].concat()).refused(&["only zeros and ones can be bits"]);
+}
