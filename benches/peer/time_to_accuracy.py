@@ -39,6 +39,8 @@ def main():
     arguments.add_argument("--batch", type=int, default=512)
     arguments.add_argument("--rate", type=float, default=2e-3)
     arguments.add_argument("--epochs", type=int, default=40)
+    arguments.add_argument("--beta2", type=float, default=0.999)
+    arguments.add_argument("--decay", type=float, default=0.01)
     arguments.add_argument("--width", type=int, default=256)
     arguments.add_argument("--dropout", type=float, default=0.1)
     arguments.add_argument("--threads", type=int, default=0)
@@ -60,7 +62,7 @@ def main():
     )
     train, val = tensor(train), tensor(val)
     model = Concatenating(drugs, samples, [a.width] * 2, [a.width] * 2, dose=False, dropout=a.dropout)
-    optimizer = torch.optim.AdamW(model.parameters(), a.rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), a.rate, betas=(0.9, a.beta2), weight_decay=a.decay)
     steps = math.ceil(len(train[2]) / a.batch)
     total = steps * a.epochs
 

@@ -5,13 +5,11 @@
 //! on depends on the number of lanes, not on the number of ranks.
 
 mod assemble;
-mod blocks;
 mod lanes;
 mod ports;
 mod shuffle;
 
 pub use assemble::Assembler;
-pub use blocks::shuffle_in_blocks;
 pub use lanes::{Lanes, part};
 pub use ports::{EntityPort, Examples, FeaturePort, Ports};
 pub use shuffle::shuffle;

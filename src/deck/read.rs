@@ -66,8 +66,6 @@ mod tests {
             ("train.epochs=many", "train.epochs"),
             ("train.batch=0", "train.batch"),
             ("train.lanes=0", "train.lanes"),
-            ("train.blocks=0", "train.blocks"),
-            ("train.blocks=1000", "train.blocks"),
             ("model.kind=three-tower", "three-tower"),
             ("model.hed=[3]", "hed"),
             ("model.head=[]", "model.head"),

@@ -14,11 +14,6 @@ pub struct TrainSpec {
     /// power of two of ranks up to it, or the number of ranks; one a rank if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lanes: Option<usize>,
-    /// Groups that drugs, and samples, are dealt to anew every epoch; a step
-    /// then takes pairs of the same two groups, which share drugs and samples,
-    /// and costs less. Pairs are drawn evenly if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<u32>,
     /// What is made small.
     pub loss: Loss,
     /// Which rule changes the weights.
@@ -66,7 +61,6 @@ impl Default for TrainSpec {
             batch: 512,
             epochs: 100,
             lanes: None,
-            blocks: None,
             loss: Loss::Mse,
             optimizer: OptimizerKind::AdamW,
             learning_rate: 1e-3,
@@ -84,9 +78,6 @@ impl Default for TrainSpec {
     }
 }
 
-/// Most groups of drugs, and of samples.
-const MOST_GROUPS: u32 = 256;
-
 impl TrainSpec {
     /// The first key whose value cannot be used, with what is wrong.
     pub fn fault(&self) -> Option<(&'static str, String)> {
@@ -98,7 +89,6 @@ impl TrainSpec {
             ("epochs", self.epochs == 0, "at least 1"),
             ("patience", self.patience == 0, "at least 1"),
             ("lanes", self.lanes == Some(0), "at least 1"),
-            ("blocks", self.blocks.is_some_and(|n| !(1..=MOST_GROUPS).contains(&n)), "from 1 to 256"),
             ("learning_rate", !positive(self.learning_rate), "above zero as a 32-bit number"),
             ("warmup_epochs", !(self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite()), "zero or more"),
             ("final_learning_rate", !(0.0..=1.0).contains(&self.final_learning_rate), "from 0 to 1"),

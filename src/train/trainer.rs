@@ -2,7 +2,7 @@ use super::lane_sum::LaneSum;
 use super::optimizer::Optimizer;
 use super::schedule::learning_rate;
 use super::{Scorer, TrainSpec};
-use crate::batch::{Assembler, Examples, Lanes, shuffle, shuffle_in_blocks};
+use crate::batch::{Assembler, Examples, Lanes, shuffle};
 use crate::comm::{Communicator, TreeSum, agree};
 use crate::device::sum;
 use crate::feature::ScaledFeatures;
@@ -121,13 +121,8 @@ impl<'a> Trainer<'a> {
     /// Puts every lane in the order of the epoch that begins.
     pub fn shuffle(&mut self) {
         self.totals.fill(LaneTotals::default());
-        let lanes = self.problem.own.clone().zip(self.problem.train);
-        for (order, (lane, examples)) in self.orders.iter_mut().zip(lanes) {
-            let (epoch, lane) = (self.epoch as u32, lane as u32);
-            match self.spec.blocks {
-                Some(groups) => shuffle_in_blocks(order, examples, groups, self.seed, epoch, lane),
-                None => shuffle(order, self.seed, epoch, lane),
-            }
+        for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
+            shuffle(order, self.seed, self.epoch as u32, lane as u32);
         }
     }
 

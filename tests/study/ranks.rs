@@ -58,7 +58,7 @@ fn one_task_on_one_two_four_and_eight_ranks_gives_the_same_bits() {
     if !has_ranks() {
         return;
     }
-    let (folder, deck) = set_up("one-task", "lanes = 8\nblocks = 2");
+    let (folder, deck) = set_up("one-task", "lanes = 8");
     let first = folder.join("1");
     train(&deck, &first, 1, &["--threads", "1"]);
     for (ranks, threads) in [(2, "2"), (4, "1"), (8, "1")] {
