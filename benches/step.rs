@@ -9,7 +9,7 @@ use std::time::Duration;
 fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
     for case in Case::ALL {
-        let made_up = MadeUp::new(case, 0, 1).unwrap();
+        let made_up = MadeUp::new(case, 0, 1, None).unwrap();
         let (problem, spec) = (made_up.problem(), made_up.spec());
         let mut trainer = Trainer::new(&problem, &spec, 1, &Serial).unwrap();
         trainer.shuffle();

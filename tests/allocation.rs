@@ -33,7 +33,7 @@ static GLOBAL: Counting = Counting;
 fn a_step_after_the_first_epoch_allocates_nothing() {
     threads::start(2).unwrap();
     for case in [Case::TwoTower256, Case::CompoundGene] {
-        let made_up = MadeUp::new(case, 0, 1).unwrap();
+        let made_up = MadeUp::new(case, 0, 1, None).unwrap();
         let (problem, spec) = (made_up.problem(), made_up.spec());
         let mut trainer = Trainer::new(&problem, &spec, 1, &Serial).unwrap();
         trainer.shuffle();

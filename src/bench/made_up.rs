@@ -20,9 +20,10 @@ pub struct MadeUp {
 const STEPS: usize = 8;
 
 impl MadeUp {
-    /// What rank `rank` of `ranks` trains on, a lane of its own.
-    pub fn new(case: Case, rank: usize, ranks: usize) -> Result<Self> {
-        let lanes = Lanes::new(case.batch() * STEPS, ranks, case.batch())?;
+    /// What rank `rank` of `ranks` trains on: its share of `lanes`, one a rank if absent. Fails
+    /// where lanes cannot be dealt to the ranks.
+    pub fn new(case: Case, rank: usize, ranks: usize, lanes: Option<usize>) -> Result<Self> {
+        let lanes = Lanes::new(case.batch() * STEPS, lanes.unwrap_or(ranks), case.batch())?;
         let own = lanes.of_rank(rank, ranks)?;
         Ok(Self {
             case,

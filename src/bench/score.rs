@@ -25,7 +25,7 @@ pub struct ScoreReport {
 
 /// Scores `pairs` pairs of made-up data of the shape of `case` on one rank.
 pub fn measure_score(case: Case, pairs: usize) -> Result<ScoreReport> {
-    let made_up = MadeUp::new(case, 0, 1)?;
+    let made_up = MadeUp::new(case, 0, 1, None)?;
     let problem = made_up.problem();
     let entities = case.sides().map(|side| (0..side.entities as u32).collect::<Vec<u32>>());
     let parameters = Parameters::<f32>::start(&problem.network.graph, 1)?;

@@ -17,7 +17,9 @@ pub struct StepReport {
     pub batch: usize,
     /// Distinct drugs and samples of a lane's step.
     pub distinct: [usize; 2],
-    /// Ranks, and threads of each.
+    /// Lanes over all ranks.
+    pub lanes: usize,
+    /// Ranks.
     pub ranks: usize,
     /// Threads of a rank.
     pub threads: usize,
@@ -38,9 +40,16 @@ const WARM: usize = 3;
 /// Most steps in turn with the floor.
 const MOST: usize = 60;
 
-/// Trains `case` on all ranks of `comm` for about `seconds`, steps and floor taking turns.
-pub fn measure_step(case: Case, seconds: f64, comm: &dyn Communicator) -> Result<StepReport> {
-    let made_up = MadeUp::new(case, comm.rank(), comm.size())?;
+/// Trains `case` on all ranks of `comm` for about `seconds`, steps and floor taking turns, its pairs
+/// in `lanes`, one a rank if absent.
+pub fn measure_step(
+    case: Case,
+    seconds: f64,
+    lanes: Option<usize>,
+    comm: &dyn Communicator,
+) -> Result<StepReport> {
+    let made_up = MadeUp::new(case, comm.rank(), comm.size(), lanes)?;
+    let own_lanes = made_up.problem().own.len();
     let (problem, spec) = (made_up.problem(), made_up.spec());
     let mut trainer = Trainer::new(&problem, &spec, 1, comm)?;
     trainer.shuffle();
@@ -63,20 +72,21 @@ pub fn measure_step(case: Case, seconds: f64, comm: &dyn Communicator) -> Result
     let mut more = true;
     while more {
         steps.push(step(&mut trainer));
-        floors.push(floor.run());
+        floors.push((0..own_lanes).map(|_| floor.run()).sum());
         // All ranks take as many steps as the first.
         let mut go = vec![u8::from(begun.elapsed().as_secs_f64() < seconds && steps.len() < MOST)];
         comm.broadcast(0, &mut go);
         more = go == [1];
     }
     let phases = phases(&trainer, &steps);
-    let floor_gflops = 2e-9 * floor.multiply_adds() as f64 / median(&mut floors);
+    let floor_gflops = 2e-9 * (own_lanes * floor.multiply_adds()) as f64 / median(&mut floors);
     let per_second = |times: &mut Vec<Duration>| case.batch() as f64 / median(times);
     let (samples_per_s, floor_samples_per_s) = (per_second(&mut steps), per_second(&mut floors));
     Ok(StepReport {
         case: case.name(),
         batch: case.batch(),
         distinct,
+        lanes: problem.lanes.count(),
         ranks: comm.size(),
         threads: rayon::current_num_threads(),
         samples_per_s,
@@ -119,8 +129,8 @@ impl fmt::Display for StepReport {
         let [drugs, samples] = self.distinct;
         writeln!(
             f,
-            "{}: {} pairs of {drugs} drugs and {samples} samples a step, {} x {} threads",
-            self.case, self.batch, self.ranks, self.threads
+            "{}: {} pairs a step in {} lanes, {drugs} drugs and {samples} samples in each; {} ranks of {} threads",
+            self.case, self.batch, self.lanes, self.ranks, self.threads
         )?;
         writeln!(
             f,

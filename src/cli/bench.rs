@@ -31,6 +31,9 @@ struct Step {
     /// Writes the figures as JSON, too: a list with one object a case.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Lanes that a step's pairs are cut into: a power of two, or the number of ranks [default: one a rank].
+    #[arg(long, value_name = "V")]
+    lanes: Option<NonZeroUsize>,
     /// Seconds a case.
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     seconds: f64,
@@ -70,7 +73,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
             let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
             let mut reports: Vec<StepReport> = Vec::new();
             for case in cases {
-                let report = measure_step(case, step.seconds, world)?;
+                let report = measure_step(case, step.seconds, step.lanes.map(usize::from), world)?;
                 if world.rank() == 0 {
                     say(&report)?;
                 }

@@ -2,6 +2,7 @@
 //! left in peace or killed.
 
 mod bad_input;
+mod bench;
 mod corpus;
 mod inspect;
 #[cfg(target_os = "linux")]
