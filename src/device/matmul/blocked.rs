@@ -63,8 +63,9 @@ pub fn multiply(
         let steps = k * block / blocks..k * (block + 1) / blocks;
         let depth = steps.len();
         let packed: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch);
-        let (left, right) = packed.split_at_mut(depth * left_panels * ROWS);
-        each_panel(threads, left, ROWS * depth, |i, panel| {
+        // The right factor comes first: its panels then begin at cache lines, which vectors are loaded from.
+        let (right, left) = packed.split_at_mut(depth * right_panels * COLUMNS);
+        each_panel(threads, &mut left[..depth * left_panels * ROWS], ROWS * depth, |i, panel| {
             let i = i + panels[0] - left_panels;
             pack::<ROWS>(panel, a, i * ROWS..m.min((i + 1) * ROWS), steps.clone());
         });
