@@ -54,8 +54,7 @@ fn products(criterion: &mut Criterion) {
         let (mut y, mut dw, mut dx) = (values(rows * to), values(to * from), values(rows * from));
         group.throughput(Throughput::Elements(2 * (rows * from * to) as u64));
         let shape = format!("{rows}x{from}x{to}");
-        let (r, i, o) = (rows as isize, from as isize, to as isize);
-        let _ = r;
+        let (i, o) = (from as isize, to as isize);
         let mut run = |name: &str, work: &mut dyn FnMut()| {
             group.bench_function(BenchmarkId::new(name, &shape), |bencher| bencher.iter(&mut *work));
         };

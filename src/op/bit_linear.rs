@@ -1,7 +1,7 @@
+use super::linear::weight_and_bias;
 use super::segment::sum_segments;
 use super::{
-    Activation, Backward, BitsEnds, BitsId, CpuKernel, Forward, Init, Keeps, MapEnds, Op, ParameterSpec,
-    Shape,
+    Activation, Backward, BitsEnds, BitsId, CpuKernel, Forward, Keeps, MapEnds, Op, ParameterSpec, Shape,
 };
 use crate::device::{Element, column_sums, sweep_rows};
 
@@ -42,15 +42,8 @@ impl Op for BitLinear {
     }
 
     fn parameters(&self, _inputs: &[Shape]) -> Vec<ParameterSpec> {
-        let weight = ParameterSpec {
-            name: "weight",
-            shape: [self.ends.columns, self.columns],
-            init: Init::Normal(self.variance.sqrt()),
-            decay: true,
-        };
-        let bias =
-            ParameterSpec { name: "bias", shape: [1, self.columns], init: Init::Constant(0.0), decay: false };
-        if self.bias { vec![weight, bias] } else { vec![weight] }
+        let shape = [self.ends.columns, self.columns];
+        weight_and_bias(shape, self.variance, self.bias.then_some(self.columns))
     }
 
     fn keeps(&self) -> Keeps {

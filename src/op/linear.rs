@@ -21,6 +21,18 @@ impl Linear {
     }
 }
 
+/// A weight of this shape and variance, and a bias of so many columns if there is one.
+pub(super) fn weight_and_bias(shape: [usize; 2], variance: f64, bias: Option<usize>) -> Vec<ParameterSpec> {
+    let weight = ParameterSpec { name: "weight", shape, init: Init::Normal(variance.sqrt()), decay: true };
+    let bias = bias.map(|columns| ParameterSpec {
+        name: "bias",
+        shape: [1, columns],
+        init: Init::Constant(0.0),
+        decay: false,
+    });
+    [weight].into_iter().chain(bias).collect()
+}
+
 impl Op for Linear {
     fn name(&self) -> &'static str {
         "linear"
@@ -37,15 +49,7 @@ impl Op for Linear {
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<ParameterSpec> {
-        let weight = ParameterSpec {
-            name: "weight",
-            shape: [self.columns, inputs[0].columns],
-            init: Init::Normal(self.variance.sqrt()),
-            decay: true,
-        };
-        let bias =
-            ParameterSpec { name: "bias", shape: [1, self.columns], init: Init::Constant(0.0), decay: false };
-        if self.bias { vec![weight, bias] } else { vec![weight] }
+        weight_and_bias([self.columns, inputs[0].columns], self.variance, self.bias.then_some(self.columns))
     }
 
     fn keeps(&self) -> Keeps {
