@@ -82,6 +82,20 @@ impl Examples {
         }
     }
 
+    /// The pairs at these positions.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        fn pick<T: Copy>(from: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().filter_map(|&row| from.get(row as usize).copied()).collect()
+        }
+        Self {
+            drug: pick(&self.drug, rows),
+            sample: pick(&self.sample, rows),
+            dose: pick(&self.dose, rows),
+            truth: pick(&self.truth, rows),
+            number: pick(&self.number, rows),
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.drug.is_empty()

@@ -1,9 +1,9 @@
 use super::Case;
-use crate::Result;
-use crate::batch::{Examples, Lanes};
+use crate::batch::{Examples, Lanes, deal};
 use crate::feature::ScaledFeatures;
 use crate::model::{Loss, ModelSpec, PairNetwork};
 use crate::train::{OptimizerKind, Problem, TrainSpec};
+use crate::{Error, Result};
 use std::ops::Range;
 
 /// A case ready to be trained by one rank: its network and its share of made-up data.
@@ -25,12 +25,23 @@ impl MadeUp {
     pub fn new(case: Case, rank: usize, ranks: usize, lanes: Option<usize>) -> Result<Self> {
         let lanes = Lanes::new(case.batch() * STEPS, lanes.unwrap_or(ranks), case.batch())?;
         let own = lanes.of_rank(rank, ranks)?;
+        let network = ModelSpec::TwoTower(case.network()).build(case.widths(), Loss::Mse)?;
+        let all = case.pairs(0..lanes.total());
+        let entities = case.sides().map(|side| side.entities);
+        let lane_of = deal::<Error>(lanes, entities, network.entity_costs(), |each| {
+            each([&all.drug, &all.sample]);
+            Ok(())
+        })?;
+        let of_lane = |lane: usize| {
+            let rows = (0..).zip(&lane_of).filter(|(_, l)| **l as usize == lane).map(|(row, _)| row);
+            all.select(&rows.collect::<Vec<_>>())
+        };
         Ok(Self {
             case,
-            network: ModelSpec::TwoTower(case.network()).build(case.widths(), Loss::Mse)?,
+            network,
             features: case.features()?,
             lanes,
-            train: own.clone().map(|lane| case.pairs(lanes.rows(lane))).collect(),
+            train: own.clone().map(of_lane).collect(),
             own,
         })
     }

@@ -59,6 +59,16 @@ pub struct PairNetwork {
     pub loss: NodeId,
 }
 
+impl PairNetwork {
+    /// Forward multiply-adds that a drug, and a sample, takes in its tower.
+    pub fn entity_costs(&self) -> [f64; 2] {
+        self.ports.entities.map(|port| {
+            let own = self.graph.multiply_adds().filter(|(space, _)| *space == port.space);
+            own.map(|(_, count)| count as f64).sum()
+        })
+    }
+}
+
 impl ModelSpec {
     /// Name in tables, such as `two-tower`.
     pub fn name(&self) -> &'static str {

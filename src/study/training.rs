@@ -4,13 +4,15 @@ use super::strict::Seen;
 use super::{Corpus, Task};
 use crate::Result;
 use crate::baseline::{self, Baseline};
-use crate::batch::{Examples, part};
+use crate::batch::{Examples, Lanes, deal, part};
 use crate::comm::{Communicator, gather};
 use crate::feature::{Features, Scaling, ValueScale};
 use crate::metric::Epoch;
+use crate::split::RowSet;
 use crate::store::Pairs;
 use crate::train::{Observer, Problem, fit};
 use std::cell::OnceCell;
+use std::ops::Range;
 
 /// A finished task: the predictor, and what it was trained on.
 pub struct Trained<'a> {
@@ -71,7 +73,8 @@ pub fn train<'a>(
     let rows = corpus.split(&task.source, task.split)?;
     let lanes = corpus.lanes(rows.train.len(), group.size())?;
     let own = lanes.of_rank(group.rank(), group.size())?;
-    let train_rows: Vec<Vec<u32>> = own.clone().map(|lane| rows.train.at(lanes.rows(lane))).collect();
+    let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+    let train_rows = lane_rows(corpus, task, &rows.train, lanes, network.entity_costs(), own.clone())?;
     let val_part = |lane| rows.val[part(rows.val.len(), lanes.count(), lane)].to_vec();
     let val_rows: Vec<Vec<u32>> = own.clone().map(val_part).collect();
     let read = |lane: &Vec<u32>| corpus.pairs(&task.source, lane);
@@ -95,7 +98,6 @@ pub fn train<'a>(
     let features =
         [&corpus.drugs, &corpus.samples].map(|table| scaling.scaled(table.clone(), deck.data.clip));
 
-    let network = deck.model.build(corpus.widths(), deck.train.loss)?;
     let scaled = |pairs: Vec<Pairs>, rows: Vec<Vec<u32>>| -> Vec<Examples> {
         pairs.into_iter().zip(rows).map(|(pairs, rows)| examples(pairs, rows, &scaling)).collect()
     };
@@ -131,6 +133,31 @@ pub fn train<'a>(
         validation: gather(group, 0, predicted),
         view: OnceCell::new(),
     })
+}
+
+/// The training rows of the lanes `own`, each ascending.
+fn lane_rows(
+    corpus: &Corpus,
+    task: &Task,
+    rows: &RowSet,
+    lanes: Lanes,
+    costs: [f64; 2],
+    own: Range<usize>,
+) -> Result<Vec<Vec<u32>>> {
+    let entities = [corpus.drugs.entities(), corpus.samples.entities()];
+    let lane_of = deal(lanes, entities, costs, |each| {
+        corpus.blocks(&task.source, rows)?.try_for_each(|block| {
+            let block = block?;
+            each([&block.drug, &block.sample]);
+            Ok(())
+        })
+    })?;
+    let mut of_lane: Vec<Vec<u32>> =
+        own.clone().map(|lane| Vec::with_capacity(lanes.rows(lane).len())).collect();
+    for (row, lane) in rows.iter().zip(lane_of).filter(|(_, lane)| own.contains(&(*lane as usize))) {
+        of_lane[lane as usize - own.start].push(row);
+    }
+    Ok(of_lane)
 }
 
 /// The distinct entities that any rank of the group names, ascending.
