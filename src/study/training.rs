@@ -152,8 +152,7 @@ fn lane_rows(
             Ok(())
         })
     })?;
-    let mut of_lane: Vec<Vec<u32>> =
-        own.clone().map(|lane| Vec::with_capacity(lanes.rows(lane).len())).collect();
+    let mut of_lane: Vec<Vec<u32>> = own.clone().map(|lane| Vec::with_capacity(lanes.rows(lane))).collect();
     for (row, lane) in rows.iter().zip(lane_of).filter(|(_, lane)| own.contains(&(*lane as usize))) {
         of_lane[lane as usize - own.start].push(row);
     }
