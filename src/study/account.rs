@@ -15,6 +15,8 @@ use crate::train::{EMBEDDING_CHUNK, SCORING_CHUNK};
 /// Bytes of a pair that is trained on or validated with, without its dose:
 /// drug, sample, truth and row.
 const PAIR: usize = 16;
+/// Bytes of a training pair, whichever rank's, while lanes are dealt.
+const DEALT: usize = 4;
 /// Bytes of its dose, and of its place in a shuffle.
 const DOSE: usize = 4;
 const PLACE: usize = 4;
@@ -50,7 +52,9 @@ pub struct Account {
     parameters: usize,
     /// Tensors of a training step, and of scoring the validation pairs.
     buffers: usize,
-    /// Instead of the three above once a network is trained.
+    /// Instead of the three above before pairs are read.
+    dealing: usize,
+    /// Instead of them once a network is trained.
     scoring: usize,
 }
 
@@ -63,12 +67,14 @@ impl Account {
         let pair = PAIR + if corpus.dose { DOSE } else { 0 };
         let imported = matches!(deck.data.splits, Splits::Imported(_));
         let (mut pairs, mut split, mut lane, mut seen, mut test) = (0, 0, 0, 0, 0);
+        let mut dealing = 0;
         for task in corpus.tasks()? {
             let sizes = corpus.sizes(&task.source, task.split)?;
             let share = |pairs: usize| (pairs * own_lanes).div_ceil(lanes);
             pairs = pairs.max(share(sizes.train) * (pair + PLACE) + share(sizes.val) * pair + sizes.val * 4);
             let read = if imported { IMPORTED * task.pairs } else { 0 };
             split = split.max(read).max(task.pairs / 8 + 4 * (sizes.val + sizes.test));
+            dealing = dealing.max(if lanes > 1 { sizes.train * DEALT } else { 0 });
             lane = lane.max(corpus.lanes(sizes.train, grouping.ranks)?.most_in_step());
             let [drugs, samples] = corpus.usable(&task.source)?.entities;
             let effects = drugs * if corpus.dose { DOSES } else { 1 } + samples;
@@ -106,13 +112,14 @@ impl Account {
             pairs,
             parameters: (parameters as f64 * copies) as usize,
             buffers: bytes(network, Purpose::Train, network.loss, &[], train)? + 8 * indexed + scorer,
+            dealing,
             scoring: 2 * parameters + scorer + seen + test * (SCORED + 4 * baseline::NAMES.len()),
         })
     }
 
     /// Of the rank that needs most.
     pub fn rank(&self) -> usize {
-        let work = self.scoring.max(self.pairs + self.parameters + self.buffers);
+        let work = self.scoring.max(self.pairs + self.parameters + self.buffers).max(self.dealing);
         self.program + self.features + self.rows + self.passing + work
     }
 
@@ -126,12 +133,13 @@ impl std::fmt::Display for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(
             f,
-            "memory of the rank that needs most: {:.0} MiB (program {:.0}, features {:.0}, rows {:.0}, blocks {:.0}, and the larger of training {:.0} (pairs {:.0}, parameters {:.0}, buffers {:.0}) and scoring {:.0})",
+            "memory of the rank that needs most: {:.0} MiB (program {:.0}, features {:.0}, rows {:.0}, blocks {:.0}, and the largest of dealing lanes {:.0}, training {:.0} (pairs {:.0}, parameters {:.0}, buffers {:.0}) and scoring {:.0})",
             mib(self.rank()),
             mib(self.program),
             mib(self.features),
             mib(self.rows),
             mib(self.passing),
+            mib(self.dealing),
             mib(self.pairs + self.parameters + self.buffers),
             mib(self.pairs),
             mib(self.parameters),

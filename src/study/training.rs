@@ -144,6 +144,9 @@ fn lane_rows(
     costs: [f64; 2],
     own: Range<usize>,
 ) -> Result<Vec<Vec<u32>>> {
+    if lanes.count() == 1 {
+        return Ok(vec![rows.iter().collect()]);
+    }
     let entities = [corpus.drugs.entities(), corpus.samples.entities()];
     let lane_of = deal(lanes, entities, costs, |each| {
         corpus.blocks(&task.source, rows)?.try_for_each(|block| {
