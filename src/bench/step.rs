@@ -2,6 +2,7 @@ use super::floor::Floor;
 use super::{Case, MadeUp};
 use crate::Result;
 use crate::comm::Communicator;
+use crate::report::phrase::count;
 use crate::train::Trainer;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -129,8 +130,12 @@ impl fmt::Display for StepReport {
         let [drugs, samples] = self.distinct;
         writeln!(
             f,
-            "{}: {} pairs a step in {} lanes, {drugs} drugs and {samples} samples in each; {} ranks of {} threads",
-            self.case, self.batch, self.lanes, self.ranks, self.threads
+            "{}: {} pairs a step in {}, {drugs} drugs and {samples} samples in each; {} of {}",
+            self.case,
+            self.batch,
+            count(self.lanes, "lane"),
+            count(self.ranks, "rank"),
+            count(self.threads, "thread")
         )?;
         writeln!(
             f,
