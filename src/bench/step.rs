@@ -105,17 +105,12 @@ fn median(times: &mut [Duration]) -> f64 {
 
 fn phases(trainer: &Trainer<'_>, steps: &[Duration]) -> BTreeMap<&'static str, f64> {
     let each = |time: Duration| time.as_secs_f64() * 1e3 / steps.len() as f64;
-    let spent = trainer.spent();
-    let mut phases = BTreeMap::from([
-        ("batch assembly", each(spent.assembly)),
-        ("all-reduce", each(spent.all_reduce)),
-        ("optimiser", each(spent.optimizer)),
-    ]);
-    for (op, time) in trainer.plan().spent() {
-        let phase = match op {
+    let mut phases = BTreeMap::new();
+    for (part, time) in trainer.spent() {
+        let phase = match part {
             "linear" => "matrix products",
             "bit linear" => "products with bits",
-            "fuse" => "fuse",
+            "fuse" | "optimiser" | "all-reduce" | "batch assembly" => part,
             _ => "other ops",
         };
         *phases.entry(phase).or_default() += each(time);

@@ -51,6 +51,8 @@ pub fn fit(
         observer.epoch(&record, stop.best_epoch());
         history.push(record);
     }
-    log::debug!("{}: {}", problem.name, training.time_spent());
+    for (part, time) in training.spent() {
+        log::debug!("{}: {:.2} s in {part}", problem.name, time.as_secs_f64());
+    }
     Ok(Fitted { parameters: best, best_epoch: stop.best_epoch(), history })
 }

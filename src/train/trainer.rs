@@ -75,13 +75,13 @@ pub struct Trainer<'a> {
 
 /// Time that steps have taken outside the network.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct StepTimes {
+struct StepTimes {
     /// Choosing pairs, their distinct entities and features.
-    pub assembly: Duration,
+    assembly: Duration,
     /// Sums of gradients over lanes and ranks, waiting for other ranks included.
-    pub all_reduce: Duration,
+    all_reduce: Duration,
     /// Changing the parameters.
-    pub optimizer: Duration,
+    optimizer: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -164,13 +164,9 @@ impl<'a> Trainer<'a> {
         &self.plan
     }
 
-    /// Time taken since the start or [`Self::reset_spent`].
-    pub fn spent(&self) -> StepTimes {
-        self.spent
-    }
-
-    /// Seconds of all steps by what they went to, the most first.
-    pub fn time_spent(&self) -> String {
+    /// Time of all steps by what it went to, the most first: ops by their names,
+    /// and what is outside the network. Since the start or [`Self::reset_spent`].
+    pub fn spent(&self) -> Vec<(&'static str, Duration)> {
         let StepTimes { assembly, all_reduce, optimizer } = self.spent;
         let mut parts =
             vec![("batch assembly", assembly), ("all-reduce", all_reduce), ("optimiser", optimizer)];
@@ -181,9 +177,7 @@ impl<'a> Trainer<'a> {
             }
         }
         parts.sort_by_key(|part| std::cmp::Reverse(part.1));
-        let parts: Vec<String> =
-            parts.iter().map(|(name, time)| format!("{name} {:.2} s", time.as_secs_f64())).collect();
-        parts.join(", ")
+        parts
     }
 
     /// Starts to count time anew, here and in the plan.
