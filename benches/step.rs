@@ -3,7 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossrx::bench::{Case, MadeUp, measure_score};
 use crossrx::comm::Serial;
-use crossrx::train::Trainer;
+use crossrx::train::{Asks, Trainer};
 use std::time::Duration;
 
 fn steps(criterion: &mut Criterion) {
@@ -16,7 +16,7 @@ fn steps(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(case.batch() as u64));
         let mut at = (0..problem.lanes.steps()).cycle();
         group.bench_function(case.name(), |bencher| {
-            bencher.iter(|| at.next().into_iter().for_each(|at| trainer.step(at)));
+            bencher.iter(|| trainer.step(at.next().unwrap_or(0), Asks::default()).unwrap());
         });
     }
     group.finish();

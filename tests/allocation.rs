@@ -3,7 +3,7 @@
 use crossrx::bench::{Case, MadeUp};
 use crossrx::comm::Serial;
 use crossrx::device::threads;
-use crossrx::train::Trainer;
+use crossrx::train::{Asks, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -51,9 +51,11 @@ fn a_step_after_the_first_allocates_nothing() {
         let (problem, spec) = (made_up.problem(), made_up.spec());
         let mut trainer = Trainer::new(&problem, &spec, 1, &Serial).unwrap();
         trainer.shuffle();
-        trainer.step(0);
+        trainer.step(0, Asks::default()).unwrap();
         let before = ALLOCATIONS.load(Ordering::Relaxed);
-        (1..problem.lanes.steps()).for_each(|step| trainer.step(step));
+        for step in 1..problem.lanes.steps() {
+            trainer.step(step, Asks::default()).unwrap();
+        }
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert_eq!(
             after - before,

@@ -3,7 +3,7 @@ use super::{Case, MadeUp};
 use crate::Result;
 use crate::comm::Communicator;
 use crate::report::phrase::count;
-use crate::train::Trainer;
+use crate::train::{Asks, Trainer};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,13 +55,13 @@ pub fn measure_step(
     let mut trainer = Trainer::new(&problem, &spec, 1, comm)?;
     trainer.shuffle();
     let mut at = (0..problem.lanes.steps()).cycle();
-    let mut step = |trainer: &mut Trainer<'_>| {
+    let mut step = |trainer: &mut Trainer<'_>| -> Result<Duration> {
         let started = Instant::now();
-        trainer.step(at.next().unwrap_or(0));
-        started.elapsed()
+        trainer.step(at.next().unwrap_or(0), Asks::default())?;
+        Ok(started.elapsed())
     };
     for _ in 0..WARM {
-        step(&mut trainer);
+        step(&mut trainer)?;
     }
     let rows = trainer.plan().rows();
     let distinct = problem.network.ports.entities.map(|port| rows.of(port.space));
@@ -72,7 +72,7 @@ pub fn measure_step(
     let begun = Instant::now();
     let mut more = true;
     while more {
-        steps.push(step(&mut trainer));
+        steps.push(step(&mut trainer)?);
         floors.push((0..own_lanes).map(|_| floor.run()).sum());
         // All ranks take as many steps as the first.
         let mut go = vec![u8::from(begun.elapsed().as_secs_f64() < seconds && steps.len() < MOST)];

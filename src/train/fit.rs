@@ -1,6 +1,6 @@
 use super::TrainSpec;
 use super::early_stop::EarlyStop;
-use super::trainer::{Problem, Trainer};
+use super::trainer::{Asks, Problem, Trainer};
 use crate::Result;
 use crate::comm::Communicator;
 use crate::graph::Parameters;
@@ -41,7 +41,7 @@ pub fn fit(
         let started = Instant::now();
         training.shuffle();
         for at in 0..problem.lanes.steps() {
-            training.step(at);
+            training.step(at, Asks::default())?;
             observer.step();
         }
         let record = Epoch { seconds: started.elapsed().as_secs_f64(), ..training.finish_epoch()? };

@@ -17,5 +17,5 @@ pub use fit::{Fitted, Observer, fit};
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
 pub use spec::{OptimizerKind, TrainSpec};
-pub use trainer::{Problem, Trainer};
+pub use trainer::{Asks, Problem, Trainer};
 pub use weights::{load_weights, save_weights};

@@ -36,6 +36,15 @@ pub struct Problem<'a> {
     pub deviation: f64,
 }
 
+/// What a rank asks of its group at the end of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// To stop here.
+    pub stop: bool,
+    /// To write a checkpoint.
+    pub checkpoint: bool,
+}
+
 /// What one lane comes to over an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -126,8 +135,9 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Takes step `at` of the epoch.
-    pub fn step(&mut self, at: usize) {
+    /// Takes step `at` of the epoch. Returns what any rank of the group has asked
+    /// for, the same on all of them.
+    pub fn step(&mut self, at: usize, asks: Asks) -> Result<Asks> {
         let lanes = self.problem.lanes;
         let number = (self.epoch * lanes.steps() + at) as u64;
         let step = Step { seed: self.seed, number };
@@ -152,6 +162,9 @@ impl<'a> Trainer<'a> {
         self.rate = learning_rate(self.spec, number, lanes.steps());
         self.optimizer.step(&mut self.parameters, gradients, self.rate);
         self.spent.optimizer += reduced.elapsed();
+        let mut asked = [f32::from(u8::from(asks.stop)), f32::from(u8::from(asks.checkpoint))];
+        self.tree_sum.all_reduce(self.comm, &mut asked);
+        Ok(Asks { stop: asked[0] > 0.0, checkpoint: asked[1] > 0.0 })
     }
 
     /// The parameters as they are now.
