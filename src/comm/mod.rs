@@ -61,6 +61,12 @@ pub trait Communicator {
     fn split(&self, colour: usize) -> Box<dyn Communicator>;
     /// The ranks that share this rank's memory, in the order of their ranks here.
     fn node(&self) -> Box<dyn Communicator>;
+    /// The library's own sum of `values` over all ranks into `sum`, as long, added in an order of
+    /// its choosing: what [`TreeSum`] is held against.
+    fn library_sum(&self, values: &[f32], sum: &mut [f32]);
+    /// The same ranks with messages of their own, for another thread of each of them; `None` where
+    /// there is one rank, or the library below lets one thread speak at a time. All ranks call this.
+    fn for_thread(&self) -> Option<Box<dyn Communicator + Send>>;
     /// Ends the job, on every rank, with this exit code.
     fn abort(&self, code: i32) -> !;
 }

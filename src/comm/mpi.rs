@@ -1,6 +1,7 @@
 use super::{Communicator, Tag};
 use crate::{Error, Result};
 use mpi::Threading;
+use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::point_to_point::send_receive_into_with_tags;
@@ -17,7 +18,7 @@ pub struct MpiWorld {
 
 /// Initialises MPI. Fails if the library will not have it, as when called twice.
 pub fn start() -> Result<MpiWorld> {
-    match mpi::initialize_with_threading(Threading::Serialized) {
+    match mpi::initialize_with_threading(Threading::Multiple) {
         Some((universe, _)) => Ok(MpiWorld { universe }),
         None => Err(Error::Ranks("MPI is already initialised".into())),
     }
@@ -46,6 +47,10 @@ pub fn abort_job(code: i32) {
 }
 
 struct Mpi(SimpleCommunicator);
+
+// SAFETY: a communicator is a handle that MPI lets any thread use; it leaves the thread it was made by
+// only through `for_thread`, which asks whether the library was started for many threads.
+unsafe impl Send for Mpi {}
 
 impl Communicator for Mpi {
     fn rank(&self) -> usize {
@@ -139,6 +144,17 @@ impl Communicator for Mpi {
 
     fn node(&self) -> Box<dyn Communicator> {
         Box::new(Mpi(self.0.split_shared(self.0.rank())))
+    }
+
+    fn library_sum(&self, values: &[f32], sum: &mut [f32]) {
+        for (values, sum) in values.chunks(MESSAGE / 4).zip(sum.chunks_mut(MESSAGE / 4)) {
+            self.0.all_reduce_into(values, sum, SystemOperation::sum());
+        }
+    }
+
+    fn for_thread(&self) -> Option<Box<dyn Communicator + Send>> {
+        let many = mpi::environment::threading_support() == Threading::Multiple;
+        (many && self.size() > 1).then(|| Box::new(Mpi(self.0.duplicate())) as _)
     }
 
     fn abort(&self, code: i32) -> ! {

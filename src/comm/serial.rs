@@ -45,6 +45,14 @@ impl Communicator for Serial {
         Box::new(Serial)
     }
 
+    fn library_sum(&self, values: &[f32], sum: &mut [f32]) {
+        sum.copy_from_slice(values);
+    }
+
+    fn for_thread(&self) -> Option<Box<dyn Communicator + Send>> {
+        None
+    }
+
     fn abort(&self, code: i32) -> ! {
         std::process::exit(code)
     }
