@@ -27,7 +27,11 @@ const WARM: usize = 2;
 
 /// Sums `mebibytes` over all ranks of `comm` for about `seconds`, by [`TreeSum`] and by the library
 /// in turn. Fails on one rank, and where the two sums differ by more than their rounding.
-pub fn measure_all_reduce(mebibytes: usize, seconds: f64, comm: &dyn Communicator) -> Result<AllReduceReport> {
+pub fn measure_all_reduce(
+    mebibytes: usize,
+    seconds: f64,
+    comm: &dyn Communicator,
+) -> Result<AllReduceReport> {
     if comm.size() == 1 {
         return Err(Error::Request("bench all-reduce sums over ranks: start two or more".into()));
     }

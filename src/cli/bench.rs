@@ -77,9 +77,7 @@ impl Args {
     /// Threads a rank that are asked for.
     pub fn threads(&self) -> Option<usize> {
         match &self.what {
-            What::Step(Step { threads, .. }) | What::Score(Score { threads, .. }) => {
-                threads.map(usize::from)
-            }
+            What::Step(Step { threads, .. }) | What::Score(Score { threads, .. }) => threads.map(usize::from),
             What::AllReduce(_) => Some(1),
         }
     }
