@@ -1,10 +1,12 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+mod divergence;
 mod early_stop;
 mod fit;
 mod lane_sum;
 mod optimizer;
+mod reduction;
 mod schedule;
 mod score;
 mod sgd;
