@@ -21,6 +21,9 @@ pub use node_shared::{NodeShared, node_shared};
 pub use serial::Serial;
 pub use tree_sum::TreeSum;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 /// What a message between two ranks is about; a receive of one tag never takes
 /// a message of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +69,8 @@ pub trait Communicator {
     fn library_sum(&self, values: &[f32], sum: &mut [f32]);
     /// The same ranks with messages of their own, for another thread of each of them; `None` where
     /// there is one rank, or the library below lets one thread speak at a time. All ranks call this.
-    fn for_thread(&self) -> Option<Box<dyn Communicator + Send>>;
+    /// Until `hurry` is set, a thread that waits in [`Self::exchange`] leaves its processor to others.
+    fn for_thread(&self, hurry: Arc<AtomicBool>) -> Option<Box<dyn Communicator + Send>>;
     /// Ends the job, on every rank, with this exit code.
     fn abort(&self, code: i32) -> !;
 }

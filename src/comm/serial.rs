@@ -1,4 +1,6 @@
 use super::{Communicator, Tag};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A group of one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,7 +51,7 @@ impl Communicator for Serial {
         sum.copy_from_slice(values);
     }
 
-    fn for_thread(&self) -> Option<Box<dyn Communicator + Send>> {
+    fn for_thread(&self, _hurry: Arc<AtomicBool>) -> Option<Box<dyn Communicator + Send>> {
         None
     }
 

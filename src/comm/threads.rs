@@ -3,7 +3,7 @@
 
 use super::{Communicator, Tag};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Messages on their way to one rank: sender, tag, bytes.
@@ -132,7 +132,7 @@ impl Communicator for ThreadRank {
         }
     }
 
-    fn for_thread(&self) -> Option<Box<dyn Communicator + Send>> {
+    fn for_thread(&self, _hurry: Arc<AtomicBool>) -> Option<Box<dyn Communicator + Send>> {
         (self.size() > 1).then(|| Box::new(self.next()) as _)
     }
 

@@ -4,6 +4,7 @@ use crate::graph::Gradients;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -17,6 +18,8 @@ pub type Words = [f32; 3];
 pub struct Reduction<'a> {
     comm: &'a dyn Communicator,
     line: Arc<Line>,
+    /// Whether nothing is left to do but to wait for sums.
+    hurry: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     tree_sum: TreeSum,
 }
@@ -110,8 +113,9 @@ impl<'a> Reduction<'a> {
             let thread = thread.spawn(move || serve(&line, own.as_ref()));
             thread.map_err(|e| Error::Ranks(format!("cannot start the thread that sums gradients: {e}")))
         };
-        let thread = comm.for_thread().map(start).transpose()?;
-        Ok(Self { comm, line, thread, tree_sum: TreeSum::default() })
+        let hurry = Arc::<AtomicBool>::default();
+        let thread = comm.for_thread(hurry.clone()).map(start).transpose()?;
+        Ok(Self { comm, line, hurry, thread, tree_sum: TreeSum::default() })
     }
 
     /// Hands over a bucket of this rank's gradients. All ranks give all buckets, in the same order.
@@ -133,6 +137,7 @@ impl<'a> Reduction<'a> {
 
     /// Waits until all buckets are summed, and puts them back in their places.
     pub fn finish(&mut self, gradients: &mut Gradients<f32>) -> Result<Reduced> {
+        self.hurry.store(true, Ordering::Relaxed);
         let mut reduced = Reduced { words: Words::default(), finite: true };
         for _ in 0..gradients.buckets() {
             let mut bucket = self.next()?;
@@ -144,6 +149,7 @@ impl<'a> Reduction<'a> {
             reduced.finite &= bucket.finite;
             gradients.put(bucket.number, bucket.values);
         }
+        self.hurry.store(false, Ordering::Relaxed);
         Ok(reduced)
     }
 
