@@ -1,6 +1,8 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+#[cfg(test)]
+mod check;
 mod divergence;
 mod early_stop;
 mod fit;

@@ -228,7 +228,7 @@ impl<'a> Trainer<'a> {
         }
         let diverged = diverged(&self.parameters, self.lane_sum.sum());
         if speaks {
-            diverged.iter().for_each(|parameter| log::error!("{name}: {parameter}"));
+            diverged.iter().for_each(|parameter| log::warn!("{name}: {parameter}"));
         }
         let what = match diverged.first() {
             Some(first) => {
@@ -248,6 +248,11 @@ impl<'a> Trainer<'a> {
     /// The parameters as they are now.
     pub fn parameters(&self) -> &Parameters<f32> {
         &self.parameters
+    }
+
+    /// Steps skipped so far.
+    pub fn skipped(&self) -> usize {
+        self.skipped
     }
 
     /// The plan of a lane's step.
