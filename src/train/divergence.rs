@@ -51,13 +51,13 @@ impl std::fmt::Display for Diverged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let range = |[low, high]: [f32; 2]| match low <= high {
             true => format!("{low:e} to {high:e}"),
-            false => "none finite".into(),
+            false => "none".into(),
         };
         let [strange, all] = self.strange;
         let (gradient, weights) = (range(self.gradient), range(self.weights));
         write!(
             f,
-            "{}: {strange} of {all} values of the gradient are not finite, the others {gradient}; weights {weights}",
+            "{}: {strange} of {all} values of the gradient are not finite (finite: {gradient}), weights {weights}",
             self.name
         )
     }
@@ -94,10 +94,10 @@ mod tests {
         assert_eq!(
             told,
             [
-                "tower.0.weight: 0 of 4 values of the gradient are not finite, the others 0e0 to 0e0; weights 0e0 to 0e0",
-                "tower.0.bias: 1 of 2 values of the gradient are not finite, the others 0e0 to 0e0; weights 0e0 to 0e0",
-                "head.0.weight: 1 of 4 values of the gradient are not finite, the others 0e0 to 0e0; weights -2.5e20 to 0e0",
-                "head.0.bias: 0 of 2 values of the gradient are not finite, the others 0e0 to 0e0; weights 0e0 to 0e0",
+                "tower.0.weight: 0 of 4 values of the gradient are not finite (finite: 0e0 to 0e0), weights 0e0 to 0e0",
+                "tower.0.bias: 1 of 2 values of the gradient are not finite (finite: 0e0 to 0e0), weights 0e0 to 0e0",
+                "head.0.weight: 1 of 4 values of the gradient are not finite (finite: 0e0 to 0e0), weights -2.5e20 to 0e0",
+                "head.0.bias: 0 of 2 values of the gradient are not finite (finite: 0e0 to 0e0), weights 0e0 to 0e0",
             ]
         );
         assert_eq!(diverged(&parameters, &gradients)[0].layer(), "tower.0");

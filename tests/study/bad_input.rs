@@ -307,8 +307,9 @@ fn layers_that_went_wrong_are_told_once_too_many_steps_are_skipped() {
             ]);
             let told = |words: &str| outcome.stderr.lines().filter(|line| line.contains(words)).count();
             assert_eq!(told("skipped, for a loss or a gradient is not finite"), 2, "{}", outcome.stderr);
-            let layers = told(".weight: ");
-            assert!(layers > 0 && told(" values of the gradient are not finite") >= 2 * layers);
+            // At least the layer that the error names, its weights and its biases.
+            let ranges = told(" values of the gradient are not finite");
+            assert!(ranges >= 2, "{}", outcome.stderr);
             case.leaves_nothing();
         }
     }
