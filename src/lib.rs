@@ -66,4 +66,7 @@ pub mod error;
 /// Files that appear under their final name only when complete.
 pub mod atomic;
 
+/// Whether the run has been told to stop: by a signal, or as its hours are over.
+pub mod stop;
+
 pub use error::{Error, Result};
