@@ -31,7 +31,6 @@ mod features;
 mod filters;
 mod fletcher32;
 mod links;
-mod lock;
 pub(crate) mod names;
 mod overlap;
 mod pair_writer;
@@ -44,6 +43,7 @@ mod strings;
 mod summary;
 mod target;
 mod verify;
+mod version;
 mod writer;
 
 pub use feature_writer::FeatureWriter;

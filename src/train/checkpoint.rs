@@ -1,6 +1,7 @@
 use super::state::{State, StateView};
 use super::{CheckpointSpec, OptimizerKind};
 use crate::atomic::{self, FolderDraft};
+use crate::checksum::checksum;
 use crate::comm::{Communicator, agree};
 use crate::graph::Graph;
 use crate::{Error, Result};
@@ -8,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use twox_hash::XxHash3_128;
 
 /// Layout of a checkpoint folder.
 const FORMAT: u32 = 1;
@@ -71,11 +71,6 @@ struct Manifest {
 struct FileSum {
     bytes: u64,
     xxh3_128: String,
-}
-
-/// XXH3 with 128 bits, in hexadecimal, as `xxhsum -H2` prints it.
-fn checksum(bytes: &[u8]) -> String {
-    format!("{:032x}", XxHash3_128::oneshot(bytes))
 }
 
 impl FileSum {
