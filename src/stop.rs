@@ -33,9 +33,10 @@ pub fn on_signals() -> Result<()> {
     Ok(())
 }
 
-/// From here on the run is to stop when 99 % of so many hours have passed since `started`.
-pub fn after_hours(started: Instant, hours: f64) {
-    let last = started.checked_add(Duration::try_from_secs_f64(hours * 3600.0 * PART).unwrap_or(Duration::MAX));
+/// From here on the run is to stop when 99 % of so many hours have passed.
+pub fn after_hours(hours: f64) {
+    let last = Instant::now()
+        .checked_add(Duration::try_from_secs_f64(hours * 3600.0 * PART).unwrap_or(Duration::MAX));
     if let Some(last) = last {
         DEADLINE.get_or_init(|| (last, hours));
     }
@@ -51,7 +52,10 @@ pub fn wished() -> bool {
 /// Why this process is to stop, to be read after "stopped"; `None` while it is not.
 pub fn reason() -> Option<String> {
     let signal = SIGNAL.get().map_or(0, |signal| signal.load(Ordering::Relaxed));
-    because(signal as i32, DEADLINE.get().filter(|(last, _)| Instant::now() >= *last).map(|(_, hours)| *hours))
+    because(
+        signal as i32,
+        DEADLINE.get().filter(|(last, _)| Instant::now() >= *last).map(|(_, hours)| *hours),
+    )
 }
 
 fn because(signal: i32, over: Option<f64>) -> Option<String> {

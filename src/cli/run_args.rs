@@ -3,7 +3,6 @@ use crate::study::Start;
 use crate::{Result, stop};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Instant;
 
 /// What every command takes that trains by a deck.
 #[derive(Debug, clap::Args)]
@@ -40,11 +39,11 @@ fn hours(text: &str) -> Result<f64, String> {
 }
 
 impl StudyArgs {
-    /// Listens to signals and to the clock, which has run since `started`.
-    pub fn listen(&self, started: Instant) -> Result<()> {
+    /// Listens to signals and to the clock from here on.
+    pub fn listen(&self) -> Result<()> {
         stop::on_signals()?;
         if let Some(hours) = self.max_hours {
-            stop::after_hours(started, hours);
+            stop::after_hours(hours);
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ pub struct Args {
 
 /// Runs the task on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
+    args.study.listen()?;
     let path = &args.run.deck;
     let deck = args.run.read().and_then(|deck| only(deck, &args.source, args.split, path));
     run_study(&Corpus::open(deck, path, world)?, &args.out, args.study.start(), world)

@@ -39,6 +39,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         )?;
         return say(text);
     }
+    args.study.listen()?;
     let out = args.out.ok_or_else(|| Error::Request("name a folder with --out".into()))?;
     run_study(&corpus, &out, args.study.start(), world)
 }

@@ -24,6 +24,7 @@ mod array_reader;
 mod array_writer;
 mod chunk;
 mod chunk_io;
+mod digest;
 mod fault;
 mod feature_rules;
 mod feature_writer;

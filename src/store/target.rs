@@ -1,9 +1,9 @@
 //! What stands where a store is to be, and what becomes of it.
 
 use super::fault::fault;
+use super::provenance;
 use super::version::Version;
 use crate::lock::Lock;
-use super::provenance;
 use crate::{Error, Result, atomic};
 use hdf5::File;
 use std::path::Path;

@@ -140,7 +140,8 @@ impl Journal {
         for entry in fs::read_dir(&self.out).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            let made = ["csv", "json", "html", "toml"].map(|kind| Path::new(&name).extension() == Some(kind.as_ref()));
+            let made = ["csv", "json", "html", "toml"]
+                .map(|kind| Path::new(&name).extension() == Some(kind.as_ref()));
             if made.contains(&true) && name != STUDY {
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
@@ -156,7 +157,8 @@ impl Journal {
     pub fn missing(&self, tasks: &[Task], targets: &[String]) -> Vec<usize> {
         let complete = |task: &Task| {
             let recorded = self.record_path(task).exists();
-            let there = self.model(task).exists() && targets.iter().all(|target| self.is_scored(task, target));
+            let there =
+                self.model(task).exists() && targets.iter().all(|target| self.is_scored(task, target));
             if recorded && !there {
                 log::warn!("{task}: results are missing that the journal names; it is run again");
             }
@@ -188,7 +190,10 @@ impl Journal {
     /// The scores of a target: the network's, then those of each baseline.
     pub fn scores_of_all(&self, task: &Task, target: &str) -> Vec<PathBuf> {
         let baselines = baseline::NAMES.iter().map(|name| self.out.join(baseline::FOLDER).join(name));
-        std::iter::once(self.out.clone()).chain(baselines).map(|run| Self::scores(&run, task, target)).collect()
+        std::iter::once(self.out.clone())
+            .chain(baselines)
+            .map(|run| Self::scores(&run, task, target))
+            .collect()
     }
 
     /// Whether all scores of a target are there.

@@ -1,8 +1,8 @@
 use super::account::{Account, Peak, mib};
 use super::farm::{Farm, Grouping};
+use super::journal::{Journal, Start, TaskRecord};
 use super::narrator::{Narrator, Progress};
 use super::scoring::score;
-use super::journal::{Journal, Start, TaskRecord};
 use super::training::{Trained, train};
 use super::{Corpus, Task, model_folder};
 use crate::comm::{Communicator, agree, any};

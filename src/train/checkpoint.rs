@@ -96,9 +96,13 @@ impl Manifest {
     fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot read", e))?;
         let broken = |what: String| Error::run(path, what);
-        let manifest: Manifest = serde_json::from_str(&text).map_err(|e| broken(format!("not a manifest: {e}")))?;
+        let manifest: Manifest =
+            serde_json::from_str(&text).map_err(|e| broken(format!("not a manifest: {e}")))?;
         if manifest.format != FORMAT {
-            return Err(broken(format!("format {} is not {FORMAT}, which this version reads", manifest.format)));
+            return Err(broken(format!(
+                "format {} is not {FORMAT}, which this version reads",
+                manifest.format
+            )));
         }
         let sealed = manifest.sealed()?;
         match sealed.text()? == text {
@@ -239,7 +243,9 @@ impl Checkpoints {
             Ok(bytes) => return Ok(bytes),
             Err(error) => error,
         };
-        let Some(bytes) = before.then(|| read(&previous).ok()).flatten() else { return Err(self.lost(&error)) };
+        let Some(bytes) = before.then(|| read(&previous).ok()).flatten() else {
+            return Err(self.lost(&error));
+        };
         log::warn!(
             "{}: the newest checkpoint is damaged ({error}); going on from the one before it",
             self.identity.task

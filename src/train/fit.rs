@@ -137,7 +137,8 @@ fn save(
     spec: &TrainSpec,
     training: &Trainer<'_>,
     run: &Run,
-    to: impl FnOnce(&StateView<'_>) -> bool) -> bool {
+    to: impl FnOnce(&StateView<'_>) -> bool,
+) -> bool {
     let (parameters, optimizer) = (training.parameters(), training.optimizer());
     let lane_losses = training.lane_losses();
     let view = StateView {
