@@ -69,12 +69,14 @@ pub fn transfer(
     agree(world, if world.rank() == 0 { check() } else { Ok(()) })?;
     if world.rank() == 0 {
         let done = tasks.len() - missing.len();
-        log::info!("{grouping} for {}", count(missing.len(), "task"));
         if done > 0 {
-            log::info!("{} complete already", count(done, "task"));
+            log::info!("{done} of {} complete already", count(tasks.len(), "task"));
+        }
+        if !missing.is_empty() {
+            log::info!("{grouping} for {}", count(missing.len(), "task"));
         }
         let idle = world.size() - grouping.ranks * grouping.groups;
-        if idle > 0 {
+        if idle > 0 && !missing.is_empty() {
             log::warn!("{idle} of {} ranks have nothing to do: there are too few tasks", world.size());
         }
     }
