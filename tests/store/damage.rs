@@ -40,6 +40,7 @@ fn flip(step: usize) -> (usize, usize) {
 #[test]
 fn flipped_bytes_are_refused_or_harmless() {
     let (places, refusals) = flip(7);
+    // 7,695 of 7,768 with HDF5 1.10.8; other versions lay padding out otherwise.
     assert!(places > 7_500 && 50 * refusals > 49 * places, "{refusals} of {places} were noticed");
 }
 
@@ -48,6 +49,7 @@ fn flipped_bytes_are_refused_or_harmless() {
 #[ignore = "takes minutes"]
 fn every_byte_flipped_is_refused_or_harmless() {
     let (places, refusals) = flip(1);
+    // 53,868 of 54,372.
     assert!(places > 50_000 && 50 * refusals > 49 * places, "{refusals} of {places} were noticed");
     println!("{refusals} of {places} stores with one byte flipped were refused, the others are the same");
 }
