@@ -32,7 +32,6 @@ mod features;
 mod filters;
 mod fletcher32;
 mod links;
-mod lock;
 pub(crate) mod names;
 mod overlap;
 mod pair_writer;
@@ -45,6 +44,7 @@ mod strings;
 mod summary;
 mod target;
 mod verify;
+mod version;
 mod writer;
 
 pub use feature_writer::FeatureWriter;
