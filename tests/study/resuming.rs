@@ -7,8 +7,10 @@ use crate::program::{
 };
 use crate::tree::{assert_same, files};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -329,4 +331,160 @@ fn a_disk_that_fills_up_leaves_the_checkpoint_before() {
         outcome.stderr.contains("no checkpoint of Red split 0") && outcome.stderr.contains("No space");
     assert!(warned, "{}", outcome.stderr);
     assert_same(&reference, &out);
+}
+
+/// All folders `split_<k>` of models and scores, with the number of the file
+/// system that each has.
+fn numbers(out: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    for file in files(out) {
+        let of = file.parent().unwrap().to_path_buf();
+        if of.file_name().is_some_and(|name| name.to_string_lossy().starts_with("split_")) {
+            found.insert(of.clone(), fs::metadata(out.join(of)).unwrap().ino());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_study_does_only_what_is_missing() {
+    let case = Case::with("only-missing", "lanes = 2\nepochs = 60\npatience = 60");
+    let splits = "data.splits={ rule = \"random\", folds = 6, seed = 1 }";
+    let study = |ranks: usize, out: &Path| {
+        let args = ["transfer", arg(&case.deck), "--out", arg(out), "--set", splits, "--threads", "1"];
+        start(if ranks == 1 { command_alone(&args) } else { command_on_ranks(ranks, &args) })
+    };
+    let finish = |job: Running| job.finish(Duration::from_secs(120));
+    let reference = case.out("reference");
+    finish(study(1, &reference)).ok();
+    let out = case.out("out");
+    let complete = |out: &Path| {
+        let journal = out.join("journal");
+        if journal.exists() {
+            files(&journal).into_iter().map(|f| f.with_extension("")).collect()
+        } else {
+            vec![]
+        }
+    };
+    for (wanted, ranks, kill) in [(2, 1, true), (4, 2, false), (7, 4, true)] {
+        let ranks = if has_ranks() { ranks } else { 1 };
+        let before = numbers(&out_or_empty(&out));
+        let done: Vec<PathBuf> = complete(&out);
+        let job = study(ranks, &out);
+        wait_for("tasks", || complete(&out).len() >= wanted);
+        if kill {
+            signal("KILL", &[&ranks_of(&out)[..], &[job.child.id()]].concat());
+        } else {
+            signal("USR1", &ranks_of(&out));
+        }
+        let outcome = finish(job);
+        assert!(
+            !outcome.status.success() && (kill || outcome.status.code() == Some(STOPPED)),
+            "{}",
+            outcome.stderr
+        );
+        wait_for("the end of all ranks", || ranks_of(&out).is_empty());
+        let after = numbers(&out);
+        for task in &done {
+            let model = Path::new("models").join(task);
+            assert_eq!(before[&model], after[&model], "{} was run twice", task.display());
+        }
+        assert!(!out.join("run.json").exists());
+    }
+    let done = complete(&out);
+    let before = numbers(&out);
+    let outcome = finish(study(1, &out));
+    assert!(
+        outcome.stderr.contains(&format!("{} of 12 tasks complete already", done.len())),
+        "{}",
+        outcome.stderr
+    );
+    outcome.ok();
+    let after = numbers(&out);
+    assert!(
+        done.iter()
+            .all(|task| before[&Path::new("models").join(task)] == after[&Path::new("models").join(task)])
+    );
+    assert_same(&reference, &out);
+
+    // Complete, it runs nothing and keeps the record of the job that completed it.
+    let record = fs::read(out.join("run.json")).unwrap();
+    let outcome = finish(study(1, &out));
+    assert!(outcome.stdout.contains("R2 of two-tower"), "{}", outcome.stdout);
+    assert_eq!((numbers(&out), fs::read(out.join("run.json")).unwrap()), (after, record));
+
+    // Results that somebody has removed are made again.
+    fs::remove_dir_all(out.join("models/Red/split_3")).unwrap();
+    let outcome = finish(study(1, &out));
+    assert!(
+        outcome.stderr.contains("Red split 3: results are missing that the journal names"),
+        "{}",
+        outcome.stderr
+    );
+    assert_same(&reference, &out);
+}
+
+fn command_alone(args: &[&str]) -> Command {
+    let mut command = Command::new(CROSSRX);
+    command.args(args);
+    command
+}
+
+/// The folder, made if need be.
+fn out_or_empty(out: &Path) -> PathBuf {
+    fs::create_dir_all(out).unwrap();
+    out.to_path_buf()
+}
+
+#[test]
+fn a_changed_deck_or_store_is_refused_unless_fresh() {
+    let case = Case::with("changed", "lanes = 2\nepochs = 5");
+    let out = case.out("out");
+    case.run(1, &out, &[]).ok();
+    let there = numbers(&out);
+    let set = ["--set", "train.learning_rate=0.02"];
+    case.run(1, &out, &set).refused(&["train.learning_rate was 0.01 and is 0.02", "--fresh"]);
+    case.run(1, &out, &["--set", "data.clip=3.0"]).refused(&["data.clip was 4.0 and is 3.0"]);
+    assert_eq!(numbers(&out), there);
+    // Where the store lies and how often trainings are saved decides no result.
+    let moved = case.folder.join("moved.h5");
+    fs::copy(case.folder.join("small.h5"), &moved).unwrap();
+    let path = format!("store.path={}", arg(&moved));
+    case.run(1, &out, &["--set", &path, "--set", "checkpoint.minutes=7"]).ok();
+    assert_eq!(numbers(&out), there);
+
+    let mut other = Corpus::two_screens();
+    other.datasets[0].auc[0] += 1e-3;
+    fs::remove_file(&moved).unwrap();
+    other.write(&moved);
+    case.run(1, &out, &["--set", &path]).refused(&["the store was ", " and is ", "--fresh"]);
+    assert_eq!(numbers(&out), there);
+
+    fs::write(out.join("notes.txt"), "mine").unwrap();
+    let outcome = case.run(1, &out, &[&set[..], &["--fresh"]].concat());
+    assert!(outcome.stderr.contains("removing the run that it holds"), "{}", outcome.stderr);
+    outcome.ok();
+    assert!(numbers(&out) != there && out.join("notes.txt").exists());
+    let anew = case.out("anew");
+    case.run(1, &anew, &set).ok();
+    fs::remove_file(out.join("notes.txt")).unwrap();
+    assert_same(&anew, &out);
+
+    let nothing = case.out("nothing");
+    let outcome = case.run(1, &nothing, &["--resume"]);
+    assert!(outcome.stderr.contains("there is nothing to resume"), "{}", outcome.stderr);
+    outcome.ok();
+    case.run(1, &nothing, &["--resume"]).ok();
+}
+
+#[test]
+fn two_jobs_are_not_at_work_in_one_folder() {
+    let case = Case::with("two-jobs", "lanes = 4\nepochs = 100000\npatience = 100000");
+    let out = case.out("out");
+    let job = begin_training(&case, 1, &out, &[]);
+    for more in [&[][..], &["--fresh"]] {
+        case.run(1, &out, more).refused(&["out", "another job is at work in this folder"]);
+    }
+    signal("USR1", &[job.child.id()]);
+    assert_eq!(job.finish(Duration::from_secs(30)).status.code(), Some(STOPPED));
 }
