@@ -127,10 +127,12 @@ impl Journal {
         fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
         let taken = || Error::run(out, "another job is at work in this folder");
         let lock = Lock::take(&path, true, taken)?;
+        let now = Study::of(corpus)?;
         if path.exists() && start == Start::Fresh {
             self.clear()?;
+            json::write(&path, &now)?;
+            return Ok(lock);
         }
-        let now = Study::of(corpus)?;
         let Some(there) = self.look(corpus)? else {
             if start == Start::Resume {
                 log::warn!("{}: there is nothing to resume: starting", out.display());
