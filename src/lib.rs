@@ -60,6 +60,15 @@ pub mod metric;
 /// Where kernels run: matrix products, elementwise loops, threads, counter-based random bits.
 pub mod device;
 
+/// One process at a time has the right to write somewhere.
+pub mod lock;
+
+/// The checksum of what is kept.
+pub mod checksum;
+
+/// Whether the run has been told to stop: by a signal, or as its hours are over.
+pub mod stop;
+
 /// The error type of every room.
 pub mod error;
 

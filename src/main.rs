@@ -3,7 +3,7 @@
 use clap::Parser;
 use crossrx::cli::{Cli, is_extra_process, start_log, start_ranks};
 use crossrx::comm::{Communicator, Serial};
-use crossrx::{Error, Result};
+use crossrx::{Error, Result, stop};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -30,6 +30,8 @@ fn share_stores() {
 fn finish(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // All ranks come to this together, and it has been told.
+        Err(Error::Stopped) => ExitCode::from(stop::EXIT_CODE),
         Err(error) => {
             if !matches!(error, Error::Told) {
                 log::error!("{error}");
@@ -67,6 +69,7 @@ fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
     }));
     match with_threads(cli, ranks.as_ref(), threads) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Stopped) => ExitCode::from(stop::EXIT_CODE),
         Err(error) => {
             if !matches!(error, Error::Told) {
                 log::error!("rank {rank}: {error}");

@@ -16,6 +16,11 @@ pub fn agree<T>(comm: &dyn Communicator, result: Result<T>) -> Result<T> {
     Err(Error::Told)
 }
 
+/// Whether `flag` holds on any rank, the same on all of them.
+pub fn any(comm: &dyn Communicator, flag: bool) -> bool {
+    comm.all_gather(&[u8::from(flag)]).iter().any(|flag| flag[0] != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ mod serial;
 pub(crate) mod threads;
 mod tree_sum;
 
-pub use agree::agree;
+pub use agree::{agree, any};
 pub use gather::gather;
 pub use memory::ProcessMemory;
 #[cfg(feature = "mpi")]
@@ -37,6 +37,8 @@ pub enum Tag {
     Gather = 3,
     /// Parts of a sum.
     Sum = 4,
+    /// The study stops.
+    Stop = 5,
 }
 
 /// A group of ranks, and this rank's place in it. A failure in the library

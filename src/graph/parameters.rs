@@ -19,7 +19,8 @@ pub struct Parameter {
     pub decay: bool,
 }
 
-/// All parameters of a network in one buffer. The last layer comes first: going
+/// All parameters of a network in one buffer, or a buffer of that layout for
+/// their moments. The last layer comes first: going
 /// backward, its gradient is ready first, so what is ready is always a prefix.
 #[derive(Debug, Clone)]
 pub struct Parameters<T> {
@@ -94,9 +95,19 @@ impl<T: Element> Parameters<T> {
         Ok(parameters)
     }
 
+    /// A buffer of zeros of the same layout.
+    pub fn zeros_like(&self) -> Self {
+        Self { layout: self.layout.clone(), values: vec![T::zero(); self.values.len()] }
+    }
+
     /// Every parameter, in the order in which the graph made them.
     pub fn layout(&self) -> &[Parameter] {
         &self.layout
+    }
+
+    /// The same list, to be kept while values change.
+    pub fn clone_layout(&self) -> Arc<[Parameter]> {
+        self.layout.clone()
     }
 
     /// One number for every [`Self::CELL`] values: what `of` gives for the

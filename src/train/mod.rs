@@ -3,6 +3,7 @@
 mod adam;
 #[cfg(test)]
 mod check;
+mod checkpoint;
 mod divergence;
 mod early_stop;
 mod fit;
@@ -13,13 +14,16 @@ mod schedule;
 mod score;
 mod sgd;
 mod spec;
+mod state;
 mod trainer;
 mod weight_decay;
 mod weights;
 
+pub use checkpoint::{Checkpoints, Identity};
 pub use fit::{Fitted, Observer, fit};
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
-pub use spec::{OptimizerKind, TrainSpec};
+pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
+pub use state::{Progress, State, StateView};
 pub use trainer::{Asks, Problem, Trainer};
 pub use weights::{load_weights, save_weights};

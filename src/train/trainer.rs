@@ -3,7 +3,7 @@ use super::lane_sum::LaneSum;
 use super::optimizer::Optimizer;
 use super::reduction::Reduction;
 use super::schedule::learning_rate;
-use super::{Scorer, TrainSpec};
+use super::{Scorer, State, TrainSpec};
 use crate::batch::{Assembler, Examples, Lanes, shuffle};
 use crate::comm::{Communicator, agree};
 use crate::device::sum;
@@ -86,7 +86,6 @@ pub struct Trainer<'a> {
     skipped: usize,
     /// Epochs finished.
     epoch: usize,
-    rate: f64,
     spent: StepTimes,
 }
 
@@ -135,16 +134,41 @@ impl<'a> Trainer<'a> {
             losses: vec![0.0; problem.own.len()],
             skipped: 0,
             epoch: 0,
-            rate: 0.0,
             spent: StepTimes::default(),
             parameters,
         })
     }
 
-    /// Puts every lane in the order of the epoch that begins.
+    /// Goes on from a state of this training: its number of lanes is this one's.
+    pub fn restore(&mut self, state: &State) {
+        self.parameters.values_mut().copy_from_slice(state.weights.values());
+        self.optimizer.restore(&state.memory, state.progress.optimizer_steps);
+        self.epoch = state.progress.epoch;
+        (self.counted, self.skipped) = (state.progress.counted, state.progress.skipped);
+        for (totals, lane) in self.totals.iter_mut().zip(self.problem.own.clone()) {
+            totals.train_loss = state.lane_losses[lane];
+        }
+    }
+
+    /// Sum of the losses of the epoch under way, one a lane of all ranks.
+    pub fn lane_losses(&self) -> Vec<f64> {
+        let own: Vec<f64> = self.totals.iter().map(|totals| totals.train_loss).collect();
+        let all = self.comm.all_gather(bytemuck::cast_slice(&own));
+        all.iter().flat_map(|own| own.chunks_exact(8)).map(bytemuck::pod_read_unaligned).collect()
+    }
+
+    /// The optimiser.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// Epochs finished.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// Puts every lane in the order of the epoch under way.
     pub fn shuffle(&mut self) {
-        self.totals.fill(LaneTotals::default());
-        self.counted = 0;
         for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
             shuffle(order, self.seed, self.epoch as u32, lane as u32);
         }
@@ -179,12 +203,12 @@ impl<'a> Trainer<'a> {
         let reduced = self.reduction.finish(self.lane_sum.sum())?;
         let summed = Instant::now();
         self.spent.all_reduce += summed - started;
-        self.rate = learning_rate(self.spec, number, lanes.steps());
         let [stop, checkpoint, strange] = reduced.words;
         if reduced.finite && strange == 0.0 {
             self.totals.iter_mut().zip(&self.losses).for_each(|(lane, loss)| lane.train_loss += loss);
             self.counted += lanes.rows_in_step(at);
-            self.optimizer.step(&mut self.parameters, self.lane_sum.sum(), self.rate);
+            let rate = learning_rate(self.spec, number, lanes.steps());
+            self.optimizer.step(&mut self.parameters, self.lane_sum.sum(), rate);
             self.spent.optimizer += summed.elapsed();
         } else {
             self.skip(at)?;
@@ -255,6 +279,11 @@ impl<'a> Trainer<'a> {
         self.skipped
     }
 
+    /// Training pairs, of all lanes, in the steps of the epoch under way that were not skipped.
+    pub fn counted(&self) -> usize {
+        self.counted
+    }
+
     /// The plan of a lane's step.
     pub fn plan(&self) -> &CpuPlan<f32> {
         &self.plan
@@ -296,13 +325,16 @@ impl<'a> Trainer<'a> {
             totals.truth.add(&lane.truth);
         }
         let all = agree(self.comm, sum_lanes(self.comm, &self.totals, &self.parameters))?;
+        self.totals.fill(LaneTotals::default());
+        let counted = std::mem::take(&mut self.counted);
         self.epoch += 1;
+        let steps = (self.epoch * self.problem.lanes.steps()) as u64;
         let variance = self.problem.deviation.powi(2);
         let record = Epoch {
             epoch: self.epoch as u32,
-            step: (self.epoch * self.problem.lanes.steps()) as u64,
-            learning_rate: self.rate,
-            train_loss: all.train_loss / self.counted as f64 * variance,
+            step: steps,
+            learning_rate: learning_rate(self.spec, steps - 1, self.problem.lanes.steps()),
+            train_loss: all.train_loss / counted as f64 * variance,
             val_loss: all.squared_error / all.truth.n * variance,
             val_r2: all.truth.r2(all.squared_error),
             seconds: 0.0,
