@@ -1,6 +1,6 @@
 //! Trainings over ranks that are threads, with several buckets of gradients.
 
-use super::{Asks, OptimizerKind, Problem, TrainSpec, Trainer};
+use super::{Asks, OptimizerKind, Problem, Progress, State, TrainSpec, Trainer};
 use crate::batch::{Examples, Lanes};
 use crate::comm::{Communicator, Serial, threads::on_ranks};
 use crate::feature::{Features, ScaledFeatures};
@@ -178,4 +178,56 @@ fn too_many_skipped_steps_end_the_training_on_every_rank() {
         // The first step is taken; its weights give no finite number any more.
         assert_eq!(steps, [(Some(max_skipped_steps + 1), max_skipped_steps + 1); 2]);
     }
+}
+
+#[test]
+fn a_training_restored_after_a_skipped_step_ends_as_the_one_that_went_on() {
+    let spec = TrainSpec { max_skipped_steps: 3, ..spec() };
+    let end = |training: &mut Trainer<'_>| {
+        training.step(2, Asks::default()).unwrap();
+        let loss = training.finish_epoch().unwrap().train_loss;
+        (training.skipped(), loss, training.parameters().values().to_vec())
+    };
+    let (state, whole) = with_trainer(&Serial, &spec, poisoned, |training| {
+        // The first epoch skips a step; of the second, two are taken.
+        two_steps_of_the_second_epoch(training);
+        let weights = training.parameters().clone();
+        let kept = |values: &[f32]| {
+            let mut copy = weights.zeros_like();
+            copy.values_mut().copy_from_slice(values);
+            copy
+        };
+        let state = State {
+            progress: Progress {
+                lanes: LANES,
+                epoch: training.epoch(),
+                at: 2,
+                optimizer_steps: training.optimizer().steps(),
+                skipped: training.skipped(),
+                counted: training.counted(),
+                seconds: 0.0,
+            },
+            history: Vec::new(),
+            lane_losses: training.lane_losses(),
+            memory: training.optimizer().memory().into_iter().map(kept).collect(),
+            best: weights.clone(),
+            weights,
+        };
+        (state, end(training))
+    });
+    assert!(state.progress.skipped >= 1 && state.progress.counted >= PAIRS / STEPS);
+    let restored = with_trainer(&Serial, &spec, poisoned, |training| {
+        training.restore(&state);
+        training.shuffle();
+        end(training)
+    });
+    assert!(restored == whole, "{:?} and {:?}", (restored.0, restored.1), (whole.0, whole.1));
+}
+
+fn two_steps_of_the_second_epoch(training: &mut Trainer<'_>) {
+    training.shuffle();
+    (0..STEPS).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
+    training.finish_epoch().unwrap();
+    training.shuffle();
+    (0..2).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
 }
