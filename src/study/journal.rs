@@ -122,7 +122,7 @@ impl Journal {
 
     /// Takes the folder for this study, which one job at a time may, while it
     /// holds the lock: it must be empty, or hold the same study. Called on one rank.
-    pub fn claim(&self, corpus: &Corpus, start: Start) -> Result<Lock> {
+    pub fn claim(&self, corpus: &Corpus, tasks: &[Task], start: Start) -> Result<Lock> {
         let (out, path) = (&self.out, self.out.join(STUDY));
         fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
         let taken = || Error::run(out, "another job is at work in this folder");
@@ -142,6 +142,13 @@ impl Journal {
         };
         if there.crossrx != now.crossrx {
             log::warn!("{}: begun by crossrx {}, this is {}", out.display(), there.crossrx, now.crossrx);
+        }
+        for task in tasks {
+            let record = self.record_path(task);
+            if record.exists() && !self.has_all(corpus, task) {
+                log::warn!("{task}: results are missing that the journal names; it is run again");
+                fs::remove_file(&record).map_err(|e| Error::io(&record, "cannot remove", e))?;
+            }
         }
         sweep(out, 4)?;
         Ok(lock)
