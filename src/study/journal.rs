@@ -184,17 +184,14 @@ impl Journal {
         if anew || self.look(corpus)?.is_none() {
             return Ok((0..tasks.len()).collect());
         }
-        let targets = &corpus.deck.data.targets;
-        let complete = |task: &Task| {
-            let recorded = self.record_path(task).exists();
-            let there =
-                self.model(task).exists() && targets.iter().all(|target| self.is_scored(task, target));
-            if recorded && !there {
-                log::warn!("{task}: results are missing that the journal names; it is run again");
-            }
-            recorded && there
-        };
+        let complete = |task: &Task| self.record_path(task).exists() && self.has_all(corpus, task);
         Ok((0..tasks.len()).filter(|&number| !complete(&tasks[number])).collect())
+    }
+
+    /// Whether the model of a task is there, and the scores of every target.
+    fn has_all(&self, corpus: &Corpus, task: &Task) -> bool {
+        let mut targets = corpus.deck.data.targets.iter();
+        self.model(task).exists() && targets.all(|target| self.is_scored(task, target))
     }
 
     /// Records that all results of a task are there.
