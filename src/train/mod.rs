@@ -8,6 +8,7 @@ mod divergence;
 mod early_stop;
 mod fit;
 mod lane_sum;
+mod manifest;
 mod optimizer;
 mod reduction;
 mod schedule;
@@ -19,8 +20,9 @@ mod trainer;
 mod weight_decay;
 mod weights;
 
-pub use checkpoint::{Checkpoints, Identity};
+pub use checkpoint::Checkpoints;
 pub use fit::{Fitted, Observer, fit};
+pub use manifest::Identity;
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
 pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
