@@ -60,6 +60,9 @@ pub mod metric;
 /// Where kernels run: matrix products, elementwise loops, threads, counter-based random bits.
 pub mod device;
 
+/// What this process is doing, for whoever must name it when a job hangs or dies.
+pub mod status;
+
 /// The error type of every room.
 pub mod error;
 

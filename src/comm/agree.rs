@@ -1,4 +1,5 @@
 use super::Communicator;
+use crate::status;
 use crate::{Error, Result};
 
 /// Holds ranks together over a step that may fail: if it failed anywhere, the
@@ -9,7 +10,7 @@ pub fn agree<T>(comm: &dyn Communicator, result: Result<T>) -> Result<T> {
     match &result {
         // What has been told is not told again.
         Err(Error::Told) | Ok(_) => {}
-        Err(error) if first == comm.rank() => log::error!("{error}"),
+        Err(error) if first == comm.rank() => log::error!("{}", status::told(error)),
         Err(_) => {}
     }
     comm.barrier();

@@ -1,4 +1,5 @@
 use super::{Communicator, Tag};
+use crate::status::{self, Call};
 use crate::{Error, Result};
 use mpi::Threading;
 use mpi::datatype::PartitionMut;
@@ -13,12 +14,13 @@ const MESSAGE: usize = 1 << 30;
 /// The MPI library, initialised; dropping it finalises.
 pub struct MpiWorld {
     universe: Universe,
+    threading: Threading,
 }
 
 /// Initialises MPI. Fails if the library will not have it, as when called twice.
 pub fn start() -> Result<MpiWorld> {
-    match mpi::initialize_with_threading(Threading::Serialized) {
-        Some((universe, _)) => Ok(MpiWorld { universe }),
+    match mpi::initialize_with_threading(Threading::Multiple) {
+        Some((universe, threading)) => Ok(MpiWorld { universe, threading }),
         None => Err(Error::Ranks("MPI is already initialised".into())),
     }
 }
@@ -27,6 +29,15 @@ impl MpiWorld {
     /// All ranks of the job.
     pub fn communicator(&self) -> Box<dyn Communicator> {
         Box::new(Mpi(self.universe.world()))
+    }
+
+    /// Whether the library lets any thread speak, at the same time as others.
+    pub fn speaks_from_any_thread(&self) -> bool {
+        self.threading == Threading::Multiple
+    }
+
+    pub(super) fn raw_world(&self) -> SimpleCommunicator {
+        self.universe.world()
     }
 
     /// Name and version of the library, on one line.
@@ -57,10 +68,12 @@ impl Communicator for Mpi {
     }
 
     fn barrier(&self) {
+        let _waiting = status::waiting(Call::Barrier);
         self.0.barrier();
     }
 
     fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
+        let _waiting = status::waiting(Call::Broadcast);
         let root = self.0.process_at_rank(root as i32);
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
@@ -69,6 +82,7 @@ impl Communicator for Mpi {
     }
 
     fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let _waiting = status::waiting(Call::AllGather);
         let mut lengths = vec![0u64; self.size()];
         self.0.all_gather_into(&(bytes.len() as u64), &mut lengths[..]);
         // Every rank gives a part of each round, as long as the longest needs, within the library's counts.
@@ -92,6 +106,7 @@ impl Communicator for Mpi {
     }
 
     fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]) {
+        let _waiting = status::waiting(Call::Sum);
         let partner = self.0.process_at_rank(partner as i32);
         let parts = send.len().max(receive.len()).div_ceil(MESSAGE / 4).max(1);
         let (mut send, mut receive) = (send, receive);
@@ -106,12 +121,14 @@ impl Communicator for Mpi {
     }
 
     fn send(&self, to: usize, tag: Tag, bytes: &[u8]) {
+        let _waiting = status::waiting(Call::Send);
         let to = self.0.process_at_rank(to as i32);
         to.send_with_tag(&(bytes.len() as u64), tag as i32);
         bytes.chunks(MESSAGE).for_each(|part| to.send_with_tag(part, tag as i32));
     }
 
     fn receive(&self, from: Option<usize>, tag: Tag) -> (usize, Vec<u8>) {
+        let _waiting = status::waiting(Call::Receive);
         let (length, status) = match from {
             Some(rank) => self.0.process_at_rank(rank as i32).receive_with_tag::<u64>(tag as i32),
             None => self.0.any_process().receive_with_tag::<u64>(tag as i32),
@@ -131,6 +148,7 @@ impl Communicator for Mpi {
     }
 
     fn split(&self, colour: usize) -> Box<dyn Communicator> {
+        let _waiting = status::waiting(Call::Split);
         match self.0.split_by_color(Color::with_value(colour as i32)) {
             Some(group) => Box::new(Mpi(group)),
             None => unreachable!("a colour was given"),
@@ -138,6 +156,7 @@ impl Communicator for Mpi {
     }
 
     fn node(&self) -> Box<dyn Communicator> {
+        let _waiting = status::waiting(Call::Split);
         Box::new(Mpi(self.0.split_shared(self.0.rank())))
     }
 

@@ -147,6 +147,7 @@ impl<T: Number> CpuPlan<T> {
         }
         self.buffers[buffer] = output;
         self.spent[id.0] += started.elapsed();
+        crate::status::beat();
     }
 
     /// Computes the gradient of `scale` times the sum of the losses that
@@ -222,5 +223,6 @@ impl<T: Number> CpuPlan<T> {
         }
         self.buffers[buffer] = output_gradient;
         self.spent[id.0] += started.elapsed();
+        crate::status::beat();
     }
 }

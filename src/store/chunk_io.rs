@@ -23,6 +23,7 @@ pub(super) type Offset = [usize; DIMENSIONS];
 pub(super) fn read(array: &Dataset, offset: Offset, limit: usize) -> hdf5::Result<Stored> {
     let at = offset.map(|n| n as hsize_t);
     check_dimensions(array)?;
+    crate::status::beat();
     let mut size: hsize_t = 0;
     let _one_at_a_time = hdf5_sys::LOCK.lock();
     // SAFETY: `array` keeps its id open and has no more dimensions than `at`; the lock is held.

@@ -1,6 +1,6 @@
 use super::Task;
 use crate::batch::Lanes;
-use crate::comm::{Communicator, ProcessMemory, agree};
+use crate::comm::{Communicator, ProcessMemory, agree, same, set_timeout};
 use crate::deck::{Deck, MissingFeatures, Splits};
 use crate::feature::{Features, JoinedTables};
 use crate::model::InputWidths;
@@ -93,7 +93,10 @@ impl Corpus {
     /// Every rank of `world` calls this; those of a node share the features.
     pub fn open(deck: Result<Deck>, deck_path: &Path, world: &dyn Communicator) -> Result<Self> {
         let program = ProcessMemory::now().resident as usize;
-        let (deck, store, dose) = agree(world, deck.and_then(|deck| Self::check(deck, deck_path)))?;
+        let (deck, text) = agree(world, deck.and_then(|deck| deck.to_toml().map(|text| (deck, text))))?;
+        same(world, "the deck", &text)?;
+        set_timeout(deck.comm.timeout_seconds);
+        let (deck, store, dose) = agree(world, Self::check(deck, deck_path))?;
         let mut deck = deck;
         let data = &deck.data;
         let join = |entity, key: &str, names: &[String], bits| {

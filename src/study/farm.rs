@@ -1,5 +1,6 @@
 use crate::comm::{Communicator, Tag};
 use crate::report::phrase::count;
+use crate::status;
 use crate::{Error, Result};
 
 /// Deals tasks to groups of ranks as they become free, first to last. Rank 0
@@ -81,6 +82,7 @@ impl<'a> Farm<'a> {
     /// The next task of this group, by number; `None` when there is none left.
     /// Every rank of the group calls it.
     pub fn next(&mut self) -> Option<usize> {
+        let _others_may_train_for_long = status::patience();
         let mut grant = Vec::new();
         if self.world.rank() == 0 {
             self.serve();
@@ -111,6 +113,7 @@ impl<'a> Farm<'a> {
 
     /// Waits until every group knows that no task is left.
     pub fn finish(mut self) {
+        let _others_may_train_for_long = status::patience();
         while self.world.rank() == 0 && self.asking > 0 {
             let (leader, _) = self.world.receive(None, Tag::Request);
             self.answer(leader);

@@ -10,6 +10,7 @@ use crate::report::phrase::count;
 use crate::report::run_json::{self, RunInfo};
 use crate::report::truth_json::{self, Truth};
 use crate::report::{corpus_json, runtime, tree};
+use crate::status;
 use crate::store::StoreSummary;
 use crate::{Error, Result, atomic, baseline, report};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,7 @@ pub fn transfer(
         }
         farm.finish();
     }
+    let _others_may_take_long = status::patience();
     let times = if group.rank() == 0 { times } else { Vec::new() };
     let times = world.all_gather(serde_json::json!(times).to_string().as_bytes());
     let peak = Peak::so_far(world);
@@ -163,6 +165,7 @@ fn run_task(
     progress: &Progress,
 ) -> Result<TaskTime> {
     let started = Instant::now();
+    status::begin_task(&task.to_string());
     let speaks = group.rank() == 0;
     let mut narrator = Narrator { task, farm, progress, speaks, epochs: corpus.deck.train.epochs };
     let mut trained = train(corpus, task, group, &mut narrator)?;
@@ -170,6 +173,7 @@ fn run_task(
         let folder = out.join("models").join(&task.source).join(format!("split_{}", task.split));
         model_folder::save(&folder, &trained)?;
     }
+    status::step(0);
     let training = started.elapsed().as_secs_f64();
     let started = Instant::now();
     for (number, target) in corpus.deck.data.targets.iter().enumerate() {
@@ -187,6 +191,7 @@ fn run_task(
             );
         });
     }
+    status::end_task();
     Ok(TaskTime { task: task.to_string(), training, scoring })
 }
 

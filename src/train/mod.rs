@@ -1,6 +1,7 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+mod drill;
 mod early_stop;
 mod fit;
 mod lane_sum;
@@ -13,6 +14,7 @@ mod trainer;
 mod weight_decay;
 mod weights;
 
+pub use drill::Drill;
 pub use fit::{Fitted, Observer, fit};
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
