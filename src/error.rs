@@ -68,6 +68,9 @@ pub enum Error {
     /// Another rank, or an earlier line, has already said what is wrong.
     #[error("stopped by an error told above")]
     Told,
+    /// The run was told to stop, and can go on from where it is.
+    #[error("stopped before the end; the same command goes on")]
+    Stopped,
     /// A request that cannot be met as given on the command line.
     #[error("{0}")]
     Request(String),

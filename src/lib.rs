@@ -69,4 +69,13 @@ pub mod error;
 /// Files that appear under their final name only when complete.
 pub mod atomic;
 
+/// One process at a time has the right to write somewhere.
+pub mod lock;
+
+/// The checksum of what is kept.
+pub mod checksum;
+
+/// Whether the run has been told to stop: by a signal, or as its hours are over.
+pub mod stop;
+
 pub use error::{Error, Result};

@@ -3,7 +3,6 @@
 //! from another thread or, once [`publish`] has moved them there, from another
 //! process of the node, even one that outlives this one.
 
-use crate::Error;
 use rustix::time::{ClockId, clock_gettime};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -230,16 +229,17 @@ pub fn rank() -> usize {
     PLACE.get().map_or(0, |place| place.0)
 }
 
-/// Rank, host, task and step of this process.
-pub fn place() -> String {
-    let host = || PLACE.get().map_or_else(host, |place| place.1.clone());
-    snapshot().place(rank(), &host())
+/// `cause` behind rank, host, task and step of this process, if it is a rank.
+pub fn placed(cause: &str) -> String {
+    match PLACE.get() {
+        Some((rank, host)) => format!("{}: {cause}", snapshot().place(*rank, host)),
+        None => cause.into(),
+    }
 }
 
-/// A line that tells of `error`: with the place of this process, if it is in the middle of a task.
-pub fn told(error: &Error) -> String {
-    let now = snapshot();
-    if now.name[0] == 0 { error.to_string() } else { format!("{}: {error}", place()) }
+/// Whether this process is at work on a task.
+pub fn has_task() -> bool {
+    snapshot().name[0] != 0
 }
 
 /// What this process is doing now.

@@ -1,7 +1,8 @@
-use crate::comm::Communicator;
+use crate::comm::{Communicator, agree, same};
 use crate::device::threads;
 use crate::report::phrase::count;
 use crate::{Error, Result};
+use std::fs::File;
 use std::io::Write;
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ pub fn start_log() {
 /// says on rank 0 where the ranks sit.
 pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> {
     refuse_strangers(world)?;
+    same(world, "the program", &agree(world, program(world))?)?;
     let (node, own) = (world.node(), threads::affinity());
     let bound = node.all_gather(bytemuck::cast_slice(&own));
     let numbers = |bytes: &Vec<u8>| bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
@@ -52,6 +54,22 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
         tell(&places);
     }
     Ok(())
+}
+
+/// The version and the executable of this process: two builds of one version differ.
+fn program(world: &dyn Communicator) -> Result<String> {
+    if world.size() == 1 {
+        return Ok(String::new());
+    }
+    let path = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+    // The name may by now be that of another build; the link is to the one that runs.
+    let opened = File::open("/proc/self/exe").or_else(|_| File::open(&path));
+    let failed = |e| Error::io(&path, "cannot read this program's own file", e);
+    let file = opened.map_err(failed)?;
+    // SAFETY: a program that runs cannot be written to, on Linux; elsewhere a change gives another sum.
+    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
+    let (version, sum) = (env!("CARGO_PKG_VERSION"), crc32fast::hash(&bytes));
+    Ok(format!("{version}, an executable of {} bytes with CRC {sum:08x}", bytes.len()))
 }
 
 /// Where a rank sits.

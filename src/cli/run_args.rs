@@ -1,5 +1,6 @@
-use crate::Result;
 use crate::deck::{Deck, Override};
+use crate::study::Start;
+use crate::{Result, stop};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -14,6 +15,47 @@ pub struct RunArgs {
     /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// What every command takes that fills a folder with a run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StudyArgs {
+    /// Stop when 99 % of so many hours have passed, with checkpoints and exit code 75.
+    #[arg(long, value_name = "H", value_parser = hours)]
+    max_hours: Option<f64>,
+    /// Go on with the run in --out, which is what happens anyway; warn where there is none.
+    #[arg(long)]
+    resume: bool,
+    /// Remove the run in --out and start over.
+    #[arg(long, conflicts_with = "resume")]
+    fresh: bool,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(hours) if hours > 0.0 && hours.is_finite() => Ok(hours),
+        _ => Err("must be a number above zero".into()),
+    }
+}
+
+impl StudyArgs {
+    /// Listens to signals and to the clock from here on.
+    pub fn listen(&self) -> Result<()> {
+        stop::on_signals()?;
+        if let Some(hours) = self.max_hours {
+            stop::after_hours(hours);
+        }
+        Ok(())
+    }
+
+    /// What to do with a run that the folder holds.
+    pub fn start(&self) -> Start {
+        match (self.resume, self.fresh) {
+            (_, true) => Start::Fresh,
+            (true, false) => Start::Resume,
+            (false, false) => Start::GoOn,
+        }
+    }
 }
 
 impl RunArgs {

@@ -1,4 +1,4 @@
-use super::run_args::RunArgs;
+use super::run_args::{RunArgs, StudyArgs};
 use super::transfer::run_study;
 use crate::comm::Communicator;
 use crate::deck::{Deck, Splits};
@@ -17,19 +17,23 @@ pub struct Args {
     /// Number of the split.
     #[arg(long, value_name = "K")]
     split: u32,
-    /// Folder for the results; it must not hold another run.
+    /// Folder for the results: new, or of the same study, which goes on.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Deck and threads.
     #[command(flatten)]
     pub run: RunArgs,
+    /// When to stop and where to start.
+    #[command(flatten)]
+    pub study: StudyArgs,
 }
 
 /// Runs the task on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
+    args.study.listen()?;
     let path = &args.run.deck;
     let deck = args.run.read().and_then(|deck| only(deck, &args.source, args.split, path));
-    run_study(&Corpus::open(deck, path, world)?, &args.out, world)
+    run_study(&Corpus::open(deck, path, world)?, &args.out, args.study.start(), world)
 }
 
 /// The deck cut down to one task, which all ranks then share.

@@ -1,9 +1,9 @@
 use super::command_line;
-use super::run_args::RunArgs;
+use super::run_args::{RunArgs, StudyArgs};
 use super::say::say;
 use crate::comm::{Communicator, agree};
 use crate::store::utc_now;
-use crate::study::{Corpus, Launch, estimate, transfer};
+use crate::study::{Corpus, Launch, Start, estimate, transfer};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// under mpirun or srun for more than one rank.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder for the results; it must not hold another run.
+    /// Folder for the results: new, or of the same study, which goes on.
     #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
     /// Print tasks, groups of ranks, memory and an estimate of time, and stop.
@@ -24,6 +24,9 @@ pub struct Args {
     /// Deck and threads.
     #[command(flatten)]
     pub run: RunArgs,
+    /// When to stop and where to start.
+    #[command(flatten)]
+    pub study: StudyArgs,
 }
 
 /// Runs the study on all ranks.
@@ -36,19 +39,20 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         )?;
         return say(text);
     }
+    args.study.listen()?;
     let out = args.out.ok_or_else(|| Error::Request("name a folder with --out".into()))?;
-    run_study(&corpus, &out, world)
+    run_study(&corpus, &out, args.study.start(), world)
 }
 
 /// Runs the study of `corpus` and prints, on rank 0, the matrix and where the report is.
-pub fn run_study(corpus: &Corpus, out: &Path, world: &dyn Communicator) -> Result<()> {
+pub fn run_study(corpus: &Corpus, out: &Path, start: Start, world: &dyn Communicator) -> Result<()> {
     let launch = Launch {
         command: command_line(),
         started: utc_now(),
         threads: rayon::current_num_threads(),
         versions: versions(),
     };
-    if let Some((matrix, page)) = transfer(corpus, out, world, &launch)? {
+    if let Some((matrix, page)) = transfer(corpus, out, start, world, &launch)? {
         return say(format_args!("{matrix}report: {}\n", page.display()));
     }
     Ok(())

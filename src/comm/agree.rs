@@ -10,11 +10,19 @@ pub fn agree<T>(comm: &dyn Communicator, result: Result<T>) -> Result<T> {
     match &result {
         // What has been told is not told again.
         Err(Error::Told) | Ok(_) => {}
-        Err(error) if first == comm.rank() => log::error!("{}", status::told(error)),
+        Err(error) if first == comm.rank() && status::has_task() => {
+            log::error!("{}", status::placed(&error.to_string()));
+        }
+        Err(error) if first == comm.rank() => log::error!("{error}"),
         Err(_) => {}
     }
     comm.barrier();
     Err(Error::Told)
+}
+
+/// Whether `flag` holds on any rank, the same on all of them.
+pub fn any(comm: &dyn Communicator, flag: bool) -> bool {
+    comm.all_gather(&[u8::from(flag)]).iter().any(|flag| flag[0] != 0)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod tree_sum;
 #[cfg(feature = "mpi")]
 mod watch;
 
-pub use agree::agree;
+pub use agree::{agree, any};
 pub use gather::gather;
 pub use memory::ProcessMemory;
 #[cfg(feature = "mpi")]
@@ -46,6 +46,8 @@ pub enum Tag {
     Gather = 3,
     /// Parts of a sum.
     Sum = 4,
+    /// The study stops.
+    Stop = 5,
 }
 
 /// A group of ranks, and this rank's place in it. A failure in the library

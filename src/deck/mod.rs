@@ -13,10 +13,10 @@ pub use overrides::Override;
 pub use splits::Splits;
 
 use crate::model::ModelSpec;
-use crate::train::TrainSpec;
+use crate::train::{CheckpointSpec, TrainSpec};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// An experiment.
@@ -32,6 +32,9 @@ pub struct Deck {
     /// How it is trained.
     #[serde(default)]
     pub train: TrainSpec,
+    /// When trainings are saved.
+    #[serde(default)]
+    pub checkpoint: CheckpointSpec,
     /// How tasks are dealt to ranks.
     #[serde(default)]
     pub study: StudySpec,
@@ -134,6 +137,24 @@ impl Deck {
         toml::to_string(self).map_err(|e| Error::Request(format!("cannot write the deck as TOML: {e}")))
     }
 
+    /// What of the deck decides results, key by key: all but where the store
+    /// lies, when trainings are saved, and how the ranks share the work.
+    pub fn deciding(&self) -> Result<BTreeMap<String, String>> {
+        let mut table: toml::Table = self.to_toml()?.parse().map_err(|e: toml::de::Error| {
+            Error::Request(format!("cannot read the deck's own TOML: {}", e.message()))
+        })?;
+        for section in ["store", "checkpoint", "study", "comm"] {
+            table.remove(section);
+        }
+        let keys = table.into_iter().flat_map(|(section, value)| match value {
+            toml::Value::Table(keys) => {
+                keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value.to_string())).collect()
+            }
+            value => vec![(section, value.to_string())],
+        });
+        Ok(keys.collect())
+    }
+
     /// A name `<SRC>-<TGT>` that two pairs of source and target have, as A-B
     /// to C and A to B-C do.
     fn shared_folder(&self) -> Option<String> {
@@ -179,6 +200,9 @@ impl Deck {
         if let Some((key, what)) = self.model.fault() {
             return Some((format!("model.{key}"), what));
         }
-        self.train.fault().map(|(key, what)| (format!("train.{key}"), what))
+        let of = |section: &str, fault: Option<(&str, String)>| {
+            fault.map(|(key, what)| (format!("{section}.{key}"), what))
+        };
+        of("train", self.train.fault()).or_else(|| of("checkpoint", self.checkpoint.fault()))
     }
 }

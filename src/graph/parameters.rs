@@ -104,6 +104,11 @@ impl<T: Element> Parameters<T> {
         &self.layout
     }
 
+    /// The same list, to be kept while values change.
+    pub fn clone_layout(&self) -> Arc<[Parameter]> {
+        self.layout.clone()
+    }
+
     /// One number for every [`Self::CELL`] values: what `of` gives for the
     /// parameter they belong to.
     pub fn by_cell(&self, of: impl Fn(&Parameter) -> f32) -> Vec<f32> {

@@ -8,7 +8,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// Reads a JSON file. The bare words `NaN`, `Infinity` and `-Infinity`, which
 /// Python's `json.dump` writes and JSON does not know, read as null.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = read_text(path)?;
     serde_json::from_str(&text)
         .or_else(|first| serde_json::from_str(&without_python_words(&text)).map_err(|_| first))
@@ -26,7 +26,7 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
 }
 
 /// Writes `value` indented by four, as `json.dump(..., indent=4)` does.
-pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     atomic::write_file(path, |w| {
         let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut *w, format))?;

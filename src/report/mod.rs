@@ -15,7 +15,8 @@ pub mod generalization;
 /// `history.csv`: a training, a row an epoch.
 pub mod history;
 pub mod html;
-mod json;
+/// JSON files of a run.
+pub mod json;
 /// `<model>_<met>_G_mean.csv` and its companions.
 pub mod matrices;
 /// Runs and their rivals, set side by side.

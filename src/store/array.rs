@@ -92,7 +92,10 @@ pub(super) fn checked_shape(array: &Dataset, bytes_a_value: usize) -> hdf5::Resu
 }
 
 /// Like [`checked_shape`], with the shape of a chunk and the filters.
-fn checked_layout(array: &Dataset, bytes_a_value: usize) -> hdf5::Result<(Vec<usize>, Vec<usize>, Pipeline)> {
+pub(super) fn checked_layout(
+    array: &Dataset,
+    bytes_a_value: usize,
+) -> hdf5::Result<(Vec<usize>, Vec<usize>, Pipeline)> {
     let shape = array.shape();
     let size = shape.iter().try_fold(bytes_a_value, |n, &d| n.checked_mul(d));
     let Some(size) = size else { return Err(format!("claims the impossible shape {shape:?}").into()) };

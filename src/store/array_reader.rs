@@ -1,7 +1,7 @@
 //! Arrays on their way out: chunks come from the file one after the other, and are
 //! checked and undone on all threads.
 
-use super::chunk::{self, CHECKSUM};
+use super::chunk;
 use super::chunk_io;
 use super::filters::Pipeline;
 use bytemuck::Pod;
@@ -64,8 +64,7 @@ impl<T: Pod + Send + Sync> ArrayReader<T> {
         let (height, wide) = (self.chunk[0], self.chunk.get(1).copied().unwrap_or(1));
         let width = size_of::<T>();
         let size = height * wide * width;
-        // What deflate cannot shrink becomes longer by less than this.
-        let limit = size + size / 64 + 64 + CHECKSUM;
+        let limit = chunk::longest_stored(size);
         let within = row % height;
         for first in (0..columns).step_by(wide) {
             let stored = chunk_io::read(&self.array, [row - within, first], limit)?;

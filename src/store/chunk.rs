@@ -22,6 +22,12 @@ pub(super) struct Stored {
     pub skipped: u32,
 }
 
+/// Most bytes that a chunk of `size` bytes is stored in: what deflate cannot shrink becomes longer
+/// by less than this.
+pub(super) fn longest_stored(size: usize) -> usize {
+    size + size / 64 + 64 + CHECKSUM
+}
+
 /// A chunk of values of `width` bytes, deflated or as it is.
 pub(super) fn store(bytes: Vec<u8>, width: usize, deflated: bool) -> Stored {
     match deflated.then(|| deflate(&shuffled(&bytes, width))).flatten() {

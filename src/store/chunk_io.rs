@@ -21,6 +21,18 @@ pub(super) type Offset = [usize; DIMENSIONS];
 
 /// Reads the chunk that begins at `offset`, of at most `limit` bytes.
 pub(super) fn read(array: &Dataset, offset: Offset, limit: usize) -> hdf5::Result<Stored> {
+    let mut bytes = Vec::new();
+    let skipped = read_into(array, offset, limit, &mut bytes)?;
+    Ok(Stored { bytes, skipped })
+}
+
+/// Like [`read`], into `bytes`, whatever they held; returns which filters the chunk did not pass.
+pub(super) fn read_into(
+    array: &Dataset,
+    offset: Offset,
+    limit: usize,
+    bytes: &mut Vec<u8>,
+) -> hdf5::Result<u32> {
     let at = offset.map(|n| n as hsize_t);
     check_dimensions(array)?;
     crate::status::beat();
@@ -34,7 +46,7 @@ pub(super) fn read(array: &Dataset, offset: Offset, limit: usize) -> hdf5::Resul
     let Some(size) = usize::try_from(size).ok().filter(|&size| size <= limit) else {
         return Err(format!("its chunk at {offset:?} has {size} bytes, of {limit} at most").into());
     };
-    let mut bytes = vec![0u8; size];
+    bytes.resize(size, 0);
     let mut skipped = 0;
     // SAFETY: as above; HDF5 writes the bytes that it has just told of, which `bytes` holds.
     let read = unsafe {
@@ -43,7 +55,7 @@ pub(super) fn read(array: &Dataset, offset: Offset, limit: usize) -> hdf5::Resul
     if read < 0 {
         return Err(format!("its chunk at {offset:?} cannot be read: {}", reason()).into());
     }
-    Ok(Stored { bytes, skipped })
+    Ok(skipped)
 }
 
 /// Writes the chunk that begins at `offset`, which lies within the array's extent.

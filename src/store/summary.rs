@@ -10,6 +10,9 @@ use std::fmt;
 pub struct StoreSummary {
     /// Who wrote it, when, and how.
     pub provenance: Provenance,
+    /// [`Store::digest`]; empty in what a version without it saved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
     /// Number of drugs.
     pub drugs: usize,
     /// Number of samples.
@@ -108,6 +111,7 @@ impl StoreSummary {
         }
         Ok(StoreSummary {
             provenance: store.provenance().clone(),
+            digest: store.digest()?,
             drugs: store.count(Entity::Drug),
             samples: store.count(Entity::Sample),
             datasets,
@@ -172,6 +176,9 @@ impl fmt::Display for StoreSummary {
         writeln!(f, "schema {} by {}, {}", p.schema_version, p.program, p.created)?;
         for command in p.command.lines() {
             writeln!(f, "  {command}")?;
+        }
+        if !self.digest.is_empty() {
+            writeln!(f, "digest {}", self.digest)?;
         }
         writeln!(f, "\n{} drugs, {} samples\n", self.drugs, self.samples)?;
         writeln!(

@@ -1,8 +1,9 @@
 //! What stands where a store is to be, and what becomes of it.
 
 use super::fault::fault;
-use super::lock::{Lock, Version};
 use super::provenance;
+use super::version::Version;
+use crate::lock::Lock;
 use crate::{Error, Result, atomic};
 use hdf5::File;
 use std::path::Path;
@@ -40,7 +41,8 @@ impl Target {
         let unreadable = |e| Error::io(path, "cannot open the store", e);
         // The store before its lock: no lock is left beside a path that does not exist.
         Version::of(path).map_err(unreadable)?;
-        let lock = Lock::take(path)?;
+        let taken = || fault(path, "/", "another process is adding to it; try again when it is done");
+        let lock = Lock::take(path, false, taken)?;
         Ok(Target::Amended(Version::of(path).map_err(unreadable)?, lock))
     }
 

@@ -7,8 +7,9 @@ use crate::model::InputWidths;
 use crate::split::{Folds, Part, RowSet, RuleSplit};
 use crate::store::{Entity, Pairs, Store};
 use crate::{Error, Result};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -30,6 +31,7 @@ pub struct Corpus {
     pub(super) program: usize,
     /// Ranks of this node.
     pub(super) node_ranks: usize,
+    digest: OnceCell<String>,
     usable: RefCell<HashMap<String, Rc<Usable>>>,
     sizes: RefCell<HashMap<String, Rc<[FoldSize]>>>,
 }
@@ -85,6 +87,24 @@ impl SplitParts {
     }
 }
 
+/// The digest of the store, which must be the same on every rank of `world`; with one rank it is
+/// taken when it is asked for. Ranks of a node that have opened the same file leave it to the first.
+fn common_digest(store: &Store, world: &dyn Communicator) -> Result<OnceCell<String>> {
+    if world.size() == 1 {
+        return Ok(OnceCell::new());
+    }
+    let node = world.node();
+    let file = std::fs::metadata(store.path()).map_err(|e| Error::io(store.path(), "cannot look at", e));
+    let file = agree(world, file)?;
+    let files = node.all_gather(bytemuck::cast_slice(&[file.dev(), file.ino()]));
+    let first = files.iter().position(|other| *other == files[node.rank()]).unwrap_or(node.rank());
+    let own = if first == node.rank() { store.digest() } else { Ok(String::new()) };
+    let digests = node.all_gather(agree(world, own)?.as_bytes());
+    let digest = String::from_utf8_lossy(&digests[first]).into_owned();
+    same(world, "the content of the store", &digest)?;
+    Ok(digest.into())
+}
+
 /// Pairs read at a time.
 pub const BLOCK: usize = 1 << 18;
 
@@ -97,6 +117,7 @@ impl Corpus {
         same(world, "the deck", &text)?;
         set_timeout(deck.comm.timeout_seconds);
         let (deck, store, dose) = agree(world, Self::check(deck, deck_path))?;
+        let digest = common_digest(&store, world)?;
         let mut deck = deck;
         let data = &deck.data;
         let join = |entity, key: &str, names: &[String], bits| {
@@ -119,6 +140,7 @@ impl Corpus {
             dose,
             program,
             node_ranks: world.node().size(),
+            digest,
             usable: RefCell::default(),
             sizes: RefCell::default(),
         })
@@ -164,6 +186,15 @@ impl Corpus {
         };
         deck.data.dose = Some(dose);
         Ok((deck, store, dose))
+    }
+
+    /// [`Store::digest`] of the store, taken once.
+    pub fn store_digest(&self) -> Result<&str> {
+        if self.digest.get().is_none() {
+            let digest = self.store.digest()?;
+            return Ok(self.digest.get_or_init(|| digest));
+        }
+        Ok(self.digest.get().map_or("", String::as_str))
     }
 
     /// Every training of the study, the longest first.

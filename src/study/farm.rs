@@ -1,21 +1,27 @@
 use crate::comm::{Communicator, Tag};
 use crate::report::phrase::count;
-use crate::status;
-use crate::{Error, Result};
+use crate::{Error, Result, status, stop};
+use std::time::Duration;
 
 /// Deals tasks to groups of ranks as they become free, first to last. Rank 0
 /// of the world keeps the list: the leaders of other groups ask it, and it
-/// answers between its own steps ([`Farm::serve`]) and at the end.
+/// answers between its own steps ([`Farm::serve`]) and at the end. Whichever
+/// rank is told to stop, rank 0 tells the leaders, and no task is dealt any more.
 pub struct Farm<'a> {
     world: &'a dyn Communicator,
     group: &'a dyn Communicator,
     tasks: usize,
     dealt: usize,
-    /// Other groups that will still ask.
-    asking: usize,
+    /// Leaders of other groups that will still ask.
+    asking: Vec<usize>,
+    /// The study stops; on rank 0 of the world, and all leaders know.
+    stopping: bool,
 }
 
 const NONE: u64 = u64::MAX;
+
+/// How long rank 0 sleeps between looks at who asks, when it has no work of its own.
+const NAP: Duration = Duration::from_millis(1);
 
 /// Cut of a world of ranks into groups of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +82,12 @@ impl<'a> Farm<'a> {
         grouping: Grouping,
         tasks: usize,
     ) -> Self {
-        Self { world, group, tasks, dealt: 0, asking: grouping.groups - 1 }
+        let asking = (1..grouping.groups).map(|number| number * grouping.ranks).collect();
+        Self { world, group, tasks, dealt: 0, asking, stopping: false }
     }
 
-    /// The next task of this group, by number; `None` when there is none left.
-    /// Every rank of the group calls it.
+    /// The next task of this group, by number; `None` when there is none left
+    /// or the study stops. Every rank of the group calls it.
     pub fn next(&mut self) -> Option<usize> {
         let _others_may_train_for_long = status::patience();
         let mut grant = Vec::new();
@@ -88,8 +95,10 @@ impl<'a> Farm<'a> {
             self.serve();
             grant = self.deal().to_ne_bytes().to_vec();
         } else if self.group.rank() == 0 {
-            self.world.send(0, Tag::Request, &[]);
+            self.world.send(0, Tag::Request, &[u8::from(self.stop_wished())]);
             grant = self.world.receive(Some(0), Tag::Grant).1;
+            // A word of the stop may have come before it.
+            self.serve();
         }
         self.group.broadcast(0, &mut grant);
         let mut bytes = [0; 8];
@@ -103,31 +112,64 @@ impl<'a> Farm<'a> {
         self.dealt
     }
 
-    /// Answers those who have asked. Does nothing but on rank 0 of the world.
+    /// Whether this rank knows that the study is to stop.
+    pub fn stop_wished(&self) -> bool {
+        self.stopping || stop::wished()
+    }
+
+    /// Takes it that the group has stopped its task: it will ask for no other.
+    pub fn stop(&mut self) {
+        if self.world.rank() == 0 {
+            self.spread();
+        }
+        self.stopping = true;
+    }
+
+    /// Answers those who have asked and spreads the word of a stop. Does
+    /// nothing on a rank that leads no group.
     pub fn serve(&mut self) {
-        while self.world.rank() == 0 && self.asking > 0 {
-            let Some((leader, _)) = self.world.try_receive(Tag::Request) else { break };
-            self.answer(leader);
+        if self.world.rank() == 0 {
+            if stop::wished() {
+                self.spread();
+            }
+            while !self.asking.is_empty() {
+                let Some((leader, stopping)) = self.world.try_receive(Tag::Request) else { break };
+                self.answer(leader, &stopping);
+            }
+        } else if self.group.rank() == 0 && self.world.try_receive(Tag::Stop).is_some() {
+            self.stopping = true;
         }
     }
 
     /// Waits until every group knows that no task is left.
     pub fn finish(mut self) {
         let _others_may_train_for_long = status::patience();
-        while self.world.rank() == 0 && self.asking > 0 {
-            let (leader, _) = self.world.receive(None, Tag::Request);
-            self.answer(leader);
+        while self.world.rank() == 0 && !self.asking.is_empty() {
+            self.serve();
+            std::thread::sleep(NAP);
         }
     }
 
-    fn answer(&mut self, leader: usize) {
+    /// Tells the leaders that the study stops, once.
+    fn spread(&mut self) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            self.asking.iter().for_each(|&leader| self.world.send(leader, Tag::Stop, &[]));
+        }
+    }
+
+    fn answer(&mut self, leader: usize, stopping: &[u8]) {
+        if stopping == [1] {
+            self.spread();
+        }
         let task = self.deal();
-        self.asking -= usize::from(task == NONE);
+        if task == NONE {
+            self.asking.retain(|&other| other != leader);
+        }
         self.world.send(leader, Tag::Grant, &task.to_ne_bytes());
     }
 
     fn deal(&mut self) -> u64 {
-        if self.dealt == self.tasks {
+        if self.dealt == self.tasks || self.stopping {
             return NONE;
         }
         self.dealt += 1;

@@ -5,6 +5,7 @@ mod account;
 mod corpus;
 mod estimate;
 mod farm;
+mod journal;
 mod model_folder;
 mod narrator;
 mod predict;
@@ -16,6 +17,7 @@ mod transfer;
 
 pub use corpus::Corpus;
 pub use estimate::estimate;
+pub use journal::Start;
 pub use model_folder::SavedModel;
 pub use predict::{PredictReport, predict};
 pub use transfer::{Launch, transfer};

@@ -38,7 +38,8 @@ impl Drop for Progress {
     }
 }
 
-/// Tells of one task's epochs, and lets the farm answer between steps.
+/// Tells of one task's epochs, lets the farm answer between steps, and passes on
+/// its word to stop.
 pub struct Narrator<'a, 'f> {
     /// What is trained.
     pub task: &'a Task,
@@ -53,8 +54,9 @@ pub struct Narrator<'a, 'f> {
 }
 
 impl Observer for Narrator<'_, '_> {
-    fn step(&mut self) {
+    fn stop(&mut self) -> bool {
         self.farm.serve();
+        self.farm.stop_wished()
     }
 
     fn epoch(&mut self, e: &Epoch, best: usize) {

@@ -4,7 +4,6 @@ use super::strict::Unseen;
 use super::training::{Trained, TrainingView};
 use crate::Result;
 use crate::atomic::FolderDraft;
-use crate::baseline;
 use crate::batch::part;
 use crate::comm::{Communicator, gather};
 use crate::metric::Scores;
@@ -15,7 +14,7 @@ use crate::store::Entity;
 use crate::train::SCORING_CHUNK;
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The rows of a dataset that are scored, in their order.
 #[derive(Clone, Copy)]
@@ -49,10 +48,10 @@ const _: () = assert!(BLOCK.is_multiple_of(SCORING_CHUNK));
 
 /// Scores `target` with a trained source: the test rows of the source itself,
 /// all rows of another dataset. The ranks of the group predict a slice each;
-/// rank `root` writes `infer/<SRC>-<TGT>/split_<k>/` under `out` for the
-/// network and, below [`baseline::FOLDER`], for each baseline.
+/// rank `root` writes `folders`: the network's scores to the first, those of
+/// each baseline to the others.
 pub fn score(
-    out: &Path,
+    folders: &[PathBuf],
     trained: &mut Trained<'_>,
     target: &str,
     group: &dyn Communicator,
@@ -83,16 +82,9 @@ pub fn score(
         unseen.add(seen, &pairs);
         by_baseline.iter_mut().zip(baselines).for_each(|(all, fitted)| all.extend(fitted.predict(&pairs)));
     }
-    let place = |run: &Path| {
-        let task = &trained.task;
-        run.join("infer").join(format!("{}-{target}", task.source)).join(format!("split_{}", task.split))
-    };
     let scored = Scored { corpus, target, rows, truth, unseen };
-    scored.write(&place(out), &predicted)?;
-    for (name, predicted) in baseline::NAMES.iter().zip(by_baseline) {
-        scored.write(&place(&out.join(baseline::FOLDER).join(name)), &predicted)?;
-    }
-    Ok(())
+    let all = std::iter::once(&predicted).chain(&by_baseline);
+    folders.iter().zip(all).try_for_each(|(folder, predicted)| scored.write(folder, predicted))
 }
 
 /// A target that was scored, whichever predictor did.

@@ -10,7 +10,7 @@ use crate::feature::{Features, Scaling, ValueScale};
 use crate::metric::Epoch;
 use crate::split::RowSet;
 use crate::store::Pairs;
-use crate::train::{Observer, Problem, fit};
+use crate::train::{Checkpoints, Observer, Problem, Progress, State, fit};
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -32,6 +32,8 @@ pub struct Trained<'a> {
     pub best_epoch: usize,
     /// On rank 0 of the group: predictions of the validation rows, in order.
     pub validation: Vec<f32>,
+    /// Whether an earlier job had finished this training, and scored with it.
+    pub was_finished: bool,
     view: OnceCell<TrainingView>,
 }
 
@@ -62,18 +64,21 @@ impl Trained<'_> {
 
 /// Trains `task` on the ranks of `group`: every rank reads its own lanes,
 /// scaling is fitted on the training rows of all of them, and all ranks end
-/// with the same predictor.
+/// with the same predictor. Goes on from a checkpoint, in its number of lanes
+/// if they can be dealt to this group. `None` where it was told to stop.
 pub fn train<'a>(
     corpus: &'a Corpus,
     task: &Task,
     group: &dyn Communicator,
+    checkpoints: &mut Checkpoints,
     observer: &mut dyn Observer,
-) -> Result<Trained<'a>> {
+) -> Result<Option<Trained<'a>>> {
     let deck = &corpus.deck;
     let rows = corpus.split(&task.source, task.split)?;
-    let lanes = corpus.lanes(rows.train.len(), group.size())?;
-    let own = lanes.of_rank(group.rank(), group.size())?;
     let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+    let mut state = checkpoints.load(group, &network.graph, deck.train.optimizer)?;
+    let lanes = lanes(corpus, task, rows.train.len(), group, state.as_mut())?;
+    let own = lanes.of_rank(group.rank(), group.size())?;
     let train_rows = lane_rows(corpus, task, &rows.train, lanes, network.entity_costs(), own.clone())?;
     let val_part = |lane| rows.val[part(rows.val.len(), lanes.count(), lane)].to_vec();
     let val_rows: Vec<Vec<u32>> = own.clone().map(val_part).collect();
@@ -114,7 +119,9 @@ pub fn train<'a>(
         deviation: f64::from(scaling.endpoint.deviation),
     };
     let seed = deck.train.seed.wrapping_add(u64::from(task.split));
-    let fitted = fit(&problem, &deck.train, seed, group, observer)?;
+    let Some(fitted) = fit(&problem, &deck.train, seed, group, state, checkpoints, observer)? else {
+        return Ok(None);
+    };
 
     drop(train);
     let mut predictor = Predictor::new(&network, fitted.parameters, scaling, features)?;
@@ -122,7 +129,7 @@ pub fn train<'a>(
     for lane in &validation {
         predicted.extend(predictor.predict_scaled(lane));
     }
-    Ok(Trained {
+    Ok(Some(Trained {
         corpus,
         task: task.clone(),
         predictor,
@@ -131,8 +138,45 @@ pub fn train<'a>(
         history: fitted.history,
         best_epoch: fitted.best_epoch,
         validation: gather(group, 0, predicted),
+        was_finished: fitted.was_finished,
         view: OnceCell::new(),
-    })
+    }))
+}
+
+/// The lanes of a training: those that it was begun with, or the deck's. Where
+/// the former cannot be dealt to this group, the epoch under way starts again
+/// in other lanes.
+fn lanes(
+    corpus: &Corpus,
+    task: &Task,
+    training: usize,
+    group: &dyn Communicator,
+    state: Option<&mut State>,
+) -> Result<Lanes> {
+    let anew = || corpus.lanes(training, group.size());
+    let Some(state) = state else { return anew() };
+    let begun = Lanes::new(training, state.progress.lanes, corpus.deck.train.batch);
+    let begun = begun.and_then(|lanes| lanes.of_rank(group.rank(), group.size()).map(|_| lanes));
+    let lanes = if let Ok(lanes) = begun { lanes } else { anew()? };
+    let speaks = group.rank() == 0;
+    let Progress { epoch, at, .. } = state.progress;
+    if lanes.count() == state.progress.lanes {
+        if speaks {
+            log::info!("{task}: going on from the checkpoint after {epoch} epochs and {at} steps");
+        }
+        return Ok(lanes);
+    }
+    if speaks {
+        log::warn!(
+            "{task}: begun in {} lanes, which {} ranks cannot share: going on in {} from the start of epoch {}, with another result than without the stop; fix train.lanes",
+            state.progress.lanes,
+            group.size(),
+            lanes.count(),
+            epoch + 1
+        );
+    }
+    state.restart_epoch(lanes.count());
+    Ok(lanes)
 }
 
 /// The training rows of the lanes `own`, each ascending.

@@ -1,22 +1,24 @@
 use super::account::{Account, Peak, mib};
 use super::farm::{Farm, Grouping};
+use super::journal::{Journal, Start, TaskRecord};
 use super::narrator::{Narrator, Progress};
 use super::scoring::score;
-use super::training::train;
+use super::training::{Trained, train};
 use super::{Corpus, Task, model_folder};
-use crate::comm::{Communicator, agree};
+use crate::comm::{Communicator, agree, any};
 use crate::report::models::Models;
 use crate::report::phrase::count;
 use crate::report::run_json::{self, RunInfo};
 use crate::report::truth_json::{self, Truth};
 use crate::report::{corpus_json, runtime, tree};
-use crate::status;
 use crate::store::StoreSummary;
-use crate::{Error, Result, atomic, baseline, report};
-use serde::{Deserialize, Serialize};
+use crate::{Error, Result, atomic, baseline, report, status, stop};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// What a run tells of itself; it is written last.
+const RUN: &str = "run.json";
 
 /// How the program was started, for the record.
 #[derive(Debug, Clone, Default)]
@@ -31,64 +33,81 @@ pub struct Launch {
     pub versions: BTreeMap<String, String>,
 }
 
-/// Wall seconds of one task.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct TaskTime {
-    task: String,
-    training: f64,
-    scoring: f64,
-}
-
 /// Trains every task of the deck, each on one group of ranks, and scores every
 /// target of it. All ranks of `world` call this; results appear under `out`,
-/// each under its final name when whole. On rank 0, returns the matrix as text
-/// and the path of the report.
+/// each under its final name when whole. A study that `out` holds part of goes
+/// on. On rank 0, returns the matrix as text and the path of the report.
+/// [`Error::Stopped`] where it was told to stop before the end.
 pub fn transfer(
     corpus: &Corpus,
     out: &Path,
+    start: Start,
     world: &dyn Communicator,
     launch: &Launch,
 ) -> Result<Option<(String, PathBuf)>> {
     let started = Instant::now();
     let tasks = corpus.tasks()?;
     let deck = &corpus.deck;
-    let grouping = Grouping::of(world.size(), tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
+    let journal = agree(world, Journal::new(out, corpus))?;
+    let ready = || {
+        let lock = journal.claim(corpus, start)?;
+        Ok((Some(lock), journal.missing(&tasks, &deck.data.targets)))
+    };
+    let (_lock, mut missing) =
+        agree(world, if world.rank() == 0 { ready() } else { Ok((None, Vec::new())) })?;
+    broadcast_numbers(world, &mut missing);
+    // Without fixed lanes a task's result depends on the size of its group, so that it must not change.
+    let left = if deck.train.lanes.is_some() { missing.len() } else { tasks.len() };
+    let grouping = Grouping::of(world.size(), left, deck.study.ranks_per_task, deck.train.lanes);
     let own = grouping.group_of(world.rank());
     let group = world.split(own);
-    let ready = || {
+    let check = || {
         grouping.check(world.size())?;
         corpus.check_tasks(grouping.ranks)?;
-        claim(out)?;
         report_usable(corpus)
     };
-    agree(world, if world.rank() == 0 { ready() } else { Ok(()) })?;
+    agree(world, if world.rank() == 0 { check() } else { Ok(()) })?;
     if world.rank() == 0 {
-        log::info!("{grouping} for {}", count(tasks.len(), "task"));
+        let done = tasks.len() - missing.len();
+        log::info!("{grouping} for {}", count(missing.len(), "task"));
+        if done > 0 {
+            log::info!("{} complete already", count(done, "task"));
+        }
         let idle = world.size() - grouping.ranks * grouping.groups;
         if idle > 0 {
             log::warn!("{idle} of {} ranks have nothing to do: there are too few tasks", world.size());
         }
     }
 
-    let mut times: Vec<TaskTime> = Vec::new();
     if own < grouping.groups {
-        let mut farm = Farm::new(world, group.as_ref(), grouping, tasks.len());
-        let progress = Progress::new(tasks.len(), world.rank() == 0);
+        let mut farm = Farm::new(world, group.as_ref(), grouping, missing.len());
+        let progress = Progress::new(missing.len(), world.rank() == 0);
         while let Some(number) = farm.next() {
-            times.push(run_task(corpus, out, &tasks[number], group.as_ref(), &mut farm, &progress)?);
+            let task = &tasks[missing[number]];
+            if !run_task(corpus, &journal, task, group.as_ref(), &mut farm, &progress)? {
+                farm.stop();
+            }
+            status::end_task();
         }
         farm.finish();
     }
     let _others_may_take_long = status::patience();
-    let times = if group.rank() == 0 { times } else { Vec::new() };
-    let times = world.all_gather(serde_json::json!(times).to_string().as_bytes());
+    world.barrier();
+    let mut still = if world.rank() == 0 { journal.missing(&tasks, &deck.data.targets) } else { Vec::new() };
+    broadcast_numbers(world, &mut still);
+    if !still.is_empty() {
+        if world.rank() == 0 {
+            let why = stop::reason().unwrap_or_else(|| "as another rank was told to".into());
+            log::info!(
+                "stopped {why}, {} of {} complete; the same command goes on from here",
+                tasks.len() - still.len(),
+                count(tasks.len(), "task")
+            );
+        }
+        return Err(Error::Stopped);
+    }
     let peak = Peak::so_far(world);
     let finish = || {
-        let times: Vec<Vec<TaskTime>> = times
-            .iter()
-            .map(|bytes| serde_json::from_slice(bytes))
-            .collect::<serde_json::Result<_>>()
-            .map_err(|e| Error::Ranks(format!("times of tasks do not come through: {e}")))?;
         let network = deck.model.build(corpus.widths(), deck.train.loss)?;
         let account = Account::of(corpus, &network, grouping)?;
         log::info!(
@@ -118,7 +137,11 @@ pub fn transfer(
             targets: deck.data.targets.clone(),
             splits: deck.data.splits.numbers(),
         };
-        write_records(corpus, out, info, &times.concat())?;
+        // A study that was complete already keeps the record of the job that completed it.
+        if !(missing.is_empty() && out.join(RUN).exists()) {
+            write_records(corpus, out, info, &journal.records(&tasks)?)?;
+        }
+        journal.finish()?;
         let runs = [tree::Run::read(out)?];
         let models = Models::of(&runs);
         let page = report::write(&models, out, None)?;
@@ -127,16 +150,11 @@ pub fn transfer(
     if world.rank() == 0 { agree(world, finish().map(Some)) } else { agree(world, Ok(None)) }
 }
 
-/// Takes `out` for this run: it must not be there, or be an empty folder.
-fn claim(out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
-    let mut held = std::fs::read_dir(out).map_err(|e| Error::io(out, "cannot read the folder", e))?;
-    match held.next() {
-        Some(_) => {
-            Err(Error::run(out, "holds another run or other files; choose another --out, or remove it"))
-        }
-        None => Ok(()),
-    }
+/// Gives every rank the numbers that rank 0 has.
+fn broadcast_numbers(world: &dyn Communicator, numbers: &mut Vec<usize>) {
+    let mut bytes = bytemuck::cast_slice(numbers.as_slice()).to_vec();
+    world.broadcast(0, &mut bytes);
+    *numbers = bytes.chunks_exact(size_of::<usize>()).map(bytemuck::pod_read_unaligned).collect();
 }
 
 fn report_usable(corpus: &Corpus) -> Result<()> {
@@ -156,47 +174,76 @@ fn report_usable(corpus: &Corpus) -> Result<()> {
     Ok(())
 }
 
+/// Trains and scores one task; whether it came to its end, or was told to stop before.
 fn run_task(
     corpus: &Corpus,
-    out: &Path,
+    journal: &Journal,
     task: &Task,
     group: &dyn Communicator,
     farm: &mut Farm<'_>,
     progress: &Progress,
-) -> Result<TaskTime> {
+) -> Result<bool> {
     let started = Instant::now();
     status::begin_task(&task.to_string());
     let speaks = group.rank() == 0;
+    let targets = &corpus.deck.data.targets;
+    let mut checkpoints = journal.checkpoints(corpus, task)?;
     let mut narrator = Narrator { task, farm, progress, speaks, epochs: corpus.deck.train.epochs };
-    let mut trained = train(corpus, task, group, &mut narrator)?;
-    if group.rank() == 0 {
-        let folder = out.join("models").join(&task.source).join(format!("split_{}", task.split));
-        model_folder::save(&folder, &trained)?;
+    let Some(mut trained) = train(corpus, task, group, &mut checkpoints, &mut narrator)? else {
+        return Ok(false);
+    };
+    let mut to_score = Vec::new();
+    if speaks {
+        to_score = settle(journal, &trained, targets)?;
     }
+    broadcast_numbers(group, &mut to_score);
     status::step(0);
     let training = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    for (number, target) in corpus.deck.data.targets.iter().enumerate() {
-        score(out, &mut trained, target, group, number % group.size())?;
+    for &number in &to_score {
         farm.serve();
+        if any(group, farm.stop_wished()) {
+            return Ok(false);
+        }
+        let folders = journal.scores_of_all(task, &targets[number]);
+        score(&folders, &mut trained, &targets[number], group, number % group.size())?;
     }
+    group.barrier();
     let scoring = started.elapsed().as_secs_f64();
-    if group.rank() == 0 {
+    if speaks {
+        journal.complete(task, &TaskRecord { task: task.to_string(), training, scoring })?;
+        checkpoints.remove()?;
         progress.log(|| {
             log::info!(
                 "{task}: trained in {training:.1} s, best epoch {} of {}; {} scored in {scoring:.1} s",
                 trained.best_epoch,
                 trained.history.len(),
-                count(corpus.deck.data.targets.len(), "target")
+                count(to_score.len(), "target")
             );
         });
     }
-    status::end_task();
-    Ok(TaskTime { task: task.to_string(), training, scoring })
+    Ok(true)
+}
+
+/// Saves a trained model. Returns the numbers of the targets to score: all,
+/// but for those that an earlier job has scored with this very training. What
+/// an earlier one has left of another is removed.
+fn settle(journal: &Journal, trained: &Trained<'_>, targets: &[String]) -> Result<Vec<usize>> {
+    let task = &trained.task;
+    let model = journal.model(task);
+    if !(trained.was_finished && model.exists()) {
+        journal.forget(task, targets)?;
+        model_folder::save(&model, trained)?;
+        return Ok((0..targets.len()).collect());
+    }
+    let to_score: Vec<usize> =
+        (0..targets.len()).filter(|&number| !journal.is_scored(task, &targets[number])).collect();
+    to_score.iter().try_for_each(|&number| journal.forget_scores(task, &targets[number]))?;
+    Ok(to_score)
 }
 
 /// Writes what a run says of itself, and the same for each baseline.
-fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime]) -> Result<()> {
+fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskRecord]) -> Result<()> {
     let deck = corpus.deck.to_toml()?;
     atomic::write_file(&out.join("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
     corpus_json::write(&out.join("corpus.json"), &StoreSummary::of(&corpus.store)?)?;
@@ -225,7 +272,7 @@ fn write_records(corpus: &Corpus, out: &Path, info: RunInfo, times: &[TaskTime])
             splits: info.splits.clone(),
             ..RunInfo::default()
         };
-        run_json::write(&out.join(baseline::FOLDER).join(name).join("run.json"), &of)?;
+        run_json::write(&out.join(baseline::FOLDER).join(name).join(RUN), &of)?;
     }
-    run_json::write(&out.join("run.json"), &info)
+    run_json::write(&out.join(RUN), &info)
 }

@@ -49,6 +49,23 @@ impl Adam {
         }
     }
 
+    /// First and second moments.
+    pub fn moments(&self) -> [&[f32]; 2] {
+        [&self.first, &self.second]
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> i32 {
+        self.steps
+    }
+
+    /// Goes on from these moments, `steps` steps after the start.
+    pub fn restore(&mut self, first: &[f32], second: &[f32], steps: i32) {
+        self.first.copy_from_slice(first);
+        self.second.copy_from_slice(second);
+        self.steps = steps;
+    }
+
     /// Takes one step at this learning rate.
     pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Parameters<f32>, rate: f64) {
         self.steps += 1;

@@ -1,11 +1,11 @@
-use super::TrainSpec;
 use super::early_stop::EarlyStop;
 use super::trainer::{Asks, Problem, Trainer};
-use crate::Result;
+use super::{Checkpoints, Progress, State, StateView, TrainSpec};
 use crate::comm::Communicator;
 use crate::graph::Parameters;
 use crate::metric::Epoch;
-use std::time::Instant;
+use crate::{Error, Result};
+use std::time::{Duration, Instant};
 
 /// A finished training.
 pub struct Fitted {
@@ -15,44 +15,147 @@ pub struct Fitted {
     pub best_epoch: usize,
     /// Every epoch.
     pub history: Vec<Epoch>,
+    /// Whether it was finished before: no step was left to take.
+    pub was_finished: bool,
 }
 
-/// Is told how a training goes.
+/// Is told how a training goes, and tells it to stop.
 pub trait Observer {
-    /// After every step.
-    fn step(&mut self) {}
+    /// Before every step: whether this rank wishes to stop.
+    fn stop(&mut self) -> bool {
+        false
+    }
     /// After every epoch, with the best epoch so far.
     fn epoch(&mut self, _record: &Epoch, _best: usize) {}
 }
 
-/// Trains on all ranks of `comm` until the last epoch, or until patience ends.
+/// What a training has come to, beside the trainer's own state.
+struct Run {
+    best: Parameters<f32>,
+    history: Vec<Epoch>,
+    early: EarlyStop,
+    /// Steps taken of the epoch under way, and their wall time.
+    at: usize,
+    before: Duration,
+    started: Instant,
+}
+
+impl Run {
+    fn seconds(&self) -> f64 {
+        (self.before + self.started.elapsed()).as_secs_f64()
+    }
+
+    fn over(&self, spec: &TrainSpec) -> bool {
+        self.history.len() >= spec.epochs || self.early.exhausted()
+    }
+
+    /// Takes up where `state` left off.
+    fn restore(&mut self, state: State) {
+        for epoch in &state.history {
+            self.early.improved(epoch.val_loss);
+        }
+        self.best = state.best;
+        self.history = state.history;
+        self.at = state.progress.at;
+        self.before = Duration::try_from_secs_f64(state.progress.seconds).unwrap_or_default();
+    }
+}
+
+/// Trains on all ranks of `comm` until the last epoch, or until patience ends;
+/// from `state` on, if there is one. `None` where it was told to stop before,
+/// which leaves a checkpoint to go on from.
 pub fn fit(
     problem: &Problem<'_>,
     spec: &TrainSpec,
     seed: u64,
     comm: &dyn Communicator,
+    state: Option<State>,
+    checkpoints: &mut Checkpoints,
     observer: &mut dyn Observer,
-) -> Result<Fitted> {
+) -> Result<Option<Fitted>> {
+    let steps = problem.lanes.steps();
     let mut training = Trainer::new(problem, spec, seed, comm)?;
-    let mut stop = EarlyStop::new(spec.patience);
-    let mut best = training.parameters().clone();
-    let mut history: Vec<Epoch> = Vec::new();
-    while history.len() < spec.epochs && !stop.exhausted() {
-        let started = Instant::now();
+    let mut run = Run {
+        best: training.parameters().clone(),
+        history: Vec::new(),
+        early: EarlyStop::new(spec.patience),
+        at: 0,
+        before: Duration::ZERO,
+        started: Instant::now(),
+    };
+    if let Some(state) = state {
+        if state.progress.at > steps || state.progress.epoch > spec.epochs {
+            let what = format!("{}: a checkpoint at step {} of {steps}", problem.name, state.progress.at);
+            return Err(Error::Training(what));
+        }
+        training.restore(&state);
+        run.restore(state);
+    }
+    let was_finished = run.over(spec);
+    while !run.over(spec) {
+        run.started = Instant::now();
         training.shuffle();
-        for at in 0..problem.lanes.steps() {
-            training.step(at, Asks::default())?;
-            observer.step();
+        while run.at < steps {
+            let asks = Asks { stop: observer.stop(), checkpoint: comm.rank() == 0 && checkpoints.due() };
+            let asked = training.step(run.at, asks)?;
+            run.at += 1;
+            if asked.stop || asked.checkpoint {
+                let saved = save(spec, &training, &run, |state| checkpoints.save(comm, state));
+                if asked.stop && saved {
+                    return Ok(None);
+                }
+                if asked.stop {
+                    let what = format!("{}: stopped without the checkpoint warned of above", problem.name);
+                    return Err(Error::Training(what));
+                }
+            }
         }
-        let record = Epoch { seconds: started.elapsed().as_secs_f64(), ..training.finish_epoch()? };
-        if stop.improved(record.val_loss) {
-            best.values_mut().copy_from_slice(training.parameters().values());
+        let record = Epoch { seconds: run.seconds(), ..training.finish_epoch()? };
+        let improved = run.early.improved(record.val_loss);
+        if improved {
+            run.best.values_mut().copy_from_slice(training.parameters().values());
         }
-        observer.epoch(&record, stop.best_epoch());
-        history.push(record);
+        observer.epoch(&record, run.early.best_epoch());
+        run.history.push(record);
+        (run.at, run.before, run.started) = (0, Duration::ZERO, Instant::now());
+        if improved && !run.over(spec) {
+            save(spec, &training, &run, |state| checkpoints.save_best(comm, state));
+        }
+    }
+    if !was_finished {
+        save(spec, &training, &run, |state| checkpoints.save(comm, state));
     }
     for (part, time) in training.spent() {
         log::debug!("{}: {:.2} s in {part}", problem.name, time.as_secs_f64());
     }
-    Ok(Fitted { parameters: best, best_epoch: stop.best_epoch(), history })
+    let best_epoch = run.early.best_epoch();
+    Ok(Some(Fitted { parameters: run.best, best_epoch, history: run.history, was_finished }))
+}
+
+/// Hands the state of a training to `to`. Every rank calls this.
+fn save(
+    spec: &TrainSpec,
+    training: &Trainer<'_>,
+    run: &Run,
+    to: impl FnOnce(&StateView<'_>) -> bool,
+) -> bool {
+    let (parameters, optimizer) = (training.parameters(), training.optimizer());
+    let lane_losses = training.lane_losses();
+    let view = StateView {
+        progress: Progress {
+            lanes: lane_losses.len(),
+            epoch: training.epoch(),
+            at: run.at,
+            optimizer_steps: optimizer.steps(),
+            seconds: run.seconds(),
+        },
+        history: &run.history,
+        lane_losses: &lane_losses,
+        layout: parameters.layout(),
+        weights: parameters.values(),
+        best: run.best.values(),
+        memory: optimizer.memory(),
+        optimizer: spec.optimizer,
+    };
+    to(&view)
 }

@@ -1,6 +1,7 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+mod checkpoint;
 mod drill;
 mod early_stop;
 mod fit;
@@ -10,14 +11,17 @@ mod schedule;
 mod score;
 mod sgd;
 mod spec;
+mod state;
 mod trainer;
 mod weight_decay;
 mod weights;
 
+pub use checkpoint::{Checkpoints, Identity};
 pub use drill::Drill;
 pub use fit::{Fitted, Observer, fit};
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
-pub use spec::{OptimizerKind, TrainSpec};
+pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
+pub use state::{Progress, State, StateView};
 pub use trainer::{Asks, Problem, Trainer};
 pub use weights::{load_weights, save_weights};

@@ -28,4 +28,29 @@ impl Optimizer {
             Optimizer::Sgd(sgd) => sgd.step(parameters, gradients, rate),
         }
     }
+
+    /// What it remembers of each parameter, as [`OptimizerKind::memory`] names it.
+    pub fn memory(&self) -> Vec<&[f32]> {
+        match self {
+            Optimizer::Adam(adam) => adam.moments().into(),
+            Optimizer::Sgd(sgd) => vec![sgd.velocity()],
+        }
+    }
+
+    /// Steps taken, where they matter.
+    pub fn steps(&self) -> i32 {
+        match self {
+            Optimizer::Adam(adam) => adam.steps(),
+            Optimizer::Sgd(_) => 0,
+        }
+    }
+
+    /// Takes up what an optimiser of the same kind remembered after so many steps.
+    pub fn restore(&mut self, memory: &[Parameters<f32>], steps: i32) {
+        match (self, memory) {
+            (Optimizer::Adam(adam), [first, second]) => adam.restore(first.values(), second.values(), steps),
+            (Optimizer::Sgd(sgd), [velocity]) => sgd.restore(velocity.values()),
+            _ => unreachable!("a state is parsed for its optimiser"),
+        }
+    }
 }

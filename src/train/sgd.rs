@@ -23,6 +23,16 @@ impl Sgd {
         }
     }
 
+    /// The gradients remembered.
+    pub fn velocity(&self) -> &[f32] {
+        &self.velocity
+    }
+
+    /// Goes on from this velocity.
+    pub fn restore(&mut self, velocity: &[f32]) {
+        self.velocity.copy_from_slice(velocity);
+    }
+
     /// Takes one step at this learning rate.
     pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Parameters<f32>, rate: f64) {
         let (momentum, rate) = (self.momentum, rate as f32);

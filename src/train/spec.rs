@@ -55,6 +55,38 @@ pub enum OptimizerKind {
     Sgd,
 }
 
+impl OptimizerKind {
+    /// What the rule remembers of each parameter, by name.
+    pub fn memory(self) -> &'static [&'static str] {
+        match self {
+            OptimizerKind::Adam | OptimizerKind::AdamW => &["first_moment", "second_moment"],
+            OptimizerKind::Sgd => &["velocity"],
+        }
+    }
+}
+
+/// The `[checkpoint]` section of a deck.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointSpec {
+    /// Wall time between two checkpoints of a training; 0 for none by time.
+    pub minutes: f64,
+}
+
+impl Default for CheckpointSpec {
+    fn default() -> Self {
+        Self { minutes: 10.0 }
+    }
+}
+
+impl CheckpointSpec {
+    /// The first key whose value cannot be used, with what is wrong.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        let fine = self.minutes >= 0.0 && self.minutes.is_finite();
+        (!fine).then(|| ("minutes", "must be zero or more".into()))
+    }
+}
+
 impl Default for TrainSpec {
     fn default() -> Self {
         Self {

@@ -2,7 +2,7 @@ use super::Drill;
 use super::lane_sum::LaneSum;
 use super::optimizer::Optimizer;
 use super::schedule::learning_rate;
-use super::{Scorer, TrainSpec};
+use super::{Scorer, State, TrainSpec};
 use crate::batch::{Assembler, Examples, Lanes, shuffle};
 use crate::comm::{Communicator, TreeSum, agree};
 use crate::device::sum;
@@ -80,7 +80,6 @@ pub struct Trainer<'a> {
     totals: Vec<LaneTotals>,
     /// Epochs finished.
     epoch: usize,
-    rate: f64,
     spent: StepTimes,
 }
 
@@ -123,15 +122,40 @@ impl<'a> Trainer<'a> {
             orders: problem.train.iter().map(|lane| vec![0; lane.len()]).collect(),
             totals: vec![LaneTotals::default(); problem.own.len()],
             epoch: 0,
-            rate: 0.0,
             spent: StepTimes::default(),
             parameters,
         })
     }
 
-    /// Puts every lane in the order of the epoch that begins.
+    /// Goes on from a state of this training: its number of lanes is this one's.
+    pub fn restore(&mut self, state: &State) {
+        self.parameters.values_mut().copy_from_slice(state.weights.values());
+        self.optimizer.restore(&state.memory, state.progress.optimizer_steps);
+        self.epoch = state.progress.epoch;
+        for (totals, lane) in self.totals.iter_mut().zip(self.problem.own.clone()) {
+            totals.train_loss = state.lane_losses[lane];
+        }
+    }
+
+    /// Sum of the losses of the epoch under way, one a lane of all ranks.
+    pub fn lane_losses(&self) -> Vec<f64> {
+        let own: Vec<f64> = self.totals.iter().map(|totals| totals.train_loss).collect();
+        let all = self.comm.all_gather(bytemuck::cast_slice(&own));
+        all.iter().flat_map(|own| own.chunks_exact(8)).map(bytemuck::pod_read_unaligned).collect()
+    }
+
+    /// The optimiser.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// Epochs finished.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// Puts every lane in the order of the epoch under way.
     pub fn shuffle(&mut self) {
-        self.totals.fill(LaneTotals::default());
         for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
             shuffle(order, self.seed, self.epoch as u32, lane as u32);
         }
@@ -163,8 +187,8 @@ impl<'a> Trainer<'a> {
         self.tree_sum.all_reduce(self.comm, gradients.values_mut());
         let reduced = Instant::now();
         self.spent.all_reduce += reduced - started;
-        self.rate = learning_rate(self.spec, number, lanes.steps());
-        self.optimizer.step(&mut self.parameters, gradients, self.rate);
+        let rate = learning_rate(self.spec, number, lanes.steps());
+        self.optimizer.step(&mut self.parameters, gradients, rate);
         self.spent.optimizer += reduced.elapsed();
         let mut asked = [f32::from(u8::from(asks.stop)), f32::from(u8::from(asks.checkpoint))];
         self.tree_sum.all_reduce(self.comm, &mut asked);
@@ -216,12 +240,14 @@ impl<'a> Trainer<'a> {
             totals.truth.add(&lane.truth);
         }
         let all = agree(self.comm, sum_lanes(self.comm, &self.totals, &self.parameters))?;
+        self.totals.fill(LaneTotals::default());
         self.epoch += 1;
+        let steps = (self.epoch * self.problem.lanes.steps()) as u64;
         let variance = self.problem.deviation.powi(2);
         let record = Epoch {
             epoch: self.epoch as u32,
-            step: (self.epoch * self.problem.lanes.steps()) as u64,
-            learning_rate: self.rate,
+            step: steps,
+            learning_rate: learning_rate(self.spec, steps - 1, self.problem.lanes.steps()),
             train_loss: all.train_loss / self.problem.lanes.total() as f64 * variance,
             val_loss: all.squared_error / all.truth.n * variance,
             val_r2: all.truth.r2(all.squared_error),

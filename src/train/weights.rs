@@ -1,5 +1,5 @@
 use crate::atomic;
-use crate::graph::{Graph, Parameters};
+use crate::graph::{Graph, Parameter, Parameters};
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
@@ -8,16 +8,9 @@ use std::path::Path;
 /// Writes every parameter, f32 `[rows, columns]` under its name, in the
 /// safetensors format.
 pub fn save_weights(path: &Path, parameters: &Parameters<f32>) -> Result<()> {
-    let view = |p: &crate::graph::Parameter| {
-        let bytes = bytemuck::cast_slice(&parameters.values()[p.range.clone()]);
-        TensorView::new(Dtype::F32, p.shape.to_vec(), bytes).map(|view| (p.name.clone(), view))
-    };
-    let failed =
-        |e: safetensors::SafeTensorError| Error::run(path, format!("cannot lay out the weights: {e}"));
-    let tensors = parameters.layout().iter().map(view).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let program = format!("crossrx {}", env!("CARGO_PKG_VERSION"));
-    let metadata = HashMap::from([("program".to_string(), program)]);
-    let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(failed)?;
+    let failed = |e| cannot_lay_out(path, e);
+    let tensors = tensors("", parameters.layout(), parameters.values()).map_err(failed)?;
+    let bytes = safetensors::serialize(tensors, Some(program())).map_err(failed)?;
     atomic::write_file(path, |w| w.write_all(&bytes))
 }
 
@@ -25,35 +18,74 @@ pub fn save_weights(path: &Path, parameters: &Parameters<f32>) -> Result<()> {
 /// or holds another shape or type, or a value that is not finite.
 pub fn load_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
-    let file =
-        SafeTensors::deserialize(&bytes).map_err(|e| Error::run(path, format!("not safetensors: {e}")))?;
+    let file = parse(path, &bytes)?;
     let mut parameters = Parameters::<f32>::zeros(graph)?;
-    if file.len() != parameters.layout().len() {
-        let what = format!("{} tensors for a network of {}", file.len(), parameters.layout().len());
-        return Err(Error::run(path, what));
+    expect_count(path, &file, parameters.layout().len())?;
+    read_into(path, &file, "", &mut parameters)?;
+    let broken = |place: &&Parameter| parameters.values()[place.range.clone()].iter().any(|v| !v.is_finite());
+    match parameters.layout().iter().find(broken) {
+        Some(place) => Err(Error::run(path, format!("'{}' holds a value that is not finite", place.name))),
+        None => Ok(parameters),
     }
-    for place in parameters.clone().layout() {
-        let tensor =
-            file.tensor(&place.name).map_err(|_| Error::run(path, format!("lacks '{}'", place.name)))?;
+}
+
+/// Which program wrote a file, as its metadata.
+pub(super) fn program() -> HashMap<String, String> {
+    HashMap::from([("program".to_string(), format!("crossrx {}", env!("CARGO_PKG_VERSION")))])
+}
+
+pub(super) fn cannot_lay_out(path: &Path, error: safetensors::SafeTensorError) -> Error {
+    match error {
+        safetensors::SafeTensorError::IoError(e) => Error::io(path, "cannot write", e),
+        e => Error::run(path, format!("cannot lay out the tensors: {e}")),
+    }
+}
+
+/// Values that lie as `layout` says, a tensor a parameter, each name after `prefix`.
+pub(super) fn tensors<'v>(
+    prefix: &str,
+    layout: &[Parameter],
+    values: &'v [f32],
+) -> Result<Vec<(String, TensorView<'v>)>, safetensors::SafeTensorError> {
+    let view = |p: &Parameter| {
+        let bytes = bytemuck::cast_slice(&values[p.range.clone()]);
+        TensorView::new(Dtype::F32, p.shape.to_vec(), bytes).map(|view| (format!("{prefix}{}", p.name), view))
+    };
+    layout.iter().map(view).collect()
+}
+
+pub(super) fn parse<'b>(path: &Path, bytes: &'b [u8]) -> Result<SafeTensors<'b>> {
+    SafeTensors::deserialize(bytes).map_err(|e| Error::run(path, format!("not safetensors: {e}")))
+}
+
+pub(super) fn expect_count(path: &Path, file: &SafeTensors<'_>, tensors: usize) -> Result<()> {
+    match file.len() {
+        n if n == tensors => Ok(()),
+        n => Err(Error::run(path, format!("{n} tensors for a network of {tensors}"))),
+    }
+}
+
+/// Fills `parameters` with the tensors that are named after `prefix`.
+pub(super) fn read_into(
+    path: &Path,
+    file: &SafeTensors<'_>,
+    prefix: &str,
+    parameters: &mut Parameters<f32>,
+) -> Result<()> {
+    for place in parameters.clone_layout().iter() {
+        let name = format!("{prefix}{}", place.name);
+        let tensor = file.tensor(&name).map_err(|_| Error::run(path, format!("lacks '{name}'")))?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != place.shape {
-            let what = format!(
-                "'{}' is {} {:?}, not F32 {:?}",
-                place.name,
-                tensor.dtype(),
-                tensor.shape(),
-                place.shape
-            );
+            let what =
+                format!("'{name}' is {} {:?}, not F32 {:?}", tensor.dtype(), tensor.shape(), place.shape);
             return Err(Error::run(path, what));
         }
         let values = &mut parameters.values_mut()[place.range.clone()];
         for (value, b) in values.iter_mut().zip(tensor.data().chunks_exact(4)) {
             *value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         }
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(Error::run(path, format!("'{}' holds a value that is not finite", place.name)));
-        }
     }
-    Ok(parameters)
+    Ok(())
 }
 
 #[cfg(test)]

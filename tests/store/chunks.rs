@@ -18,7 +18,7 @@ fn noise(place: usize) -> f32 {
 }
 
 /// A store of several chunks an array, handed over in blocks of `rows` pairs.
-fn write_large(path: &Path, rows: usize) {
+pub fn write_large(path: &Path, rows: usize) {
     let mut w = StoreWriter::replace(path, "test").unwrap();
     let ids: Vec<String> = (0..DRUGS).map(|i| format!("d{i}")).collect();
     w.entities(Entity::Drug, &ids).unwrap();

@@ -5,6 +5,7 @@
 
 mod chunks;
 mod damage;
+mod digest;
 mod hostile;
 mod others;
 mod raw;

@@ -1,5 +1,6 @@
 use crate::corpus::{Corpus, DRUGS, SAMPLES};
 use crate::program::{arg, crossrx, fresh};
+use crossrx::store::Store;
 use std::collections::HashSet;
 
 /// What `inspect` says of a store, against the corpus that it was made from.
@@ -9,6 +10,7 @@ fn a_store_is_told_in_numbers() {
     let store = fresh("inspect").join("small.h5");
     corpus.write(&store);
     let said = crossrx(&["inspect", arg(&store), "--verify"]).ok();
+    let digest = Store::open(&store).unwrap().digest().unwrap();
     let line = |start: [&str; 2]| {
         let words = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
         let mut lines = said.lines().map(words).filter(|words| words.len() > 1 && words[..2] == start);
@@ -19,6 +21,7 @@ fn a_store_is_told_in_numbers() {
         let of = |list: &[u32]| list.iter().copied().collect::<HashSet<u32>>();
         of(a).intersection(&of(b)).count().to_string()
     };
+    assert_eq!(line(["digest", &digest])[1], digest);
     assert!(said.contains(&format!("{DRUGS} drugs, {SAMPLES} samples")), "{said}");
     for data in &corpus.datasets {
         let (drugs, pairs) = (distinct(&data.drug), data.pairs().to_string());
@@ -44,5 +47,6 @@ fn a_store_is_told_in_numbers() {
         serde_json::from_str(&crossrx(&["inspect", arg(&store), "--json"]).ok()).unwrap();
     assert_eq!(json["summary"]["overlaps"][0]["drugs"].to_string(), overlap[0]);
     assert_eq!(json["summary"]["datasets"][1]["pairs"].as_u64(), Some(red.pairs() as u64));
+    assert_eq!(json["summary"]["digest"], digest.as_str());
     assert!(json["verified"].is_null());
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A study of many short tasks, so that results appear all the time.
-fn set_up(name: &str) -> (PathBuf, PathBuf) {
+pub fn set_up(name: &str) -> (PathBuf, PathBuf) {
     let folder = fresh(name);
     let (store, path) = (folder.join("small.h5"), folder.join("deck.toml"));
     Corpus::two_screens().write(&store);
@@ -23,7 +23,7 @@ fn begin(deck: &Path, out: &Path, ranks: usize, epochs: usize) -> Running {
 }
 
 /// Processes of the program under test that write to `out`.
-fn ranks_of(out: &Path) -> Vec<u32> {
+pub fn ranks_of(out: &Path) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
         let path = entry.unwrap().path();
@@ -38,7 +38,7 @@ fn ranks_of(out: &Path) -> Vec<u32> {
     found
 }
 
-fn wait_for(what: &str, holds: impl Fn() -> bool) {
+pub fn wait_for(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < Duration::from_secs(30), "waited 30 s for {what}");

@@ -1,0 +1,251 @@
+use super::{Corpus, Task};
+use crate::checksum::checksum;
+use crate::lock::Lock;
+use crate::report::json;
+use crate::train::{Checkpoints, Identity};
+use crate::{Error, Result, baseline};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const STUDY: &str = "study.json";
+const JOURNAL: &str = "journal";
+const CHECKPOINTS: &str = "checkpoints";
+
+/// What to do with a run that the folder of results holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// Go on with it; without one, start.
+    #[default]
+    GoOn,
+    /// The same, with a warning where there is none.
+    Resume,
+    /// Remove it and start anew.
+    Fresh,
+}
+
+/// `study.json`: what a folder holds the results of. Results of another study
+/// are never mixed with them.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Study {
+    crossrx: String,
+    /// Digest of the store.
+    store: String,
+    /// The keys of the deck that decide results.
+    deck: BTreeMap<String, String>,
+}
+
+/// What is recorded of a finished task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// Its name.
+    pub task: String,
+    /// Wall seconds of training, since the last checkpoint if it was stopped.
+    pub training: f64,
+    /// Wall seconds of scoring.
+    pub scoring: f64,
+}
+
+/// Where the results of a study stand in its folder, and which are complete:
+/// a task is, when `journal/<SRC>/split_<k>.json` names it, which is written
+/// once all of its results are there.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    out: PathBuf,
+    /// Digest of deck and store.
+    study: String,
+}
+
+impl Study {
+    fn of(corpus: &Corpus) -> Result<Self> {
+        Ok(Self {
+            crossrx: env!("CARGO_PKG_VERSION").into(),
+            store: corpus.store_digest()?.into(),
+            deck: corpus.deck.deciding()?,
+        })
+    }
+
+    fn digest(&self) -> String {
+        let keys: String = self.deck.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        checksum(format!("{}\n{keys}", self.store).as_bytes())
+    }
+
+    /// What in `self`, which a folder is of, is other than now.
+    fn difference(&self, now: &Study) -> Option<String> {
+        let unset = || "not set".to_string();
+        let keys = self.deck.keys().chain(now.deck.keys());
+        let mut changed = keys.filter(|key| self.deck.get(*key) != now.deck.get(*key));
+        if let Some(key) = changed.next() {
+            let value = |of: &Study| of.deck.get(key).cloned().unwrap_or_else(unset);
+            return Some(format!("{key} was {} and is {}", value(self), value(now)));
+        }
+        (self.store != now.store).then(|| format!("the store was {} and is {}", self.store, now.store))
+    }
+}
+
+impl Journal {
+    /// Of the study of `corpus` in `out`. Every rank makes one.
+    pub fn new(out: &Path, corpus: &Corpus) -> Result<Self> {
+        Ok(Self { out: out.into(), study: Study::of(corpus)?.digest() })
+    }
+
+    /// Takes the folder for this study, which one job at a time may, while it
+    /// holds the lock: it must be empty, or hold the same study. Called on one rank.
+    pub fn claim(&self, corpus: &Corpus, start: Start) -> Result<Lock> {
+        let out = &self.out;
+        let failed = |what: &'static str| move |e| Error::io(out, what, e);
+        fs::create_dir_all(out).map_err(failed("cannot create the folder"))?;
+        let path = out.join(STUDY);
+        let now = Study::of(corpus)?;
+        let mut held = fs::read_dir(out).map_err(failed("cannot read the folder"))?.flatten();
+        let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
+        if !path.exists() && held.any(|entry| !ours(&entry.file_name())) {
+            let what = "holds another run or other files; choose another --out, or remove it";
+            return Err(Error::run(out, what));
+        }
+        let taken = || Error::run(out, "another job is at work in this folder");
+        let lock = Lock::take(&path, true, taken)?;
+        if path.exists() && start == Start::Fresh {
+            self.clear()?;
+        }
+        if !path.exists() {
+            if start == Start::Resume {
+                log::warn!("{}: there is nothing to resume: starting", out.display());
+            }
+            json::write(&path, &now)?;
+            return Ok(lock);
+        }
+        let there: Study = json::read(&path)?;
+        if let Some(difference) = there.difference(&now) {
+            let what = format!(
+                "holds the study of another deck or store: {difference}; choose another --out, or start over with --fresh"
+            );
+            return Err(Error::run(out, what));
+        }
+        if there.crossrx != now.crossrx {
+            log::warn!("{}: begun by crossrx {}, this is {}", out.display(), there.crossrx, now.crossrx);
+        }
+        sweep(out, 4)?;
+        Ok(lock)
+    }
+
+    /// Removes the results that the folder holds, the word of what they are last.
+    fn clear(&self) -> Result<()> {
+        log::warn!("{}: removing the run that it holds", self.out.display());
+        for folder in [JOURNAL, CHECKPOINTS, "models", "infer", baseline::FOLDER] {
+            remove_folder(&self.out.join(folder))?;
+        }
+        let failed = |e| Error::io(&self.out, "cannot remove the run that it holds", e);
+        for entry in fs::read_dir(&self.out).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let made = ["csv", "json", "html", "toml"]
+                .map(|kind| Path::new(&name).extension() == Some(kind.as_ref()));
+            if made.contains(&true) && name != STUDY {
+                fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        fs::remove_file(self.out.join(STUDY)).map_err(failed)
+    }
+
+    fn record_path(&self, task: &Task) -> PathBuf {
+        self.out.join(JOURNAL).join(&task.source).join(format!("split_{}.json", task.split))
+    }
+
+    /// The numbers of the tasks that are not complete.
+    pub fn missing(&self, tasks: &[Task], targets: &[String]) -> Vec<usize> {
+        let complete = |task: &Task| {
+            let recorded = self.record_path(task).exists();
+            let there =
+                self.model(task).exists() && targets.iter().all(|target| self.is_scored(task, target));
+            if recorded && !there {
+                log::warn!("{task}: results are missing that the journal names; it is run again");
+            }
+            recorded && there
+        };
+        (0..tasks.len()).filter(|&number| !complete(&tasks[number])).collect()
+    }
+
+    /// Records that all results of a task are there.
+    pub fn complete(&self, task: &Task, record: &TaskRecord) -> Result<()> {
+        json::write(&self.record_path(task), record)
+    }
+
+    /// The records of complete tasks.
+    pub fn records(&self, tasks: &[Task]) -> Result<Vec<TaskRecord>> {
+        tasks.iter().map(|task| json::read(&self.record_path(task))).collect()
+    }
+
+    /// Where the model of a task goes.
+    pub fn model(&self, task: &Task) -> PathBuf {
+        self.out.join("models").join(&task.source).join(format!("split_{}", task.split))
+    }
+
+    /// Where the scores of a target go, in this folder or below it.
+    fn scores(run: &Path, task: &Task, target: &str) -> PathBuf {
+        run.join("infer").join(format!("{}-{target}", task.source)).join(format!("split_{}", task.split))
+    }
+
+    /// The scores of a target: the network's, then those of each baseline.
+    pub fn scores_of_all(&self, task: &Task, target: &str) -> Vec<PathBuf> {
+        let baselines = baseline::NAMES.iter().map(|name| self.out.join(baseline::FOLDER).join(name));
+        std::iter::once(self.out.clone())
+            .chain(baselines)
+            .map(|run| Self::scores(&run, task, target))
+            .collect()
+    }
+
+    /// Whether all scores of a target are there.
+    pub fn is_scored(&self, task: &Task, target: &str) -> bool {
+        self.scores_of_all(task, target).iter().all(|folder| folder.exists())
+    }
+
+    /// Removes what an earlier job has left of an incomplete task.
+    pub fn forget(&self, task: &Task, targets: &[String]) -> Result<()> {
+        for target in targets {
+            self.forget_scores(task, target)?;
+        }
+        remove_folder(&self.model(task))
+    }
+
+    /// Removes the scores of a target.
+    pub fn forget_scores(&self, task: &Task, target: &str) -> Result<()> {
+        self.scores_of_all(task, target).iter().try_for_each(|folder| remove_folder(folder))
+    }
+
+    /// The checkpoints of a task.
+    pub fn checkpoints(&self, corpus: &Corpus, task: &Task) -> Result<Checkpoints> {
+        let folder = self.out.join(CHECKPOINTS).join(&task.source).join(format!("split_{}", task.split));
+        let identity = Identity { task: task.to_string(), study: self.study.clone() };
+        Ok(Checkpoints::new(folder, identity, corpus.deck.to_toml()?, &corpus.deck.checkpoint))
+    }
+
+    /// Removes the folder of checkpoints, which a finished study does not need.
+    pub fn finish(&self) -> Result<()> {
+        remove_folder(&self.out.join(CHECKPOINTS))
+    }
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(folder, "cannot remove", e)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a killed job has left half-written in `folder`, `depth` folders deep.
+fn sweep(folder: &Path, depth: usize) -> Result<()> {
+    let failed = |e| Error::io(folder, "cannot clear of what a killed job has left", e);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (path, is_folder) = (entry.path(), entry.file_type().map_err(failed)?.is_dir());
+        match (entry.file_name().to_string_lossy().starts_with(".partial-"), is_folder) {
+            (true, true) => remove_folder(&path)?,
+            (true, false) => fs::remove_file(&path).map_err(failed)?,
+            (false, true) if depth > 0 => sweep(&path, depth - 1)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+use super::state::{State, StateView};
+use super::{CheckpointSpec, OptimizerKind};
+use crate::atomic::{self, FolderDraft};
+use crate::checksum::checksum;
+use crate::comm::{Communicator, agree};
+use crate::graph::Graph;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Layout of a checkpoint folder.
+const FORMAT: u32 = 1;
+const STATE: &str = "state.safetensors";
+const DECK: &str = "deck.toml";
+const MANIFEST: &str = "manifest.json";
+
+/// A best epoch is worth a checkpoint when the training since the last one took
+/// this many times as long as writing one does.
+const WORTH: u32 = 20;
+/// How long the first one is taken to take: a sync of a folder, and a slow disk.
+const SYNCS: Duration = Duration::from_millis(20);
+const BYTES_PER_SECOND: f64 = 200e6;
+
+/// What a training must have in common with one that goes on from its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Which training of the study.
+    pub task: String,
+    /// Digest of the deck, as far as it decides results, and of the store.
+    pub study: String,
+}
+
+/// The checkpoints of one training: the newest in `folder` and the one before
+/// it in `<folder>.prev`, each a folder of a state, the deck, and a manifest
+/// with the checksums of both. Each is written under another name, synced and
+/// renamed, so that whatever ends the program leaves one of them whole. Rank 0
+/// of the group reads and writes; every rank calls.
+#[derive(Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    identity: Identity,
+    deck: String,
+    every: Option<Duration>,
+    last: Instant,
+    /// How long the last one took to write.
+    took: Option<Duration>,
+    /// The newest was found to be damaged: it must not take the place of the one before it.
+    newest_is_damaged: bool,
+}
+
+/// The file that says what a checkpoint is, and that it is whole.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u32,
+    crossrx: String,
+    #[serde(flatten)]
+    identity: Identity,
+    epoch: usize,
+    step: usize,
+    files: BTreeMap<String, FileSum>,
+    /// Of this file, with nothing here.
+    xxh3_128: String,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSum {
+    bytes: u64,
+    xxh3_128: String,
+}
+
+impl FileSum {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, xxh3_128: checksum(bytes) }
+    }
+}
+
+impl Manifest {
+    fn text(&self) -> Result<String> {
+        serde_json::to_string_pretty(self)
+            .map_err(|e| Error::Training(format!("cannot write a manifest as JSON: {e}")))
+    }
+
+    /// Puts its own checksum into it.
+    fn sealed(mut self) -> Result<Self> {
+        self.xxh3_128.clear();
+        self.xxh3_128 = checksum(self.text()?.as_bytes());
+        Ok(self)
+    }
+
+    /// Reads a manifest in which no byte has changed.
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot read", e))?;
+        let broken = |what: String| Error::run(path, what);
+        let manifest: Manifest =
+            serde_json::from_str(&text).map_err(|e| broken(format!("not a manifest: {e}")))?;
+        if manifest.format != FORMAT {
+            return Err(broken(format!(
+                "format {} is not {FORMAT}, which this version reads",
+                manifest.format
+            )));
+        }
+        let sealed = manifest.sealed()?;
+        match sealed.text()? == text {
+            true => Ok(sealed),
+            false => Err(broken("does not have the checksum that it says".into())),
+        }
+    }
+}
+
+/// A folder beside `folder`.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_os_string();
+    name.push(suffix);
+    folder.with_file_name(name)
+}
+
+impl Checkpoints {
+    /// Of the training `identity` in `folder`, whose deck is `deck` as TOML.
+    pub fn new(folder: PathBuf, identity: Identity, deck: String, spec: &CheckpointSpec) -> Self {
+        let every = (spec.minutes > 0.0).then(|| Duration::try_from_secs_f64(60.0 * spec.minutes).ok());
+        Self {
+            folder,
+            identity,
+            deck,
+            every: every.flatten(),
+            last: Instant::now(),
+            took: None,
+            newest_is_damaged: false,
+        }
+    }
+
+    fn previous(&self) -> PathBuf {
+        beside(&self.folder, ".prev")
+    }
+
+    /// Whether the time for one has come.
+    pub fn due(&self) -> bool {
+        self.every.is_some_and(|every| self.last.elapsed() >= every)
+    }
+
+    /// Whether what has been trained since the last one is worth writing one of `bytes`.
+    fn worth(&self, bytes: usize) -> bool {
+        let guess = || SYNCS + Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND);
+        self.last.elapsed() >= WORTH * self.took.unwrap_or_else(guess)
+    }
+
+    /// Writes one at a best epoch if it is worth it; rank 0 decides.
+    pub fn save_best(&mut self, comm: &dyn Communicator, state: &StateView<'_>) -> bool {
+        let bytes = size_of_val(state.weights) * (2 + state.memory.len());
+        let mut worth = vec![u8::from(comm.rank() == 0 && self.worth(bytes))];
+        comm.broadcast(0, &mut worth);
+        worth == [1] && self.save(comm, state)
+    }
+
+    /// Writes one. Whether it is there now: what keeps it from being written is
+    /// a warning, and leaves the earlier ones as they are.
+    pub fn save(&mut self, comm: &dyn Communicator, state: &StateView<'_>) -> bool {
+        let started = Instant::now();
+        let mut there = vec![1];
+        if comm.rank() == 0
+            && let Err(error) = self.write(state)
+        {
+            log::warn!("no checkpoint of {}: {error}", self.identity.task);
+            there = vec![0];
+        }
+        comm.broadcast(0, &mut there);
+        self.took = Some(started.elapsed());
+        self.last = Instant::now();
+        there == [1]
+    }
+
+    fn write(&mut self, state: &StateView<'_>) -> Result<()> {
+        let draft = FolderDraft::new(&self.folder)?;
+        let file = |name: &str| draft.folder().join(name);
+        state.write(&file(STATE))?;
+        std::fs::write(file(DECK), &self.deck).map_err(|e| Error::io(file(DECK), "cannot write", e))?;
+        let mut files = BTreeMap::new();
+        for name in [STATE, DECK] {
+            atomic::sync(&file(name))?;
+            let bytes = std::fs::read(file(name)).map_err(|e| Error::io(file(name), "cannot read", e))?;
+            files.insert(name.to_string(), FileSum::of(&bytes));
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            crossrx: env!("CARGO_PKG_VERSION").into(),
+            identity: self.identity.clone(),
+            epoch: state.progress.epoch,
+            step: state.progress.at,
+            files,
+            xxh3_128: String::new(),
+        };
+        let text = manifest.sealed()?.text()?;
+        atomic::write_file(&file(MANIFEST), |w| w.write_all(text.as_bytes()))?;
+        if self.newest_is_damaged {
+            remove(&self.folder)?;
+            self.newest_is_damaged = false;
+        }
+        let previous = self.previous();
+        if self.folder.exists() {
+            remove(&previous)?;
+            std::fs::rename(&self.folder, &previous)
+                .map_err(|e| Error::io(&self.folder, "cannot rename the checkpoint", e))?;
+        }
+        draft.publish()
+    }
+
+    /// The state to go on from, if there is one: the newest, or, with a
+    /// warning, the one before where the newest is damaged. Two damaged ones, or
+    /// one alone, are an error and stay as they are.
+    pub fn load(
+        &mut self,
+        comm: &dyn Communicator,
+        graph: &Graph,
+        optimizer: OptimizerKind,
+    ) -> Result<Option<State>> {
+        let found = if comm.rank() == 0 { self.find(graph, optimizer) } else { Ok(Vec::new()) };
+        let mut bytes = agree(comm, found)?;
+        comm.broadcast(0, &mut bytes);
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        State::parse(&self.folder.join(STATE), &bytes, graph, optimizer).map(Some)
+    }
+
+    /// The bytes of the newest whole state; none where there is no checkpoint.
+    fn find(&mut self, graph: &Graph, optimizer: OptimizerKind) -> Result<Vec<u8>> {
+        let previous = self.previous();
+        let read = |folder: &Path| self.read(folder, graph, optimizer);
+        let (newest, before) = (self.folder.exists(), previous.exists());
+        if !newest && !before {
+            return Ok(Vec::new());
+        }
+        if !newest {
+            // The program was ended when the one had been renamed and the other had not.
+            return read(&previous).map_err(|e| self.lost(&e));
+        }
+        let error = match read(&self.folder) {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        let Some(bytes) = before.then(|| read(&previous).ok()).flatten() else {
+            return Err(self.lost(&error));
+        };
+        log::warn!(
+            "{}: the newest checkpoint is damaged ({error}); going on from the one before it",
+            self.identity.task
+        );
+        self.newest_is_damaged = true;
+        Ok(bytes)
+    }
+
+    fn lost(&self, error: &Error) -> Error {
+        let what = format!(
+            "no checkpoint of {} can be read ({error}); nothing was changed: bring one back, or remove {} and {} to train it anew",
+            self.identity.task,
+            self.folder.display(),
+            self.previous().display()
+        );
+        Error::run(&self.folder, what)
+    }
+
+    /// The bytes of the state in `folder`, once everything in it is found to be whole.
+    fn read(&self, folder: &Path, graph: &Graph, optimizer: OptimizerKind) -> Result<Vec<u8>> {
+        let manifest = Manifest::read(&folder.join(MANIFEST))?;
+        if manifest.identity != self.identity {
+            let what = format!(
+                "is of {} of the study {}, not of {} of the study {}",
+                manifest.identity.task, manifest.identity.study, self.identity.task, self.identity.study
+            );
+            return Err(Error::run(folder, what));
+        }
+        let mut state = Vec::new();
+        for name in [STATE, DECK] {
+            let path = folder.join(name);
+            let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "cannot read", e))?;
+            if manifest.files.get(name) != Some(&FileSum::of(&bytes)) {
+                return Err(Error::run(path, "does not have the checksum that its manifest says"));
+            }
+            if name == STATE {
+                state = bytes;
+            }
+        }
+        State::parse(&folder.join(STATE), &state, graph, optimizer)?;
+        Ok(state)
+    }
+
+    /// Removes all of them: the training's results are there.
+    pub fn remove(&self) -> Result<()> {
+        remove(&self.folder)?;
+        remove(&self.previous())
+    }
+}
+
+/// Removes a folder that may not be there. It loses its name first, so that no
+/// part of it is ever taken for the whole.
+fn remove(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let failed = |e| Error::io(folder, "cannot remove", e);
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut builder = tempfile::Builder::new();
+    let doomed =
+        builder.prefix(&format!(".partial-{name}-")).tempdir_in(atomic::parent(folder)).map_err(failed)?;
+    std::fs::rename(folder, doomed.path().join("old")).map_err(failed)?;
+    doomed.close().map_err(failed)
+}
