@@ -35,6 +35,9 @@ static WORD: OnceLock<Arc<Shared>> = OnceLock::new();
 /// After how long without progress a rank is named and the job ended; zero for never.
 pub fn set_timeout(seconds: f64) {
     TIMEOUT.store((seconds * 1e3) as u64, Ordering::Relaxed);
+    if let Some(shared) = WORD.get() {
+        shared.bell.ring();
+    }
 }
 
 fn timeout() -> Option<Duration> {
@@ -193,9 +196,11 @@ impl Watcher {
             if self.shared.board.is_claimed() {
                 self.pass_on();
             }
+            // The timeout may have been set anew.
+            due = due.min(self.ticked + interval());
             if Instant::now() >= due {
                 self.tick();
-                due = Instant::now() + interval();
+                due = self.ticked + interval();
             }
         }
         if let Some(beats) = self.beats.take() {
@@ -277,6 +282,9 @@ impl Watcher {
     fn end_job(&mut self, rank: usize, state: &Snapshot, what: &str) {
         if self.shared.board.claim() {
             self.pass_on();
+            // What a rank of this node has come to since it spoke stands on the board.
+            let here = self.shared.board.ranks().find(|(here, _)| *here == rank);
+            let state = here.map_or(*state, |(_, status)| status.snapshot());
             log::error!("{}: {what}", state.place(rank, &self.hosts[rank]));
             abort_job(1);
         }

@@ -55,13 +55,18 @@ pub fn stalled(ranks: &[Heard], limit: Duration) -> Option<Stall> {
     }
     let idle =
         |heard: &Heard| heard.last.call().is_none() && !heard.last.is_patient() && heard.still >= limit;
-    if let Some(rank) = at(&|rank, heard| idle(heard) && !waiting(ranks, rank, limit).is_empty()) {
+    if let Some(rank) = at(&|rank, heard| idle(heard) && !waiting(ranks, rank, limit / 2).is_empty()) {
+        // Of those that wait some may have begun a little later.
         let what = format!(
             "has made no progress for {}; {}",
             seconds(ranks[rank].still),
             waiting(ranks, rank, limit)
         );
         return Some(Stall { rank, what });
+    }
+    // What is old may be of another task.
+    if at(&|_, heard| heard.silent >= limit / 2).is_some() {
+        return None;
     }
     let mut tasks: HashMap<String, (usize, bool)> = HashMap::new();
     for heard in ranks {
@@ -172,6 +177,8 @@ mod tests {
         assert!(stall.what.ends_with("rank 1 waits in a receive"), "{}", stall.what);
         assert_eq!(stalled(&[sum(11), heard("A", Some(Call::Receive), 0, 9)], LIMIT), None);
         assert_eq!(stalled(&[sum(11), heard("B", Some(Call::Receive), 0, 20)], LIMIT), None);
+        let old = heard("B", None, 6, 6);
+        assert_eq!(stalled(&[sum(11), gather, old], LIMIT), None);
     }
 
     #[test]
