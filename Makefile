@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 MPI ?= yes
 RANKS ?= 2
 PREFIX ?= /usr/local
+# Kills of `make proof`.
+KILLS ?= 100
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CROSSRX := $(TARGET)/release/crossrx
 DEMO := $(TARGET)/demo
@@ -24,7 +26,7 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build demo test lint deny doc bench install clean
+.PHONY: help deps test-deps build demo test proof lint deny doc bench install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +50,10 @@ demo: build ## Make a synthetic corpus, run the transfer study on it, print matr
 test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
 	cargo test --locked --no-default-features --test study layout::
 	scripts/cargo-test.sh $(FEATURES)
+
+proof: test-deps ## The slow tests: a hundred kills at random moments, every byte of a store flipped
+	CROSSRX_KILLS=$(KILLS) cargo test --locked $(FEATURES) --test study killed_at_random_moments -- --nocapture
+	cargo test --locked $(FEATURES) --test store every_byte -- --ignored
 
 lint: deps ## Format check, and clippy with and without MPI
 	cargo fmt --check

@@ -60,15 +60,6 @@ pub mod metric;
 /// Where kernels run: matrix products, elementwise loops, threads, counter-based random bits.
 pub mod device;
 
-/// What this process is doing, for whoever must name it when a job hangs or dies.
-pub mod status;
-
-/// The error type of every room.
-pub mod error;
-
-/// Files that appear under their final name only when complete.
-pub mod atomic;
-
 /// One process at a time has the right to write somewhere.
 pub mod lock;
 
@@ -77,5 +68,14 @@ pub mod checksum;
 
 /// Whether the run has been told to stop: by a signal, or as its hours are over.
 pub mod stop;
+
+/// What this process is doing, for whoever must name it when a job hangs or dies.
+pub mod status;
+
+/// The error type of every room.
+pub mod error;
+
+/// Files that appear under their final name only when complete.
+pub mod atomic;
 
 pub use error::{Error, Result};

@@ -108,19 +108,17 @@ fn now() -> u64 {
 
 impl Status {
     const fn new() -> Self {
-        const ZERO: AtomicU32 = AtomicU32::new(0);
-        const ZEROS: AtomicU64 = AtomicU64::new(0);
         Self {
-            process: ZERO,
-            version: ZERO,
-            call: ZERO,
-            patience: ZERO,
-            left: ZERO,
-            tasks: ZERO,
-            since: ZEROS,
-            step: ZEROS,
-            progress: ZEROS,
-            name: [ZEROS; NAME / 8],
+            process: AtomicU32::new(0),
+            version: AtomicU32::new(0),
+            call: AtomicU32::new(0),
+            patience: AtomicU32::new(0),
+            left: AtomicU32::new(0),
+            tasks: AtomicU32::new(0),
+            since: AtomicU64::new(0),
+            step: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
+            name: [const { AtomicU64::new(0) }; NAME / 8],
         }
     }
 

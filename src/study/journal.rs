@@ -90,39 +90,56 @@ impl Journal {
         Ok(Self { out: out.into(), study: Study::of(corpus)?.digest() })
     }
 
+    /// Looks at what the folder holds, and changes nothing: `None` where that is
+    /// no result of any study, an error where it is not of this one.
+    fn look(&self, corpus: &Corpus) -> Result<Option<Study>> {
+        let path = self.out.join(STUDY);
+        let entries = match fs::read_dir(&self.out) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io(&self.out, "cannot read the folder", e)),
+        };
+        // Beside locks and what a killed job has left half-written.
+        let counts = |name: &std::ffi::OsStr| name != STUDY && !name.to_string_lossy().starts_with('.');
+        if !entries.flatten().any(|entry| counts(&entry.file_name())) {
+            return Ok(None);
+        }
+        if !path.exists() {
+            let what = "holds another run or other files; choose another --out, or remove it";
+            return Err(Error::run(&self.out, what));
+        }
+        let there: Study = json::read(&path)?;
+        match there.difference(&Study::of(corpus)?) {
+            None => Ok(Some(there)),
+            Some(difference) => {
+                let what = format!(
+                    "holds the study of another deck or store: {difference}; choose another --out, or start over with --fresh"
+                );
+                Err(Error::run(&self.out, what))
+            }
+        }
+    }
+
     /// Takes the folder for this study, which one job at a time may, while it
     /// holds the lock: it must be empty, or hold the same study. Called on one rank.
     pub fn claim(&self, corpus: &Corpus, start: Start) -> Result<Lock> {
-        let out = &self.out;
-        let failed = |what: &'static str| move |e| Error::io(out, what, e);
-        fs::create_dir_all(out).map_err(failed("cannot create the folder"))?;
-        let path = out.join(STUDY);
-        let now = Study::of(corpus)?;
-        let mut held = fs::read_dir(out).map_err(failed("cannot read the folder"))?.flatten();
-        let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
-        if !path.exists() && held.any(|entry| !ours(&entry.file_name())) {
-            let what = "holds another run or other files; choose another --out, or remove it";
-            return Err(Error::run(out, what));
-        }
+        let (out, path) = (&self.out, self.out.join(STUDY));
+        fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
         let taken = || Error::run(out, "another job is at work in this folder");
         let lock = Lock::take(&path, true, taken)?;
+        let now = Study::of(corpus)?;
         if path.exists() && start == Start::Fresh {
             self.clear()?;
+            json::write(&path, &now)?;
+            return Ok(lock);
         }
-        if !path.exists() {
+        let Some(there) = self.look(corpus)? else {
             if start == Start::Resume {
                 log::warn!("{}: there is nothing to resume: starting", out.display());
             }
             json::write(&path, &now)?;
             return Ok(lock);
-        }
-        let there: Study = json::read(&path)?;
-        if let Some(difference) = there.difference(&now) {
-            let what = format!(
-                "holds the study of another deck or store: {difference}; choose another --out, or start over with --fresh"
-            );
-            return Err(Error::run(out, what));
-        }
+        };
         if there.crossrx != now.crossrx {
             log::warn!("{}: begun by crossrx {}, this is {}", out.display(), there.crossrx, now.crossrx);
         }
@@ -153,8 +170,14 @@ impl Journal {
         self.out.join(JOURNAL).join(&task.source).join(format!("split_{}.json", task.split))
     }
 
-    /// The numbers of the tasks that are not complete.
-    pub fn missing(&self, tasks: &[Task], targets: &[String]) -> Vec<usize> {
+    /// The numbers of the tasks that are not complete; all of them where the
+    /// folder is to start over. An error where it holds something else.
+    pub fn missing(&self, corpus: &Corpus, tasks: &[Task], start: Start) -> Result<Vec<usize>> {
+        let anew = start == Start::Fresh && self.out.join(STUDY).exists();
+        if anew || self.look(corpus)?.is_none() {
+            return Ok((0..tasks.len()).collect());
+        }
+        let targets = &corpus.deck.data.targets;
         let complete = |task: &Task| {
             let recorded = self.record_path(task).exists();
             let there =
@@ -164,7 +187,7 @@ impl Journal {
             }
             recorded && there
         };
-        (0..tasks.len()).filter(|&number| !complete(&tasks[number])).collect()
+        Ok((0..tasks.len()).filter(|&number| !complete(&tasks[number])).collect())
     }
 
     /// Records that all results of a task are there.

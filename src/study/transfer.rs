@@ -49,32 +49,40 @@ pub fn transfer(
     let tasks = corpus.tasks()?;
     let deck = &corpus.deck;
     let journal = agree(world, Journal::new(out, corpus))?;
+    // Without fixed lanes a task's result depends on the size of its group, so that it must not change.
+    let group_of = |missing: &[usize]| {
+        let left = if deck.train.lanes.is_some() { missing.len() } else { tasks.len() };
+        Grouping::of(world.size(), left, deck.study.ranks_per_task, deck.train.lanes)
+    };
     let ready = || {
+        // Whatever is refused leaves the folder as it is.
+        let missing = journal.missing(corpus, &tasks, start)?;
+        let grouping = group_of(&missing);
+        grouping.check(world.size())?;
+        corpus.check_tasks(grouping.ranks)?;
         let lock = journal.claim(corpus, start)?;
-        Ok((Some(lock), journal.missing(&tasks, &deck.data.targets)))
+        report_usable(corpus)?;
+        if journal.missing(corpus, &tasks, Start::GoOn)? != missing {
+            return Err(Error::run(out, "another job has just been at work in this folder; start again"));
+        }
+        Ok((Some(lock), missing))
     };
     let (_lock, mut missing) =
         agree(world, if world.rank() == 0 { ready() } else { Ok((None, Vec::new())) })?;
     broadcast_numbers(world, &mut missing);
-    // Without fixed lanes a task's result depends on the size of its group, so that it must not change.
-    let left = if deck.train.lanes.is_some() { missing.len() } else { tasks.len() };
-    let grouping = Grouping::of(world.size(), left, deck.study.ranks_per_task, deck.train.lanes);
+    let grouping = group_of(&missing);
     let own = grouping.group_of(world.rank());
     let group = world.split(own);
-    let check = || {
-        grouping.check(world.size())?;
-        corpus.check_tasks(grouping.ranks)?;
-        report_usable(corpus)
-    };
-    agree(world, if world.rank() == 0 { check() } else { Ok(()) })?;
     if world.rank() == 0 {
         let done = tasks.len() - missing.len();
-        log::info!("{grouping} for {}", count(missing.len(), "task"));
         if done > 0 {
-            log::info!("{} complete already", count(done, "task"));
+            log::info!("{done} of {} complete already", count(tasks.len(), "task"));
+        }
+        if !missing.is_empty() {
+            log::info!("{grouping} for {}", count(missing.len(), "task"));
         }
         let idle = world.size() - grouping.ranks * grouping.groups;
-        if idle > 0 {
+        if idle > 0 && !missing.is_empty() {
             log::warn!("{idle} of {} ranks have nothing to do: there are too few tasks", world.size());
         }
     }
@@ -92,8 +100,10 @@ pub fn transfer(
         farm.finish();
     }
     let _others_may_take_long = status::patience();
-    world.barrier();
-    let mut still = if world.rank() == 0 { journal.missing(&tasks, &deck.data.targets) } else { Vec::new() };
+    let mut still = agree(
+        world,
+        if world.rank() == 0 { journal.missing(corpus, &tasks, Start::GoOn) } else { Ok(Vec::new()) },
+    )?;
     broadcast_numbers(world, &mut still);
     if !still.is_empty() {
         if world.rank() == 0 {

@@ -1,7 +1,7 @@
 use super::state::{State, StateView};
 use super::{CheckpointSpec, OptimizerKind};
 use crate::atomic::{self, FolderDraft};
-use crate::checksum::checksum;
+use crate::checksum::{checksum, checksum_of_file};
 use crate::comm::{Communicator, agree};
 use crate::graph::Graph;
 use crate::{Error, Result};
@@ -182,8 +182,8 @@ impl Checkpoints {
         let mut files = BTreeMap::new();
         for name in [STATE, DECK] {
             atomic::sync(&file(name))?;
-            let bytes = std::fs::read(file(name)).map_err(|e| Error::io(file(name), "cannot read", e))?;
-            files.insert(name.to_string(), FileSum::of(&bytes));
+            let (bytes, xxh3_128) = checksum_of_file(&file(name))?;
+            files.insert(name.to_string(), FileSum { bytes, xxh3_128 });
         }
         let manifest = Manifest {
             format: FORMAT,
@@ -309,4 +309,154 @@ fn remove(folder: &Path) -> Result<()> {
         builder.prefix(&format!(".partial-{name}-")).tempdir_in(atomic::parent(folder)).map_err(failed)?;
     std::fs::rename(folder, doomed.path().join("old")).map_err(failed)?;
     doomed.close().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::Serial;
+    use crate::graph::Parameters;
+    use crate::op::{Activation, Linear};
+    use crate::train::Progress;
+
+    fn graph() -> Graph {
+        let mut graph = Graph::new();
+        let space = graph.space("pairs");
+        let x = graph.input(space, 3);
+        graph.add("l", Linear::new(3, 4, Activation::Identity), &[x]).unwrap();
+        graph
+    }
+
+    fn checkpoints(folder: &Path) -> Checkpoints {
+        let identity = Identity { task: "Red split 0".into(), study: "0123".into() };
+        let deck = "[train]\nbatch = 4\n".to_string();
+        Checkpoints::new(folder.join("Red/split_0"), identity, deck, &CheckpointSpec::default())
+    }
+
+    fn save(to: &mut Checkpoints, at: usize) -> bool {
+        let values = Parameters::<f32>::start(&graph(), at as u64).unwrap();
+        to.save(
+            &Serial,
+            &StateView {
+                progress: Progress { lanes: 1, at, ..Progress::default() },
+                history: &[],
+                lane_losses: &[0.5],
+                layout: values.layout(),
+                weights: values.values(),
+                best: values.values(),
+                memory: vec![values.values()],
+                optimizer: OptimizerKind::Sgd,
+            },
+        )
+    }
+
+    /// The step of the state that is loaded.
+    fn load(from: &mut Checkpoints) -> Result<Option<usize>> {
+        Ok(from.load(&Serial, &graph(), OptimizerKind::Sgd)?.map(|state| state.progress.at))
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn the_newest_is_loaded_and_one_before_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = checkpoints(dir.path());
+        assert_eq!(load(&mut kept).unwrap(), None);
+        for at in 1..4 {
+            assert!(save(&mut kept, at));
+            assert_eq!(load(&mut checkpoints(dir.path())).unwrap(), Some(at));
+        }
+        assert_eq!(files(&dir.path().join("Red")).len(), 2, "more than two are kept");
+        std::fs::remove_dir_all(&kept.folder).unwrap();
+        assert_eq!(load(&mut checkpoints(dir.path())).unwrap(), Some(2));
+        kept.remove().unwrap();
+        assert_eq!(load(&mut kept).unwrap(), None);
+        assert!(files(&dir.path().join("Red")).is_empty());
+    }
+
+    /// Every byte of every file in turn: the damaged one is never loaded, but the
+    /// one before it; where both are damaged, nothing is loaded and nothing touched.
+    #[test]
+    fn a_flipped_byte_anywhere_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = checkpoints(dir.path());
+        assert!(save(&mut kept, 1) && save(&mut kept, 2));
+        let mut flipped = 0;
+        for path in files(&kept.folder) {
+            let sound = std::fs::read(&path).unwrap();
+            for at in 0..sound.len() {
+                let mut bytes = sound.clone();
+                bytes[at] ^= 1 << (at % 8);
+                std::fs::write(&path, &bytes).unwrap();
+                assert_eq!(
+                    load(&mut checkpoints(dir.path())).unwrap(),
+                    Some(1),
+                    "{} at {at}",
+                    path.display()
+                );
+                flipped += 1;
+            }
+            std::fs::write(&path, &sound[..sound.len() - 1]).unwrap();
+            assert_eq!(load(&mut checkpoints(dir.path())).unwrap(), Some(1));
+            std::fs::remove_file(&path).unwrap();
+            assert_eq!(load(&mut checkpoints(dir.path())).unwrap(), Some(1));
+            std::fs::write(&path, &sound).unwrap();
+        }
+        assert!(flipped > 1000, "only {flipped} bytes");
+        assert_eq!(load(&mut checkpoints(dir.path())).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn two_damaged_ones_are_an_error_and_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = checkpoints(dir.path());
+        assert!(save(&mut kept, 1));
+        let damage = |folder: &Path| std::fs::write(folder.join(STATE), "torn").unwrap();
+        damage(&kept.folder);
+        assert!(load(&mut checkpoints(dir.path())).is_err(), "one alone");
+        assert!(save(&mut kept, 2));
+        damage(&kept.folder);
+        let found = checkpoints(dir.path()).find(&graph(), OptimizerKind::Sgd).unwrap_err().to_string();
+        assert!(found.contains("Red split 0") && found.contains("checksum"), "{found}");
+        for folder in [&kept.folder, &kept.previous()] {
+            assert_eq!(std::fs::read(folder.join(STATE)).unwrap(), b"torn");
+        }
+    }
+
+    #[test]
+    fn a_damaged_one_never_takes_the_place_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = checkpoints(dir.path());
+        assert!(save(&mut kept, 1) && save(&mut kept, 2));
+        std::fs::write(kept.folder.join(MANIFEST), "{}").unwrap();
+        let mut next = checkpoints(dir.path());
+        assert_eq!(load(&mut next).unwrap(), Some(1));
+        assert!(save(&mut next, 3));
+        std::fs::remove_dir_all(&next.folder).unwrap();
+        assert_eq!(load(&mut checkpoints(dir.path())).unwrap(), Some(1));
+    }
+
+    #[test]
+    fn one_of_another_study_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(save(&mut checkpoints(dir.path()), 1));
+        let mut other = checkpoints(dir.path());
+        other.identity.study = "4567".into();
+        let error = other.find(&graph(), OptimizerKind::Sgd).unwrap_err().to_string();
+        assert!(error.contains("0123") && error.contains("4567"), "{error}");
+    }
+
+    #[test]
+    fn where_none_can_be_written_the_earlier_ones_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = checkpoints(dir.path());
+        assert!(save(&mut kept, 1));
+        // Not even root writes into a folder that is a file.
+        kept.folder = dir.path().join("Red/split_0/state.safetensors/split_0");
+        assert!(!save(&mut kept, 2));
+        assert_eq!(load(&mut checkpoints(dir.path())).unwrap(), Some(1));
+    }
 }

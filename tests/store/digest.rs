@@ -35,8 +35,10 @@ fn put_attribute<const N: usize>(file: &hdf5::File, place: &str, name: &str, val
     object.unwrap().unwrap().write_raw(&values).unwrap();
 }
 
+type Change = fn(&hdf5::File, bool);
+
 /// One change each; `true` makes it, `false` writes what is there, in the same way.
-const CHANGES: [(&str, fn(&hdf5::File, bool)); 22] = [
+const CHANGES: [(&str, Change); 22] = [
     ("drug id", |f, new| put_text::<16>(f, "drugs/id", &["d0", if new { "d3" } else { "d1" }, "Prüfstoff"])),
     ("sample id", |f, new| put_text::<8>(f, "samples/id", &["s0", if new { "s2" } else { "s1" }])),
     ("text", |f, new| put_text::<8>(f, "drugs/text/smiles", &["CC", "C1CC1", if new { "C" } else { "" }])),

@@ -287,7 +287,12 @@ fn a_loss_that_is_not_finite_is_told_with_its_key() {
     let set =
         ["train.learning_rate=1e20", "train.optimizer=sgd", "train.warmup_epochs=0.0", "data.splits=[0]"];
     let set = [&set[..], &["data.sources=[\"Red\"]"]].concat();
-    case.refused(&set, &["Red split 0", "not finite", "epoch 1", "train.learning_rate"]);
+    let words = ["Red split 0", "not finite", "epoch 1", "train.learning_rate"];
+    case.transfer(1, &set).refused(&words);
+    // Where nothing was finished, another deck is no other study.
+    assert_eq!(files(&case.out), [Path::new("study.json")]);
+    let set = ["data.splits=[0]", "data.sources=[\"Red\"]"];
+    case.transfer(1, &set).ok();
 }
 
 #[test]

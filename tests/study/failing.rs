@@ -1,7 +1,8 @@
 use crate::corpus::{Corpus, deck};
-use crate::interrupted::{ranks_of, set_up, wait_for};
+use crate::interrupted::set_up;
 use crate::program::{
-    CROSSRX, Outcome, Running, arg, command_on_ranks, crossrx, fresh, has_ranks, signal, start,
+    CROSSRX, Outcome, Running, arg, command_on_ranks, crossrx, fresh, has_ranks, ranks_of, signal, start,
+    wait_for,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

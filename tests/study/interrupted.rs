@@ -1,9 +1,11 @@
 use crate::corpus::{Corpus, deck};
-use crate::program::{CROSSRX, Running, arg, command_on_ranks, crossrx, fresh, has_ranks, signal, start};
+use crate::program::{
+    Running, arg, command_on_ranks, crossrx, fresh, has_ranks, ranks_of, signal, start, wait_for,
+};
 use crate::tree::{assert_complete, splits};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A study of many short tasks, so that results appear all the time.
 pub fn set_up(name: &str) -> (PathBuf, PathBuf) {
@@ -20,30 +22,6 @@ fn begin(deck: &Path, out: &Path, ranks: usize, epochs: usize) -> Running {
     let epochs = format!("train.epochs={epochs}");
     let set = ["--set", splits, "--set", "train.patience=100000", "--set", &epochs];
     start(command_on_ranks(ranks, &[&["transfer", arg(deck), "--out", arg(out)], &set[..]].concat()))
-}
-
-/// Processes of the program under test that write to `out`.
-pub fn ranks_of(out: &Path) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap() {
-        let path = entry.unwrap().path();
-        let Some(pid) = path.file_name().and_then(|n| n.to_str()?.parse().ok()) else { continue };
-        let line = fs::read(path.join("cmdline")).unwrap_or_default();
-        let mut words = line.split(|&byte| byte == 0);
-        let program = words.next() == Some(CROSSRX.as_bytes());
-        if program && words.any(|word| word == arg(out).as_bytes()) {
-            found.push(pid);
-        }
-    }
-    found
-}
-
-pub fn wait_for(what: &str, holds: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(30), "waited 30 s for {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

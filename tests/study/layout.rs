@@ -62,6 +62,7 @@ fn every_file_has_its_name_and_its_header() {
         "report.html",
         "run.json",
         "runtime.json",
+        "study.json",
         "truth.json",
     ]
     .map(PathBuf::from)
@@ -78,6 +79,7 @@ fn every_file_has_its_name_and_its_header() {
         let model = PathBuf::from(format!("models/{source}/split_0"));
         expected.extend(kept.map(|name| model.join(name)));
         expected.push(model.join("val_y_data_predicted.csv"));
+        expected.push(PathBuf::from(format!("journal/{source}/split_0.json")));
         for (room, target) in ["infer", "baseline/mean-effects/infer"]
             .into_iter()
             .flat_map(|room| STUDIES.map(|target| (room, target)))

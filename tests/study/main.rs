@@ -14,6 +14,8 @@ mod memory;
 mod predict;
 mod program;
 mod ranks;
+#[cfg(target_os = "linux")]
+mod resuming;
 mod scores;
 mod table;
 mod tree;

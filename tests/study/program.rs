@@ -133,3 +133,29 @@ pub fn fresh(name: &str) -> PathBuf {
 pub fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+/// Processes of the program under test that write to `out`, in the order of their numbers.
+pub fn ranks_of(out: &Path) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let path = entry.unwrap().path();
+        let Some(pid) = path.file_name().and_then(|n| n.to_str()?.parse().ok()) else { continue };
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|&byte| byte == 0);
+        let program = words.next() == Some(CROSSRX.as_bytes());
+        if program && words.any(|word| word == arg(out).as_bytes()) {
+            found.push(pid);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Waits until something holds, for half a minute at most.
+pub fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(30), "waited 30 s for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,4 +1,4 @@
-use crate::corpus::{Corpus, deck};
+use crate::corpus::{Corpus, Dataset, deck};
 use crate::program::{arg, crossrx, fresh, has_ranks, on_ranks};
 use crate::table::Table;
 use crate::tree::assert_same;
@@ -53,18 +53,46 @@ fn with_fixed_lanes_ranks_groups_and_threads_change_no_bit() {
     }
 }
 
-#[test]
-fn one_task_on_one_two_four_and_eight_ranks_gives_the_same_bits() {
-    if !has_ranks() {
-        return;
+/// Trains with `set` on every number of ranks with every number of threads a rank; all must end
+/// in the bits of one rank with one thread, and a model without dropout in others.
+fn ranks_and_threads_change_no_bit(name: &str, corpus: &Corpus, set: &[&str]) {
+    let folder = fresh(name);
+    let (store, path) = (folder.join("small.h5"), folder.join("deck.toml"));
+    corpus.write(&store);
+    fs::write(&path, deck(&store, "lanes = 8")).unwrap();
+    let set = [&["data.sources=[\"Red\"]", "train.epochs=2", "model.dropout=0.2"], set].concat();
+    let trained = |ranks: usize, threads: &str, more: &[&str]| {
+        let out = folder.join(format!("{ranks}-{threads}{}", more.join("-")));
+        let set = set.iter().chain(more).flat_map(|set| ["--set", set]);
+        train(&path, &out, ranks, &["--threads", threads].into_iter().chain(set).collect::<Vec<_>>());
+        out
+    };
+    let first = trained(1, "1", &[]);
+    let model = |run: &Path| fs::read(run.join("models/Red/split_0/model.safetensors")).unwrap();
+    assert_eq!(Table::read(&first.join("models/Red/split_0/history.csv")).rows.len(), 2);
+    assert!(model(&first) != model(&trained(1, "1", &["model.dropout=0.0"])), "dropout drops nothing");
+    for (ranks, threads) in [1, 2, 4, 8].into_iter().flat_map(|ranks| [(ranks, "1"), (ranks, "2")]).skip(1) {
+        assert_same(&first, &trained(ranks, threads, &[]));
     }
-    let (folder, deck) = set_up("one-task", "lanes = 8");
-    let first = folder.join("1");
-    train(&deck, &first, 1, &["--threads", "1"]);
-    for (ranks, threads) in [(2, "2"), (4, "1"), (8, "1")] {
-        let out = folder.join(ranks.to_string());
-        train(&deck, &out, ranks, &["--threads", threads]);
-        assert_same(&first, &out);
+}
+
+#[test]
+fn a_dense_model_has_the_same_bits_on_one_two_four_and_eight_ranks() {
+    if has_ranks() {
+        let layers = ["model.drug_tower=[16, 16]", "model.sample_tower=[16, 16]", "model.head=[16, 16]"];
+        let style = ["data.drug_features=[\"mordred\"]", "model.layer_norm=true", "model.residual=true"];
+        let set = [layers, style].concat();
+        ranks_and_threads_change_no_bit("same-bits-dense", &Corpus::two_screens(), &set);
+    }
+}
+
+#[test]
+fn a_model_of_bits_and_doses_has_the_same_bits_on_one_two_four_and_eight_ranks() {
+    if has_ranks() {
+        let corpus = Corpus::of(vec![Dataset::new("Red", 0..24, 0..18, 0.0).at_doses()]);
+        let splits = "data.splits={ rule = \"random\", folds = 5, seed = 1, only = [0] }";
+        let set = [splits, "data.drug_features=[\"ecfp4\"]", "data.drug_bits=true", "data.dose=true"];
+        ranks_and_threads_change_no_bit("same-bits-of-bits", &corpus, &set);
     }
 }
 

@@ -24,7 +24,9 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 /// ranks and time; histories without their seconds.
 pub fn conclusions(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let told = ["run.json", "runtime.json", "report.html", "deck.toml"];
-    let names = files(run).into_iter().filter(|path| !told.iter().any(|name| path.ends_with(name)));
+    let concluded =
+        |path: &PathBuf| !path.starts_with("journal") && !told.iter().any(|name| path.ends_with(name));
+    let names = files(run).into_iter().filter(concluded);
     let read = |path: PathBuf| {
         let mut bytes = fs::read(run.join(&path)).unwrap();
         if path.ends_with("history.csv") {

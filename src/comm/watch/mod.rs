@@ -238,10 +238,10 @@ impl Watcher {
             still: self.clock - ear.moved,
         };
         let heard: Vec<Heard> = self.ears.iter().map(heard).collect();
-        if self.rank == 0 || heard[0].silent >= limit + 2 * interval() {
-            if let Some(stall) = stalled(&heard, limit) {
-                self.end_job(stall.rank, &heard[stall.rank].last, &stall.what);
-            }
+        // Rank 1 judges when rank 0 cannot.
+        let judges = self.rank == 0 || heard[0].silent >= limit + 2 * interval();
+        if let Some(stall) = stalled(&heard, limit).filter(|_| judges) {
+            self.end_job(stall.rank, &heard[stall.rank].last, &stall.what);
         }
     }
 
