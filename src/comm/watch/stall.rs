@@ -55,12 +55,12 @@ pub fn stalled(ranks: &[Heard], limit: Duration) -> Option<Stall> {
     }
     let idle =
         |heard: &Heard| heard.last.call().is_none() && !heard.last.is_patient() && heard.still >= limit;
-    if let Some(rank) = at(&|rank, heard| idle(heard) && !waiting(ranks, rank, limit / 2).is_empty()) {
+    if let Some(rank) = at(&|rank, heard| idle(heard) && !waiting(ranks, rank, limit).is_empty()) {
         // Of those that wait some may have begun a little later.
         let what = format!(
             "has made no progress for {}; {}",
             seconds(ranks[rank].still),
-            waiting(ranks, rank, limit)
+            waiting(ranks, rank, limit / 2)
         );
         return Some(Stall { rank, what });
     }
