@@ -1,9 +1,10 @@
-use crate::comm::{Communicator, agree, same};
+use crate::checksum::checksum_of_file;
+use crate::comm::{Communicator, same_file};
 use crate::device::threads;
 use crate::report::phrase::count;
 use crate::{Error, Result};
-use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 /// Starts the log on standard error: seconds since the start, and the level
@@ -27,7 +28,7 @@ pub fn start_log() {
 /// says on rank 0 where the ranks sit.
 pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> {
     refuse_strangers(world)?;
-    same(world, "the program", &agree(world, program(world))?)?;
+    same_program(world)?;
     let (node, own) = (world.node(), threads::affinity());
     let bound = node.all_gather(bytemuck::cast_slice(&own));
     let numbers = |bytes: &Vec<u8>| bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
@@ -56,20 +57,22 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
     Ok(())
 }
 
-/// The version and the executable of this process: two builds of one version differ.
-fn program(world: &dyn Communicator) -> Result<String> {
+/// Refuses ranks that run other programs: another version, or another build of it.
+fn same_program(world: &dyn Communicator) -> Result<()> {
     if world.size() == 1 {
-        return Ok(String::new());
+        return Ok(());
     }
-    let path = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     // The name may by now be that of another build; the link is to the one that runs.
-    let opened = File::open("/proc/self/exe").or_else(|_| File::open(&path));
-    let failed = |e| Error::io(&path, "cannot read this program's own file", e);
-    let file = opened.map_err(failed)?;
-    // SAFETY: a program that runs cannot be written to, on Linux; elsewhere a change gives another sum.
-    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
-    let (version, sum) = (env!("CARGO_PKG_VERSION"), crc32fast::hash(&bytes));
-    Ok(format!("{version}, an executable of {} bytes with CRC {sum:08x}", bytes.len()))
+    let path = Path::new("/proc/self/exe");
+    let path = if path.exists() { path.into() } else { std::env::current_exe().unwrap_or_default() };
+    let file =
+        std::fs::metadata(&path).map_err(|e| Error::io(&path, "cannot look at this program's own file", e));
+    // Read in pieces: mapped, it would count as memory of the run.
+    same_file(world, "the program", file, |_| {
+        let (length, sum) = checksum_of_file(&path)?;
+        Ok(format!("{}, an executable of {length} bytes, XXH3 {sum}", env!("CARGO_PKG_VERSION")))
+    })?;
+    Ok(())
 }
 
 /// Where a rank sits.

@@ -23,7 +23,7 @@ pub use memory::ProcessMemory;
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiWorld, abort_job, start};
 pub use node_shared::{NodeShared, node_shared};
-pub use same::same;
+pub use same::{same, same_file};
 pub use serial::Serial;
 pub use tree_sum::TreeSum;
 #[cfg(feature = "mpi")]

@@ -1,6 +1,8 @@
-use super::Communicator;
+use super::{Communicator, agree};
 use crate::status::host;
 use crate::{Error, Result};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 
 /// Most characters of a value in a message.
 const SHOWN: usize = 160;
@@ -32,6 +34,25 @@ pub fn same(world: &dyn Communicator, what: &str, value: &str) -> Result<()> {
     Err(Error::Told)
 }
 
+/// Checks that every rank of `world` reads a file of the same content, and
+/// returns its digest. Ranks of a node for which it is one file, not a copy each, leave it to the first.
+pub fn same_file(
+    world: &dyn Communicator,
+    what: &str,
+    file: Result<Metadata>,
+    digest: impl FnOnce(&Metadata) -> Result<String>,
+) -> Result<String> {
+    let node = world.node();
+    let file = agree(world, file)?;
+    let files = node.all_gather(bytemuck::cast_slice(&[file.dev(), file.ino()]));
+    let first = files.iter().position(|other| *other == files[node.rank()]).unwrap_or(node.rank());
+    let own = if first == node.rank() { digest(&file) } else { Ok(String::new()) };
+    let mut digests = node.all_gather(agree(world, own)?.as_bytes());
+    let digest = String::from_utf8_lossy(&digests.swap_remove(first)).into_owned();
+    same(world, what, &digest)?;
+    Ok(digest)
+}
+
 /// The first line in which two texts differ, of each.
 fn first_difference(one: &str, other: &str) -> (String, String) {
     let (mut a, mut b) = (one.lines(), other.lines());
@@ -58,6 +79,7 @@ mod tests {
     use super::*;
     use crate::comm::Serial;
     use crate::comm::threads::on_ranks;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn ranks_that_agree_pass_and_a_stray_one_stops_all() {
@@ -69,6 +91,34 @@ mod tests {
             });
             assert_eq!(results, [stray.is_some(); 3]);
         }
+    }
+
+    #[test]
+    fn one_file_is_read_by_one_rank_and_copies_by_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (name, text) in [("a", "x"), ("copy", "x"), ("other", "y")] {
+            std::fs::write(path(name), text).unwrap();
+        }
+        for (names, reads) in [(["a", "a", "a"], 1), (["a", "copy", "a"], 2), (["a", "a", "other"], 2)] {
+            let read = AtomicUsize::new(0);
+            let digests = on_ranks(3, |world| {
+                let path = path(names[world.rank()]);
+                let file = std::fs::metadata(&path).map_err(|e| Error::io(&path, "cannot look at", e));
+                same_file(world, "the file", file, |_| {
+                    read.fetch_add(1, Ordering::Relaxed);
+                    Ok(std::fs::read_to_string(&path).unwrap())
+                })
+            });
+            assert_eq!(read.into_inner(), reads);
+            let same = names[2] != "other";
+            assert!(digests.iter().all(|digest| digest.is_ok() == same), "{names:?}: {digests:?}");
+            assert!(!same || digests.iter().flatten().all(|digest| digest == "x"));
+        }
+        let absent = on_ranks(2, |world| {
+            same_file(world, "the file", Err(Error::Request("gone".into())), |_| Ok(String::new())).is_err()
+        });
+        assert_eq!(absent, [true; 2]);
     }
 
     #[test]

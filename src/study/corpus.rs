@@ -1,6 +1,6 @@
 use super::Task;
 use crate::batch::Lanes;
-use crate::comm::{Communicator, ProcessMemory, agree, same, set_timeout};
+use crate::comm::{Communicator, ProcessMemory, agree, same, same_file, set_timeout};
 use crate::deck::{Deck, MissingFeatures, Splits};
 use crate::feature::{Features, JoinedTables};
 use crate::model::InputWidths;
@@ -9,7 +9,6 @@ use crate::store::{Entity, Pairs, Store};
 use crate::{Error, Result};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -88,20 +87,13 @@ impl SplitParts {
 }
 
 /// The digest of the store, which must be the same on every rank of `world`; with one rank it is
-/// taken when it is asked for. Ranks of a node that have opened the same file leave it to the first.
+/// taken when it is asked for.
 fn common_digest(store: &Store, world: &dyn Communicator) -> Result<OnceCell<String>> {
     if world.size() == 1 {
         return Ok(OnceCell::new());
     }
-    let node = world.node();
     let file = std::fs::metadata(store.path()).map_err(|e| Error::io(store.path(), "cannot look at", e));
-    let file = agree(world, file)?;
-    let files = node.all_gather(bytemuck::cast_slice(&[file.dev(), file.ino()]));
-    let first = files.iter().position(|other| *other == files[node.rank()]).unwrap_or(node.rank());
-    let own = if first == node.rank() { store.digest() } else { Ok(String::new()) };
-    let digests = node.all_gather(agree(world, own)?.as_bytes());
-    let digest = String::from_utf8_lossy(&digests[first]).into_owned();
-    same(world, "the content of the store", &digest)?;
+    let digest = same_file(world, "the content of the store", file, |_| store.digest())?;
     Ok(digest.into())
 }
 

@@ -274,5 +274,5 @@ fn ranks_of_other_builds_are_refused() {
     let out = folder.join("out");
     let args = ["transfer", arg(&deck), "--out", arg(&out)];
     let outcome = side_by_side((Path::new(CROSSRX), &args), (&other, &args));
-    outcome.refused(&["the program", "on rank 0", "on rank 1", env!("CARGO_PKG_VERSION"), "CRC"]);
+    outcome.refused(&["the program", "on rank 0", "on rank 1", env!("CARGO_PKG_VERSION"), "XXH3"]);
 }
