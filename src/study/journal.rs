@@ -122,7 +122,7 @@ impl Journal {
 
     /// Takes the folder for this study, which one job at a time may, while it
     /// holds the lock: it must be empty, or hold the same study. Called on one rank.
-    pub fn claim(&self, corpus: &Corpus, start: Start) -> Result<Lock> {
+    pub fn claim(&self, corpus: &Corpus, tasks: &[Task], start: Start) -> Result<Lock> {
         let (out, path) = (&self.out, self.out.join(STUDY));
         fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
         let taken = || Error::run(out, "another job is at work in this folder");
@@ -142,6 +142,13 @@ impl Journal {
         };
         if there.crossrx != now.crossrx {
             log::warn!("{}: begun by crossrx {}, this is {}", out.display(), there.crossrx, now.crossrx);
+        }
+        for task in tasks {
+            let record = self.record_path(task);
+            if record.exists() && !self.has_all(corpus, task) {
+                log::warn!("{task}: results are missing that the journal names; it is run again");
+                fs::remove_file(&record).map_err(|e| Error::io(&record, "cannot remove", e))?;
+            }
         }
         sweep(out, 4)?;
         Ok(lock)
@@ -177,17 +184,14 @@ impl Journal {
         if anew || self.look(corpus)?.is_none() {
             return Ok((0..tasks.len()).collect());
         }
-        let targets = &corpus.deck.data.targets;
-        let complete = |task: &Task| {
-            let recorded = self.record_path(task).exists();
-            let there =
-                self.model(task).exists() && targets.iter().all(|target| self.is_scored(task, target));
-            if recorded && !there {
-                log::warn!("{task}: results are missing that the journal names; it is run again");
-            }
-            recorded && there
-        };
+        let complete = |task: &Task| self.record_path(task).exists() && self.has_all(corpus, task);
         Ok((0..tasks.len()).filter(|&number| !complete(&tasks[number])).collect())
+    }
+
+    /// Whether the model of a task is there, and the scores of every target.
+    fn has_all(&self, corpus: &Corpus, task: &Task) -> bool {
+        let mut targets = corpus.deck.data.targets.iter();
+        self.model(task).exists() && targets.all(|target| self.is_scored(task, target))
     }
 
     /// Records that all results of a task are there.

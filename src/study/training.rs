@@ -77,6 +77,7 @@ pub fn train<'a>(
     let rows = corpus.split(&task.source, task.split)?;
     let network = deck.model.build(corpus.widths(), deck.train.loss)?;
     let mut state = checkpoints.load(group, &network.graph, deck.train.optimizer)?;
+    let begun = state.as_ref().map(|state| state.progress.lanes);
     let lanes = lanes(corpus, task, rows.train.len(), group, state.as_mut())?;
     let own = lanes.of_rank(group.rank(), group.size())?;
     let train_rows = lane_rows(corpus, task, &rows.train, lanes, network.entity_costs(), own.clone())?;
@@ -138,7 +139,7 @@ pub fn train<'a>(
         history: fitted.history,
         best_epoch: fitted.best_epoch,
         validation: gather(group, 0, predicted),
-        was_finished: fitted.was_finished,
+        was_finished: fitted.was_finished && begun == Some(lanes.count()),
         view: OnceCell::new(),
     }))
 }

@@ -60,7 +60,7 @@ pub fn transfer(
         let grouping = group_of(&missing);
         grouping.check(world.size())?;
         corpus.check_tasks(grouping.ranks)?;
-        let lock = journal.claim(corpus, start)?;
+        let lock = journal.claim(corpus, &tasks, start)?;
         report_usable(corpus)?;
         if journal.missing(corpus, &tasks, Start::GoOn)? != missing {
             return Err(Error::run(out, "another job has just been at work in this folder; start again"));

@@ -1,20 +1,15 @@
-use super::state::{State, StateView};
+use super::manifest::{Identity, Manifest};
+use super::state::{Progress, State, StateView};
 use super::{CheckpointSpec, OptimizerKind};
 use crate::atomic::{self, FolderDraft};
-use crate::checksum::{checksum, checksum_of_file};
 use crate::comm::{Communicator, agree};
 use crate::graph::Graph;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Layout of a checkpoint folder.
-const FORMAT: u32 = 1;
 const STATE: &str = "state.safetensors";
 const DECK: &str = "deck.toml";
-const MANIFEST: &str = "manifest.json";
 
 /// A best epoch is worth a checkpoint when the training since the last one took
 /// this many times as long as writing one does.
@@ -22,16 +17,6 @@ const WORTH: u32 = 20;
 /// How long the first one is taken to take: a sync of a folder, and a slow disk.
 const SYNCS: Duration = Duration::from_millis(20);
 const BYTES_PER_SECOND: f64 = 200e6;
-
-/// What a training must have in common with one that goes on from its state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Identity {
-    /// Which training of the study.
-    pub task: String,
-    /// Digest of the deck, as far as it decides results, and of the store.
-    pub study: String,
-}
 
 /// The checkpoints of one training: the newest in `folder` and the one before
 /// it in `<folder>.prev`, each a folder of a state, the deck, and a manifest
@@ -47,69 +32,10 @@ pub struct Checkpoints {
     last: Instant,
     /// How long the last one took to write.
     took: Option<Duration>,
+    /// How long all of them took.
+    spent: Duration,
     /// The newest was found to be damaged: it must not take the place of the one before it.
     newest_is_damaged: bool,
-}
-
-/// The file that says what a checkpoint is, and that it is whole.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    format: u32,
-    crossrx: String,
-    #[serde(flatten)]
-    identity: Identity,
-    epoch: usize,
-    step: usize,
-    files: BTreeMap<String, FileSum>,
-    /// Of this file, with nothing here.
-    xxh3_128: String,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileSum {
-    bytes: u64,
-    xxh3_128: String,
-}
-
-impl FileSum {
-    fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, xxh3_128: checksum(bytes) }
-    }
-}
-
-impl Manifest {
-    fn text(&self) -> Result<String> {
-        serde_json::to_string_pretty(self)
-            .map_err(|e| Error::Training(format!("cannot write a manifest as JSON: {e}")))
-    }
-
-    /// Puts its own checksum into it.
-    fn sealed(mut self) -> Result<Self> {
-        self.xxh3_128.clear();
-        self.xxh3_128 = checksum(self.text()?.as_bytes());
-        Ok(self)
-    }
-
-    /// Reads a manifest in which no byte has changed.
-    fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot read", e))?;
-        let broken = |what: String| Error::run(path, what);
-        let manifest: Manifest =
-            serde_json::from_str(&text).map_err(|e| broken(format!("not a manifest: {e}")))?;
-        if manifest.format != FORMAT {
-            return Err(broken(format!(
-                "format {} is not {FORMAT}, which this version reads",
-                manifest.format
-            )));
-        }
-        let sealed = manifest.sealed()?;
-        match sealed.text()? == text {
-            true => Ok(sealed),
-            false => Err(broken("does not have the checksum that it says".into())),
-        }
-    }
 }
 
 /// A folder beside `folder`.
@@ -130,6 +56,7 @@ impl Checkpoints {
             every: every.flatten(),
             last: Instant::now(),
             took: None,
+            spent: Duration::ZERO,
             newest_is_damaged: false,
         }
     }
@@ -141,6 +68,11 @@ impl Checkpoints {
     /// Whether the time for one has come.
     pub fn due(&self) -> bool {
         self.every.is_some_and(|every| self.last.elapsed() >= every)
+    }
+
+    /// Wall time spent writing.
+    pub fn spent(&self) -> Duration {
+        self.spent
     }
 
     /// Whether what has been trained since the last one is worth writing one of `bytes`.
@@ -169,7 +101,9 @@ impl Checkpoints {
             there = vec![0];
         }
         comm.broadcast(0, &mut there);
-        self.took = Some(started.elapsed());
+        let took = started.elapsed();
+        self.took = Some(took);
+        self.spent += took;
         self.last = Instant::now();
         there == [1]
     }
@@ -179,23 +113,10 @@ impl Checkpoints {
         let file = |name: &str| draft.folder().join(name);
         state.write(&file(STATE))?;
         std::fs::write(file(DECK), &self.deck).map_err(|e| Error::io(file(DECK), "cannot write", e))?;
-        let mut files = BTreeMap::new();
-        for name in [STATE, DECK] {
-            atomic::sync(&file(name))?;
-            let (bytes, xxh3_128) = checksum_of_file(&file(name))?;
-            files.insert(name.to_string(), FileSum { bytes, xxh3_128 });
-        }
-        let manifest = Manifest {
-            format: FORMAT,
-            crossrx: env!("CARGO_PKG_VERSION").into(),
-            identity: self.identity.clone(),
-            epoch: state.progress.epoch,
-            step: state.progress.at,
-            files,
-            xxh3_128: String::new(),
-        };
-        let text = manifest.sealed()?.text()?;
-        atomic::write_file(&file(MANIFEST), |w| w.write_all(text.as_bytes()))?;
+        [STATE, DECK].iter().try_for_each(|name| atomic::sync(&file(name)))?;
+        let Progress { epoch, at, .. } = state.progress;
+        Manifest::of(draft.folder(), &[STATE, DECK], self.identity.clone(), [epoch, at])?
+            .write(draft.folder())?;
         if self.newest_is_damaged {
             remove(&self.folder)?;
             self.newest_is_damaged = false;
@@ -266,7 +187,7 @@ impl Checkpoints {
 
     /// The bytes of the state in `folder`, once everything in it is found to be whole.
     fn read(&self, folder: &Path, graph: &Graph, optimizer: OptimizerKind) -> Result<Vec<u8>> {
-        let manifest = Manifest::read(&folder.join(MANIFEST))?;
+        let manifest = Manifest::read(folder)?;
         if manifest.identity != self.identity {
             let what = format!(
                 "is of {} of the study {}, not of {} of the study {}",
@@ -274,17 +195,8 @@ impl Checkpoints {
             );
             return Err(Error::run(folder, what));
         }
-        let mut state = Vec::new();
-        for name in [STATE, DECK] {
-            let path = folder.join(name);
-            let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "cannot read", e))?;
-            if manifest.files.get(name) != Some(&FileSum::of(&bytes)) {
-                return Err(Error::run(path, "does not have the checksum that its manifest says"));
-            }
-            if name == STATE {
-                state = bytes;
-            }
-        }
+        manifest.checked(folder, DECK)?;
+        let state = manifest.checked(folder, STATE)?;
         State::parse(&folder.join(STATE), &state, graph, optimizer)?;
         Ok(state)
     }
@@ -317,7 +229,6 @@ mod tests {
     use crate::comm::Serial;
     use crate::graph::Parameters;
     use crate::op::{Activation, Linear};
-    use crate::train::Progress;
 
     fn graph() -> Graph {
         let mut graph = Graph::new();
@@ -431,7 +342,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = checkpoints(dir.path());
         assert!(save(&mut kept, 1) && save(&mut kept, 2));
-        std::fs::write(kept.folder.join(MANIFEST), "{}").unwrap();
+        std::fs::write(kept.folder.join("manifest.json"), "{}").unwrap();
         let mut next = checkpoints(dir.path());
         assert_eq!(load(&mut next).unwrap(), Some(1));
         assert!(save(&mut next, 3));

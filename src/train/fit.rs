@@ -125,7 +125,7 @@ pub fn fit(
     if !was_finished {
         save(spec, &training, &run, |state| checkpoints.save(comm, state));
     }
-    for (part, time) in training.spent() {
+    for (part, time) in training.spent().into_iter().chain([("checkpoints", checkpoints.spent())]) {
         log::debug!("{}: {:.2} s in {part}", problem.name, time.as_secs_f64());
     }
     let best_epoch = run.early.best_epoch();
