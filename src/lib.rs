@@ -69,6 +69,9 @@ pub mod checksum;
 /// Whether the run has been told to stop: by a signal, or as its hours are over.
 pub mod stop;
 
+/// What this process is doing, for whoever must name it when a job hangs or dies.
+pub mod status;
+
 /// The error type of every room.
 pub mod error;
 

@@ -2,13 +2,19 @@
 
 use clap::Parser;
 use crossrx::cli::{Cli, is_extra_process, start_log, start_ranks};
-use crossrx::comm::{Communicator, Serial};
+#[cfg(feature = "mpi")]
+use crossrx::comm::{self, Watch};
+use crossrx::comm::{Communicator, Serial, agree};
+#[cfg(feature = "mpi")]
+use crossrx::status;
+use crossrx::train::Drill;
 use crossrx::{Error, Result, stop};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
+    end_on_panic();
     share_stores();
     match cli.command.threads_wished() {
         Some(threads) => on_ranks(cli, threads),
@@ -41,43 +47,85 @@ fn finish(result: Result<()>) -> ExitCode {
     }
 }
 
-fn with_threads(cli: Cli, world: &dyn Communicator, threads: Option<usize>) -> Result<()> {
+/// A panic on any thread is told in one line, and ends the process or the job:
+/// ranks would wait for ever for one that has lost a thread.
+fn end_on_panic() {
+    let long = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no word");
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        if std::env::var_os("RUST_BACKTRACE").is_some_and(|wish| wish != "0") {
+            long(panic);
+        }
+        let text = text.replace('\n', " ");
+        fail(&format!("panic{place}: {text}; this is a fault of crossrx, please report it"));
+        std::process::exit(101);
+    }));
+}
+
+fn run(
+    cli: Cli,
+    world: &dyn Communicator,
+    threads: Option<usize>,
+    watch: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     start_ranks(world, threads)?;
+    agree(world, Drill::prepare())?;
+    watch()?;
     cli.command.run(world)
 }
 
 #[cfg(not(feature = "mpi"))]
+fn fail(cause: &str) {
+    log::error!("{cause}");
+}
+
+#[cfg(not(feature = "mpi"))]
 fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
-    finish(with_threads(cli, &Serial, threads))
+    finish(run(cli, &Serial, threads, || Ok(())))
+}
+
+/// Tells, with rank, host, task and step, why the job ends, unless it has been
+/// told, and ends it on all ranks.
+#[cfg(feature = "mpi")]
+fn fail(cause: &str) {
+    if comm::claim_word() {
+        log::error!("{}", status::placed(cause));
+    }
+    comm::abort_job(1);
 }
 
 /// Nothing unwinds through MPI: a panic or an error on one rank is told and
 /// then ends the whole job.
 #[cfg(feature = "mpi")]
 fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
-    let world = match crossrx::comm::start() {
+    let world = match comm::start() {
         Ok(world) => world,
         Err(error) => return finish(Err(error)),
     };
     let ranks = world.communicator();
-    let rank = ranks.rank();
-    let told = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        log::error!("rank {rank} panicked; this is a fault of crossrx, please report it");
-        told(panic);
-        crossrx::comm::abort_job(1);
-    }));
-    match with_threads(cli, ranks.as_ref(), threads) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Error::Stopped) => ExitCode::from(stop::EXIT_CODE),
+    status::set_rank(ranks.rank());
+    let mut watch = None;
+    let result = run(cli, ranks.as_ref(), threads, || {
+        watch = Watch::start(&world)?;
+        Ok(())
+    });
+    match result {
+        Ok(()) | Err(Error::Stopped) => {}
+        result if ranks.size() == 1 => return finish(result),
+        Err(Error::Told) => {
+            comm::claim_word();
+            ranks.abort(1)
+        }
         Err(error) => {
-            if !matches!(error, Error::Told) {
-                log::error!("rank {rank}: {error}");
-            }
-            if ranks.size() == 1 {
-                return ExitCode::FAILURE;
-            }
+            fail(&error.to_string());
             ranks.abort(1)
         }
     }
+    if let Some(watch) = watch {
+        watch.stop(ranks.as_ref());
+    }
+    finish(result)
 }

@@ -1,4 +1,4 @@
-use crate::{Error, Result};
+use crate::{Error, Result, status};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,6 +22,14 @@ pub fn on_signals() -> Result<()> {
     let (met, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let set = || -> std::io::Result<()> {
         for signal in [SIGTERM, SIGINT, SIGUSR1] {
+            let last = again.clone();
+            let goodbye = move || {
+                if last.load(Ordering::Relaxed) {
+                    status::leave()
+                }
+            };
+            // SAFETY: two accesses to atomics are safe in a signal handler.
+            unsafe { signal_hook::low_level::register(signal, goodbye)? };
             flag::register_conditional_shutdown(signal, 128 + signal, again.clone())?;
             flag::register(signal, again.clone())?;
             flag::register_usize(signal, met.clone(), signal as usize)?;

@@ -1,8 +1,10 @@
-use crate::comm::Communicator;
+use crate::checksum::checksum_of_file;
+use crate::comm::{Communicator, same_file};
 use crate::device::threads;
 use crate::report::phrase::count;
 use crate::{Error, Result};
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 /// Starts the log on standard error: seconds since the start, and the level
@@ -26,6 +28,7 @@ pub fn start_log() {
 /// says on rank 0 where the ranks sit.
 pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> {
     refuse_strangers(world)?;
+    same_program(world)?;
     let (node, own) = (world.node(), threads::affinity());
     let bound = node.all_gather(bytemuck::cast_slice(&own));
     let numbers = |bytes: &Vec<u8>| bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
@@ -51,6 +54,24 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
         let places: Vec<Place> = places.iter().map(|bytes| bytemuck::pod_read_unaligned(bytes)).collect();
         tell(&places);
     }
+    Ok(())
+}
+
+/// Refuses ranks that run other programs: another version, or another build of it.
+fn same_program(world: &dyn Communicator) -> Result<()> {
+    if world.size() == 1 {
+        return Ok(());
+    }
+    // The name may by now be that of another build; the link is to the one that runs.
+    let path = Path::new("/proc/self/exe");
+    let path = if path.exists() { path.into() } else { std::env::current_exe().unwrap_or_default() };
+    let file =
+        std::fs::metadata(&path).map_err(|e| Error::io(&path, "cannot look at this program's own file", e));
+    // Read in pieces: mapped, it would count as memory of the run.
+    same_file(world, "the program", file, |_| {
+        let (length, sum) = checksum_of_file(&path)?;
+        Ok(format!("{}, an executable of {length} bytes, XXH3 {sum}", env!("CARGO_PKG_VERSION")))
+    })?;
     Ok(())
 }
 

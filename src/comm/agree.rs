@@ -1,4 +1,5 @@
 use super::Communicator;
+use crate::status;
 use crate::{Error, Result};
 
 /// Holds ranks together over a step that may fail: if it failed anywhere, the
@@ -9,6 +10,9 @@ pub fn agree<T>(comm: &dyn Communicator, result: Result<T>) -> Result<T> {
     match &result {
         // What has been told is not told again.
         Err(Error::Told) | Ok(_) => {}
+        Err(error) if first == comm.rank() && status::has_task() => {
+            log::error!("{}", status::placed(&error.to_string()));
+        }
         Err(error) if first == comm.rank() => log::error!("{error}"),
         Err(_) => {}
     }

@@ -1,16 +1,21 @@
 //! The few collectives that crossrx needs, over MPI or within one process.
 
 mod agree;
+#[cfg(feature = "mpi")]
+mod board;
 mod gather;
 mod memory;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod node_shared;
+mod same;
 mod sealed;
 mod serial;
 #[cfg(test)]
 pub(crate) mod threads;
 mod tree_sum;
+#[cfg(feature = "mpi")]
+mod watch;
 
 pub use agree::{agree, any};
 pub use gather::gather;
@@ -18,8 +23,15 @@ pub use memory::ProcessMemory;
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiWorld, abort_job, start};
 pub use node_shared::{NodeShared, node_shared};
+pub use same::{same, same_file};
 pub use serial::Serial;
 pub use tree_sum::TreeSum;
+#[cfg(feature = "mpi")]
+pub use watch::{Watch, claim_word, set_timeout};
+
+/// Without MPI there is nobody to watch.
+#[cfg(not(feature = "mpi"))]
+pub fn set_timeout(_seconds: f64) {}
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -1,4 +1,5 @@
 use super::{Communicator, Tag};
+use crate::status::{self, Call};
 use crate::{Error, Result};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
@@ -18,12 +19,13 @@ const MESSAGE: usize = 1 << 30;
 /// The MPI library, initialised; dropping it finalises.
 pub struct MpiWorld {
     universe: Universe,
+    threading: Threading,
 }
 
 /// Initialises MPI. Fails if the library will not have it, as when called twice.
 pub fn start() -> Result<MpiWorld> {
     match mpi::initialize_with_threading(Threading::Multiple) {
-        Some((universe, _)) => Ok(MpiWorld { universe }),
+        Some((universe, threading)) => Ok(MpiWorld { universe, threading }),
         None => Err(Error::Ranks("MPI is already initialised".into())),
     }
 }
@@ -32,6 +34,15 @@ impl MpiWorld {
     /// All ranks of the job.
     pub fn communicator(&self) -> Box<dyn Communicator> {
         Box::new(Mpi::new(self.universe.world()))
+    }
+
+    /// Whether the library lets any thread speak, at the same time as others.
+    pub fn speaks_from_any_thread(&self) -> bool {
+        self.threading == Threading::Multiple
+    }
+
+    pub(super) fn raw_world(&self) -> SimpleCommunicator {
+        self.universe.world()
     }
 
     /// Name and version of the library, on one line.
@@ -97,10 +108,12 @@ impl Communicator for Mpi {
     }
 
     fn barrier(&self) {
+        let _waiting = status::waiting(Call::Barrier);
         self.group.barrier();
     }
 
     fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
+        let _waiting = status::waiting(Call::Broadcast);
         let root = self.group.process_at_rank(root as i32);
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
@@ -109,6 +122,7 @@ impl Communicator for Mpi {
     }
 
     fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let _waiting = status::waiting(Call::AllGather);
         let mut lengths = vec![0u64; self.size()];
         self.group.all_gather_into(&(bytes.len() as u64), &mut lengths[..]);
         // Every rank gives a part of each round, as long as the longest needs, within the library's counts.
@@ -132,6 +146,8 @@ impl Communicator for Mpi {
     }
 
     fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]) {
+        // Of a thread of its own the one who waits for it tells.
+        let _waiting = self.hurry.is_none().then(|| status::waiting(Call::Sum));
         let partner = self.group.process_at_rank(partner as i32);
         let parts = send.len().max(receive.len()).div_ceil(MESSAGE / 4).max(1);
         let (mut send, mut receive) = (send, receive);
@@ -156,12 +172,14 @@ impl Communicator for Mpi {
     }
 
     fn send(&self, to: usize, tag: Tag, bytes: &[u8]) {
+        let _waiting = status::waiting(Call::Send);
         let to = self.group.process_at_rank(to as i32);
         to.send_with_tag(&(bytes.len() as u64), tag as i32);
         bytes.chunks(MESSAGE).for_each(|part| to.send_with_tag(part, tag as i32));
     }
 
     fn receive(&self, from: Option<usize>, tag: Tag) -> (usize, Vec<u8>) {
+        let _waiting = status::waiting(Call::Receive);
         let (length, status) = match from {
             Some(rank) => self.group.process_at_rank(rank as i32).receive_with_tag::<u64>(tag as i32),
             None => self.group.any_process().receive_with_tag::<u64>(tag as i32),
@@ -181,6 +199,7 @@ impl Communicator for Mpi {
     }
 
     fn split(&self, colour: usize) -> Box<dyn Communicator> {
+        let _waiting = status::waiting(Call::Split);
         match self.group.split_by_color(Color::with_value(colour as i32)) {
             Some(group) => Box::new(Mpi::new(group)),
             None => unreachable!("a colour was given"),
@@ -188,6 +207,7 @@ impl Communicator for Mpi {
     }
 
     fn node(&self) -> Box<dyn Communicator> {
+        let _waiting = status::waiting(Call::Split);
         Box::new(Mpi::new(self.group.split_shared(self.group.rank())))
     }
 

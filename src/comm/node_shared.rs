@@ -23,7 +23,7 @@ enum Memory<T> {
 
 /// An array on its way: to be filled by this rank for itself, by this rank for
 /// its node, or by another.
-enum Draft<T> {
+pub(super) enum Draft<T> {
     Own(Vec<T>),
     Write(Segment),
     Read(File),
@@ -117,7 +117,7 @@ fn draft<T: Pod>(node: &dyn Communicator, what: &str, length: usize) -> Result<D
 
 /// Has every rank of `node` open the memory that its first rank takes; the
 /// same outcome on all, with the reason of the first that cannot.
-fn share<T>(node: &dyn Communicator, bytes: usize) -> Result<Draft<T>, String> {
+pub(super) fn share<T>(node: &dyn Communicator, bytes: usize) -> Result<Draft<T>, String> {
     let mut address = Vec::new();
     let opened = if node.rank() == 0 {
         let created = Segment::create(bytes).and_then(|s| s.address().map(|address| (s, address)));

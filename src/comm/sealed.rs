@@ -6,7 +6,7 @@
 
 use super::memory::available;
 use bytemuck::Pod;
-use memmap2::{Mmap, MmapMut};
+use memmap2::{Mmap, MmapMut, MmapRaw};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals};
 use rustix::fs::{fstat, memfd_create};
 use std::fs::File;
@@ -33,6 +33,11 @@ pub(super) struct Segment {
 /// What neither this process nor another may do to a segment that is read.
 fn seals() -> SealFlags {
     SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
+}
+
+/// What nobody may do to a segment that several write to.
+fn fixed_size() -> SealFlags {
+    SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
 }
 
 fn refused(what: &str) -> io::Error {
@@ -79,12 +84,21 @@ impl Segment {
         fcntl_add_seals(&self.file, seals())?;
         map(&self.file, bytes)
     }
+
+    /// The memory, to be written by all that map it, of a size that nobody can change.
+    pub fn write_together(self) -> io::Result<MmapRaw> {
+        let bytes = self.map.len();
+        drop(self.map);
+        fcntl_add_seals(&self.file, fixed_size())?;
+        map_to_write(&self.file, bytes)
+    }
 }
 
 /// Opens the segment of another process of this node; [`map`] reads it once it is sealed.
 pub(super) fn join(address: &Address) -> io::Result<File> {
     let path = format!("/proc/{}/fd/{}", address.process, address.descriptor);
-    let file = File::open(&path).map_err(|e| refused(&format!("cannot open {path}: {e}")))?;
+    let open = File::options().read(true).write(true).open(&path);
+    let file = open.map_err(|e| refused(&format!("cannot open {path}: {e}")))?;
     let stat = fstat(&file)?;
     // Processes of containers may number processes differently.
     if (stat.st_dev, stat.st_ino) != (address.device, address.inode) {
@@ -101,6 +115,14 @@ pub(super) fn map(file: &File, bytes: usize) -> io::Result<Mmap> {
     // SAFETY: the seals, which cannot be taken back, keep every process from writing to the file and
     // from changing its size, so the map is as constant as a slice must be.
     unsafe { Mmap::map(file) }
+}
+
+/// Maps a segment of this many bytes that others write to, too.
+pub(super) fn map_to_write(file: &File, bytes: usize) -> io::Result<MmapRaw> {
+    if !fcntl_get_seals(file)?.contains(fixed_size()) || file.metadata()?.len() != bytes as u64 {
+        return Err(refused("the memory can change its size, or has another"));
+    }
+    MmapRaw::map_raw(file)
 }
 
 #[cfg(test)]

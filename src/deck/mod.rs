@@ -3,10 +3,12 @@
 //! Unknown keys are refused, `--set section.key=value` overrides any key, and
 //! the resolved deck, defaults included, is written beside every result.
 
+mod comm;
 mod overrides;
 mod read;
 mod splits;
 
+pub use comm::CommSpec;
 pub use overrides::Override;
 pub use splits::Splits;
 
@@ -36,6 +38,9 @@ pub struct Deck {
     /// How tasks are dealt to ranks.
     #[serde(default)]
     pub study: StudySpec,
+    /// How ranks watch over one another.
+    #[serde(default)]
+    pub comm: CommSpec,
 }
 
 /// The `[store]` section.
@@ -138,7 +143,7 @@ impl Deck {
         let mut table: toml::Table = self.to_toml()?.parse().map_err(|e: toml::de::Error| {
             Error::Request(format!("cannot read the deck's own TOML: {}", e.message()))
         })?;
-        for section in ["store", "checkpoint", "study"] {
+        for section in ["store", "checkpoint", "study", "comm"] {
             table.remove(section);
         }
         let keys = table.into_iter().flat_map(|(section, value)| match value {
@@ -185,6 +190,9 @@ impl Deck {
         }
         if self.study.ranks_per_task == Some(0) {
             return named("study.ranks_per_task", "must be at least 1");
+        }
+        if let Some((key, what)) = self.comm.fault() {
+            return Some((format!("comm.{key}"), what));
         }
         if let Some(what) = self.data.splits.fault() {
             return Some(("data.splits".into(), what));

@@ -76,6 +76,9 @@ mod tests {
             ("data.splits={ rule = \"random\", folds = 2, seed = 1 }", "folds"),
             ("data.sources=[]", "data.sources"),
             ("data.drug_features=[\"a\", \"a\"]", "data.drug_features"),
+            ("comm.timeout_seconds=0.5", "comm.timeout_seconds"),
+            ("comm.timeout_seconds=nan", "comm.timeout_seconds"),
+            ("comm.timeout=5", "timeout"),
             ("nonsense=1", "nonsense"),
             ("store.path.x=1", "path"),
         ];

@@ -147,6 +147,7 @@ impl<T: Number> CpuPlan<T> {
         }
         self.buffers[buffer] = output;
         self.spent[id.0] += started.elapsed();
+        crate::status::beat();
     }
 
     /// Zeros for the gradients of this network. Fails if there is no memory for them.
@@ -236,5 +237,6 @@ impl<T: Number> CpuPlan<T> {
         }
         self.buffers[buffer] = output_gradient;
         self.spent[id.0] += started.elapsed();
+        crate::status::beat();
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn read_into(
 ) -> hdf5::Result<u32> {
     let at = offset.map(|n| n as hsize_t);
     check_dimensions(array)?;
+    crate::status::beat();
     let mut size: hsize_t = 0;
     let _one_at_a_time = hdf5_sys::LOCK.lock();
     // SAFETY: `array` keeps its id open and has no more dimensions than `at`; the lock is held.

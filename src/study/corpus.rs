@@ -1,13 +1,13 @@
 use super::Task;
 use crate::batch::Lanes;
-use crate::comm::{Communicator, ProcessMemory, agree};
+use crate::comm::{Communicator, ProcessMemory, agree, same, same_file, set_timeout};
 use crate::deck::{Deck, MissingFeatures, Splits};
 use crate::feature::{Features, JoinedTables};
 use crate::model::InputWidths;
 use crate::split::{Folds, Part, RowSet, RuleSplit};
 use crate::store::{Entity, Pairs, Store};
 use crate::{Error, Result};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -30,6 +30,7 @@ pub struct Corpus {
     pub(super) program: usize,
     /// Ranks of this node.
     pub(super) node_ranks: usize,
+    digest: OnceCell<String>,
     usable: RefCell<HashMap<String, Rc<Usable>>>,
     sizes: RefCell<HashMap<String, Rc<[FoldSize]>>>,
 }
@@ -85,6 +86,17 @@ impl SplitParts {
     }
 }
 
+/// The digest of the store, which must be the same on every rank of `world`; with one rank it is
+/// taken when it is asked for.
+fn common_digest(store: &Store, world: &dyn Communicator) -> Result<OnceCell<String>> {
+    if world.size() == 1 {
+        return Ok(OnceCell::new());
+    }
+    let file = std::fs::metadata(store.path()).map_err(|e| Error::io(store.path(), "cannot look at", e));
+    let digest = same_file(world, "the content of the store", file, |_| store.digest())?;
+    Ok(digest.into())
+}
+
 /// Pairs read at a time.
 pub const BLOCK: usize = 1 << 18;
 
@@ -93,7 +105,11 @@ impl Corpus {
     /// Every rank of `world` calls this; those of a node share the features.
     pub fn open(deck: Result<Deck>, deck_path: &Path, world: &dyn Communicator) -> Result<Self> {
         let program = ProcessMemory::now().resident as usize;
-        let (deck, store, dose) = agree(world, deck.and_then(|deck| Self::check(deck, deck_path)))?;
+        let (deck, text) = agree(world, deck.and_then(|deck| deck.to_toml().map(|text| (deck, text))))?;
+        same(world, "the deck", &text)?;
+        set_timeout(deck.comm.timeout_seconds);
+        let (deck, store, dose) = agree(world, Self::check(deck, deck_path))?;
+        let digest = common_digest(&store, world)?;
         let mut deck = deck;
         let data = &deck.data;
         let join = |entity, key: &str, names: &[String], bits| {
@@ -116,6 +132,7 @@ impl Corpus {
             dose,
             program,
             node_ranks: world.node().size(),
+            digest,
             usable: RefCell::default(),
             sizes: RefCell::default(),
         })
@@ -161,6 +178,15 @@ impl Corpus {
         };
         deck.data.dose = Some(dose);
         Ok((deck, store, dose))
+    }
+
+    /// [`Store::digest`] of the store, taken once.
+    pub fn store_digest(&self) -> Result<&str> {
+        if self.digest.get().is_none() {
+            let digest = self.store.digest()?;
+            return Ok(self.digest.get_or_init(|| digest));
+        }
+        Ok(self.digest.get().map_or("", String::as_str))
     }
 
     /// Every training of the study, the longest first.

@@ -1,6 +1,6 @@
 use crate::comm::{Communicator, Tag};
 use crate::report::phrase::count;
-use crate::{Error, Result, stop};
+use crate::{Error, Result, status, stop};
 use std::time::Duration;
 
 /// Deals tasks to groups of ranks as they become free, first to last. Rank 0
@@ -89,6 +89,7 @@ impl<'a> Farm<'a> {
     /// The next task of this group, by number; `None` when there is none left
     /// or the study stops. Every rank of the group calls it.
     pub fn next(&mut self) -> Option<usize> {
+        let _others_may_train_for_long = status::patience();
         let mut grant = Vec::new();
         if self.world.rank() == 0 {
             self.serve();
@@ -142,6 +143,7 @@ impl<'a> Farm<'a> {
 
     /// Waits until every group knows that no task is left.
     pub fn finish(mut self) {
+        let _others_may_train_for_long = status::patience();
         while self.world.rank() == 0 && !self.asking.is_empty() {
             self.serve();
             std::thread::sleep(NAP);

@@ -61,7 +61,7 @@ impl Study {
     fn of(corpus: &Corpus) -> Result<Self> {
         Ok(Self {
             crossrx: env!("CARGO_PKG_VERSION").into(),
-            store: corpus.store.digest()?,
+            store: corpus.store_digest()?.into(),
             deck: corpus.deck.deciding()?,
         })
     }

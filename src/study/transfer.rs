@@ -12,7 +12,7 @@ use crate::report::run_json::{self, RunInfo};
 use crate::report::truth_json::{self, Truth};
 use crate::report::{corpus_json, runtime, tree};
 use crate::store::StoreSummary;
-use crate::{Error, Result, atomic, baseline, report, stop};
+use crate::{Error, Result, atomic, baseline, report, status, stop};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -95,9 +95,11 @@ pub fn transfer(
             if !run_task(corpus, &journal, task, group.as_ref(), &mut farm, &progress)? {
                 farm.stop();
             }
+            status::end_task();
         }
         farm.finish();
     }
+    let _others_may_take_long = status::patience();
     let mut still = agree(
         world,
         if world.rank() == 0 { journal.missing(corpus, &tasks, Start::GoOn) } else { Ok(Vec::new()) },
@@ -192,6 +194,7 @@ fn run_task(
     progress: &Progress,
 ) -> Result<bool> {
     let started = Instant::now();
+    status::begin_task(&task.to_string());
     let speaks = group.rank() == 0;
     let targets = &corpus.deck.data.targets;
     let mut checkpoints = journal.checkpoints(corpus, task)?;
@@ -204,6 +207,7 @@ fn run_task(
         to_score = settle(journal, &trained, targets)?;
     }
     broadcast_numbers(group, &mut to_score);
+    status::step(0);
     let training = started.elapsed().as_secs_f64();
     let started = Instant::now();
     for &number in &to_score {

@@ -5,6 +5,7 @@ mod adam;
 mod check;
 mod checkpoint;
 mod divergence;
+mod drill;
 mod early_stop;
 mod fit;
 mod lane_sum;
@@ -21,6 +22,7 @@ mod weight_decay;
 mod weights;
 
 pub use checkpoint::Checkpoints;
+pub use drill::Drill;
 pub use fit::{Fitted, Observer, fit};
 pub use manifest::Identity;
 pub use schedule::Decay;

@@ -1,6 +1,7 @@
 use crate::comm::{Communicator, TreeSum};
 use crate::device::all_finite;
 use crate::graph::Gradients;
+use crate::status::{self, Call};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::VecDeque;
@@ -138,6 +139,8 @@ impl<'a> Reduction<'a> {
     /// Waits until all buckets are summed, and puts them back in their places.
     pub fn finish(&mut self, gradients: &mut Gradients<f32>) -> Result<Reduced> {
         self.hurry.store(true, Ordering::Relaxed);
+        // The thread's own calls do not tell: others may be long before this rank has given anything.
+        let _waiting = self.thread.is_some().then(|| status::waiting(Call::Sum));
         let mut reduced = Reduced { words: Words::default(), finite: true };
         for _ in 0..gradients.buckets() {
             let mut bucket = self.next()?;

@@ -1,3 +1,4 @@
+use super::Drill;
 use super::divergence::diverged;
 use super::lane_sum::LaneSum;
 use super::optimizer::Optimizer;
@@ -12,6 +13,7 @@ use crate::graph::{CpuPlan, Parameters, Purpose};
 use crate::metric::{Epoch, Moments};
 use crate::model::PairNetwork;
 use crate::op::Step;
+use crate::status;
 use crate::{Error, Result};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -180,6 +182,8 @@ impl<'a> Trainer<'a> {
     pub fn step(&mut self, at: usize, asks: Asks) -> Result<Asks> {
         let lanes = self.problem.lanes;
         let number = (self.epoch * lanes.steps() + at) as u64;
+        status::step(number + 1);
+        Drill::at_step(number + 1)?;
         let step = Step { seed: self.seed, number };
         let scale = 1.0 / lanes.rows_in_step(at) as f32;
         let own = self.problem.own.clone();

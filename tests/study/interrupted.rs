@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A study of many short tasks, so that results appear all the time.
-fn set_up(name: &str) -> (PathBuf, PathBuf) {
+pub fn set_up(name: &str) -> (PathBuf, PathBuf) {
     let folder = fresh(name);
     let (store, path) = (folder.join("small.h5"), folder.join("deck.toml"));
     Corpus::two_screens().write(&store);

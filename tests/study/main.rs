@@ -4,6 +4,8 @@
 mod bad_input;
 mod bench;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod failing;
 mod inspect;
 #[cfg(target_os = "linux")]
 mod interrupted;

@@ -51,6 +51,14 @@ pub fn start(mut command: Command) -> Running {
 }
 
 impl Running {
+    /// What it has said on standard error until now.
+    pub fn stderr_so_far(&self) -> String {
+        // Reading at an offset leaves the place where the program writes.
+        let mut bytes = vec![0; self.stderr.metadata().unwrap().len() as usize];
+        let read = std::os::unix::fs::FileExt::read_at(&self.stderr, &mut bytes, 0).unwrap();
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    }
+
     /// Waits for the end, and kills what does not come to it.
     pub fn finish(mut self, limit: Duration) -> Outcome {
         let started = Instant::now();
