@@ -1,5 +1,5 @@
 use super::say::say;
-use crate::bench::{Case, ScoreReport, StepReport, measure_score, measure_step};
+use crate::bench::{Case, ScoreReport, StepReport, measure_all_reduce, measure_score, measure_step};
 use crate::comm::Communicator;
 use crate::{Error, Result, atomic};
 use std::num::NonZeroUsize;
@@ -21,6 +21,8 @@ enum What {
     Step(Step),
     /// Scoring of a dataset by a network of a published shape, on made-up data and one rank
     Score(Score),
+    /// Sums over ranks: the tree sum that gradients go by, and the MPI library's own, in turn
+    AllReduce(AllReduce),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,15 +60,30 @@ struct Score {
     threads: Option<NonZeroUsize>,
 }
 
+#[derive(Debug, clap::Args)]
+struct AllReduce {
+    /// Size of what each rank adds, in binary megabytes.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    mebibytes: u32,
+    /// Seconds for both.
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    seconds: f64,
+    /// Writes the figures as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 impl Args {
     /// Threads a rank that are asked for.
     pub fn threads(&self) -> Option<usize> {
-        let (What::Step(Step { threads, .. }) | What::Score(Score { threads, .. })) = &self.what;
-        threads.map(usize::from)
+        match &self.what {
+            What::Step(Step { threads, .. }) | What::Score(Score { threads, .. }) => threads.map(usize::from),
+            What::AllReduce(_) => Some(1),
+        }
     }
 }
 
-/// Measures steps on all ranks, scoring on one; rank 0 prints.
+/// Measures steps and sums on all ranks, scoring on one; rank 0 prints.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     match args.what {
         What::Step(step) => {
@@ -87,6 +104,14 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
             write(score.json, &report)
         }
         What::Score(_) => Ok(()),
+        What::AllReduce(AllReduce { mebibytes, seconds, json }) => {
+            let report = measure_all_reduce(mebibytes as usize, seconds, world)?;
+            if world.rank() > 0 {
+                return Ok(());
+            }
+            say(&report)?;
+            write(json, &report)
+        }
     }
 }
 

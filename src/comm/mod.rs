@@ -33,6 +33,9 @@ pub use watch::{Watch, claim_word, set_timeout};
 #[cfg(not(feature = "mpi"))]
 pub fn set_timeout(_seconds: f64) {}
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 /// What a message between two ranks is about; a receive of one tag never takes
 /// a message of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,13 @@ pub trait Communicator {
     fn split(&self, colour: usize) -> Box<dyn Communicator>;
     /// The ranks that share this rank's memory, in the order of their ranks here.
     fn node(&self) -> Box<dyn Communicator>;
+    /// The library's own sum of `values` over all ranks into `sum`, as long, added in an order of
+    /// its choosing: what [`TreeSum`] is held against.
+    fn library_sum(&self, values: &[f32], sum: &mut [f32]);
+    /// The same ranks with messages of their own, for another thread of each of them; `None` where
+    /// there is one rank, or the library below lets one thread speak at a time. All ranks call this.
+    /// Until `hurry` is set, a thread that waits in [`Self::exchange`] leaves its processor to others.
+    fn for_thread(&self, hurry: Arc<AtomicBool>) -> Option<Box<dyn Communicator + Send>>;
     /// Ends the job, on every rank, with this exit code.
     fn abort(&self, code: i32) -> !;
 }

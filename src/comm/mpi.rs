@@ -2,11 +2,16 @@ use super::{Communicator, Tag};
 use crate::status::{self, Call};
 use crate::{Error, Result};
 use mpi::Threading;
+use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::point_to_point::send_receive_into_with_tags;
+use mpi::request::{Request, Scope, scope};
 use mpi::topology::{Color, SimpleCommunicator};
 use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, Root, Source};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Most bytes in one message: counts are 32-bit.
 const MESSAGE: usize = 1 << 30;
@@ -28,7 +33,7 @@ pub fn start() -> Result<MpiWorld> {
 impl MpiWorld {
     /// All ranks of the job.
     pub fn communicator(&self) -> Box<dyn Communicator> {
-        Box::new(Mpi(self.universe.world()))
+        Box::new(Mpi::new(self.universe.world()))
     }
 
     /// Whether the library lets any thread speak, at the same time as others.
@@ -56,25 +61,60 @@ pub fn abort_job(code: i32) {
     }
 }
 
-struct Mpi(SimpleCommunicator);
+struct Mpi {
+    group: SimpleCommunicator,
+    /// Of a communicator for another thread: whether it is waited for.
+    hurry: Option<Arc<AtomicBool>>,
+}
+
+// SAFETY: a communicator is a handle that MPI lets any thread use; it leaves the thread it was made by
+// only through `for_thread`, which asks whether the library was started for many threads.
+unsafe impl Send for Mpi {}
+
+/// How often a request is tested before its thread sleeps.
+const TESTS: usize = 8;
+/// How long it sleeps; the system adds some 50 us.
+const NAP: Duration = Duration::from_micros(10);
+
+impl Mpi {
+    fn new(group: SimpleCommunicator) -> Self {
+        Self { group, hurry: None }
+    }
+}
+
+/// Waits for a request without holding the processor, as the library's own waiting does, for as long
+/// as nobody is in a hurry.
+fn wait<'a, S: Scope<'a>>(mut request: Request<'a, [f32], S>, hurry: &AtomicBool) {
+    for test in 1.. {
+        match request.test() {
+            Ok(_) => return,
+            Err(pending) => request = pending,
+        }
+        if hurry.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        } else if test % TESTS == 0 {
+            std::thread::sleep(NAP);
+        }
+    }
+}
 
 impl Communicator for Mpi {
     fn rank(&self) -> usize {
-        self.0.rank() as usize
+        self.group.rank() as usize
     }
 
     fn size(&self) -> usize {
-        self.0.size() as usize
+        self.group.size() as usize
     }
 
     fn barrier(&self) {
         let _waiting = status::waiting(Call::Barrier);
-        self.0.barrier();
+        self.group.barrier();
     }
 
     fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
         let _waiting = status::waiting(Call::Broadcast);
-        let root = self.0.process_at_rank(root as i32);
+        let root = self.group.process_at_rank(root as i32);
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
         bytes.resize(length as usize, 0);
@@ -84,7 +124,7 @@ impl Communicator for Mpi {
     fn all_gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let _waiting = status::waiting(Call::AllGather);
         let mut lengths = vec![0u64; self.size()];
-        self.0.all_gather_into(&(bytes.len() as u64), &mut lengths[..]);
+        self.group.all_gather_into(&(bytes.len() as u64), &mut lengths[..]);
         // Every rank gives a part of each round, as long as the longest needs, within the library's counts.
         let round = (MESSAGE / self.size()).max(1);
         let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
@@ -97,7 +137,7 @@ impl Communicator for Mpi {
             let mut received = vec![0u8; counts.iter().map(|&n| n as usize).sum()];
             let own = &bytes[first.min(bytes.len())..bytes.len().min(first + round)];
             let mut parts = PartitionMut::new(&mut received[..], &counts[..], &starts[..]);
-            self.0.all_gather_varcount_into(own, &mut parts);
+            self.group.all_gather_varcount_into(own, &mut parts);
             for ((all, &start), &count) in all.iter_mut().zip(&starts).zip(&counts) {
                 all.extend_from_slice(&received[start as usize..(start + count) as usize]);
             }
@@ -106,8 +146,9 @@ impl Communicator for Mpi {
     }
 
     fn exchange(&self, partner: usize, send: &[f32], receive: &mut [f32]) {
-        let _waiting = status::waiting(Call::Sum);
-        let partner = self.0.process_at_rank(partner as i32);
+        // Of a thread of its own the one who waits for it tells.
+        let _waiting = self.hurry.is_none().then(|| status::waiting(Call::Sum));
+        let partner = self.group.process_at_rank(partner as i32);
         let parts = send.len().max(receive.len()).div_ceil(MESSAGE / 4).max(1);
         let (mut send, mut receive) = (send, receive);
         for _ in 0..parts {
@@ -115,14 +156,24 @@ impl Communicator for Mpi {
             let length = receive.len().min(MESSAGE / 4);
             let (into, rest_of_receive) = receive.split_at_mut(length);
             let tag = Tag::Sum as i32;
-            send_receive_into_with_tags(out, &partner, tag, into, &partner, tag);
+            match &self.hurry {
+                None => {
+                    send_receive_into_with_tags(out, &partner, tag, into, &partner, tag);
+                }
+                Some(hurry) => scope(|scope| {
+                    let receiving = partner.immediate_receive_into_with_tag(scope, into, tag);
+                    let sending = partner.immediate_send_with_tag(scope, out, tag);
+                    wait(receiving, hurry);
+                    wait(sending, hurry);
+                }),
+            }
             (send, receive) = (rest, rest_of_receive);
         }
     }
 
     fn send(&self, to: usize, tag: Tag, bytes: &[u8]) {
         let _waiting = status::waiting(Call::Send);
-        let to = self.0.process_at_rank(to as i32);
+        let to = self.group.process_at_rank(to as i32);
         to.send_with_tag(&(bytes.len() as u64), tag as i32);
         bytes.chunks(MESSAGE).for_each(|part| to.send_with_tag(part, tag as i32));
     }
@@ -130,11 +181,11 @@ impl Communicator for Mpi {
     fn receive(&self, from: Option<usize>, tag: Tag) -> (usize, Vec<u8>) {
         let _waiting = status::waiting(Call::Receive);
         let (length, status) = match from {
-            Some(rank) => self.0.process_at_rank(rank as i32).receive_with_tag::<u64>(tag as i32),
-            None => self.0.any_process().receive_with_tag::<u64>(tag as i32),
+            Some(rank) => self.group.process_at_rank(rank as i32).receive_with_tag::<u64>(tag as i32),
+            None => self.group.any_process().receive_with_tag::<u64>(tag as i32),
         };
         // The parts follow on the same channel, in order.
-        let sender = self.0.process_at_rank(status.source_rank());
+        let sender = self.group.process_at_rank(status.source_rank());
         let mut bytes = vec![0; length as usize];
         for part in bytes.chunks_mut(MESSAGE) {
             sender.receive_into_with_tag(part, tag as i32);
@@ -143,24 +194,36 @@ impl Communicator for Mpi {
     }
 
     fn try_receive(&self, tag: Tag) -> Option<(usize, Vec<u8>)> {
-        let status = self.0.any_process().immediate_probe_with_tag(tag as i32)?;
+        let status = self.group.any_process().immediate_probe_with_tag(tag as i32)?;
         Some(self.receive(Some(status.source_rank() as usize), tag))
     }
 
     fn split(&self, colour: usize) -> Box<dyn Communicator> {
         let _waiting = status::waiting(Call::Split);
-        match self.0.split_by_color(Color::with_value(colour as i32)) {
-            Some(group) => Box::new(Mpi(group)),
+        match self.group.split_by_color(Color::with_value(colour as i32)) {
+            Some(group) => Box::new(Mpi::new(group)),
             None => unreachable!("a colour was given"),
         }
     }
 
     fn node(&self) -> Box<dyn Communicator> {
         let _waiting = status::waiting(Call::Split);
-        Box::new(Mpi(self.0.split_shared(self.0.rank())))
+        Box::new(Mpi::new(self.group.split_shared(self.group.rank())))
+    }
+
+    fn library_sum(&self, values: &[f32], sum: &mut [f32]) {
+        for (values, sum) in values.chunks(MESSAGE / 4).zip(sum.chunks_mut(MESSAGE / 4)) {
+            self.group.all_reduce_into(values, sum, SystemOperation::sum());
+        }
+    }
+
+    fn for_thread(&self, hurry: Arc<AtomicBool>) -> Option<Box<dyn Communicator + Send>> {
+        let many = mpi::environment::threading_support() == Threading::Multiple;
+        let own = || Mpi { group: self.group.duplicate(), hurry: Some(hurry) };
+        (many && self.size() > 1).then(|| Box::new(own()) as _)
     }
 
     fn abort(&self, code: i32) -> ! {
-        self.0.abort(code)
+        self.group.abort(code)
     }
 }

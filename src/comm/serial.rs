@@ -1,4 +1,6 @@
 use super::{Communicator, Tag};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A group of one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +45,14 @@ impl Communicator for Serial {
 
     fn node(&self) -> Box<dyn Communicator> {
         Box::new(Serial)
+    }
+
+    fn library_sum(&self, values: &[f32], sum: &mut [f32]) {
+        sum.copy_from_slice(values);
+    }
+
+    fn for_thread(&self, _hurry: Arc<AtomicBool>) -> Option<Box<dyn Communicator + Send>> {
+        None
     }
 
     fn abort(&self, code: i32) -> ! {

@@ -3,6 +3,7 @@
 
 use super::{Communicator, Tag};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Messages on their way to one rank: sender, tag, bytes.
@@ -14,6 +15,10 @@ struct Mailbox {
 
 struct ThreadRank {
     rank: usize,
+    /// Which of the group's communicators this is; messages of one never reach another.
+    context: i32,
+    /// Communicators made so far, on this rank.
+    contexts: Arc<AtomicI32>,
     boxes: Arc<Vec<Mailbox>>,
 }
 
@@ -23,13 +28,16 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Tags of the collectives, apart from those of [`Tag`].
 const COLLECTIVE: i32 = 1000;
 
+/// Tags of one communicator, apart from those of the next.
+const TAGS: i32 = 10_000;
+
 /// Runs `work` as each of `ranks` ranks and returns what each gave.
 pub fn on_ranks<R: Send>(ranks: usize, work: impl Fn(&dyn Communicator) -> R + Sync) -> Vec<R> {
     let boxes: Arc<Vec<Mailbox>> = Arc::new((0..ranks).map(|_| Mailbox::default()).collect());
     std::thread::scope(|scope| {
         let start = |rank| {
             let (boxes, work) = (boxes.clone(), &work);
-            scope.spawn(move || work(&ThreadRank { rank, boxes }))
+            scope.spawn(move || work(&ThreadRank { rank, context: 0, contexts: Arc::default(), boxes }))
         };
         let threads: Vec<_> = (0..ranks).map(start).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
@@ -37,14 +45,20 @@ pub fn on_ranks<R: Send>(ranks: usize, work: impl Fn(&dyn Communicator) -> R + S
 }
 
 impl ThreadRank {
+    /// The next communicator of the same ranks, which all make theirs in the same order.
+    fn next(&self) -> Self {
+        let context = 1 + self.contexts.fetch_add(1, Ordering::Relaxed);
+        Self { rank: self.rank, context, contexts: self.contexts.clone(), boxes: self.boxes.clone() }
+    }
+
     fn post(&self, to: usize, tag: i32, bytes: &[u8]) {
-        let mailbox = &self.boxes[to];
+        let (mailbox, tag) = (&self.boxes[to], self.context * TAGS + tag);
         mailbox.waiting.lock().unwrap().push_back((self.rank, tag, bytes.to_vec()));
         mailbox.came.notify_all();
     }
 
     fn take(&self, from: Option<usize>, tag: i32, wait: bool) -> Option<(usize, Vec<u8>)> {
-        let mailbox = &self.boxes[self.rank];
+        let (mailbox, tag) = (&self.boxes[self.rank], self.context * TAGS + tag);
         let mut waiting = mailbox.waiting.lock().unwrap();
         loop {
             let fits = |m: &(usize, i32, Vec<u8>)| m.1 == tag && from.is_none_or(|from| from == m.0);
@@ -107,7 +121,19 @@ impl Communicator for ThreadRank {
     }
 
     fn node(&self) -> Box<dyn Communicator> {
-        Box::new(ThreadRank { rank: self.rank, boxes: self.boxes.clone() })
+        Box::new(self.next())
+    }
+
+    fn library_sum(&self, values: &[f32], sum: &mut [f32]) {
+        sum.fill(0.0);
+        for theirs in self.all_gather(bytemuck::cast_slice(values)) {
+            let theirs = theirs.chunks_exact(4).map(bytemuck::pod_read_unaligned::<f32>);
+            sum.iter_mut().zip(theirs).for_each(|(s, t)| *s += t);
+        }
+    }
+
+    fn for_thread(&self, _hurry: Arc<AtomicBool>) -> Option<Box<dyn Communicator + Send>> {
+        (self.size() > 1).then(|| Box::new(self.next()) as _)
     }
 
     fn abort(&self, code: i32) -> ! {

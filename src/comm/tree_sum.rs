@@ -5,15 +5,23 @@ use std::ops::Range;
 /// then 4, ... by recursive halving, and the pieces back by recursive doubling
 /// (Thakur, Rabenseifner and Gropp 2005, in the other order of distances). For
 /// powers of two the sum of a run of ranks is a subtree, so it has the same
-/// bits however many of the leaves were summed inside a rank. Ranks above the
-/// largest power of two first add theirs to one below.
+/// bits however many of the leaves were summed inside a rank, and however an
+/// array is cut into several. Ranks above the largest power of two first add
+/// theirs to one below.
 #[derive(Debug, Default)]
 pub struct TreeSum {
     received: Vec<f32>,
     owned: Vec<Range<usize>>,
 }
 
+/// Values that are sent, received and added at a time: 512 KiB, so that what has come is added while
+/// the nearest caches hold it.
+const PIECE: usize = if cfg!(test) { 16 } else { 1 << 17 };
+
 impl TreeSum {
+    /// Bytes that it holds, at most.
+    pub const BYTES: usize = PIECE * size_of::<f32>();
+
     /// Replaces `values` by their sum over all ranks, the same bits on each.
     pub fn all_reduce(&mut self, comm: &dyn Communicator, values: &mut [f32]) {
         let (rank, ranks) = (comm.rank(), comm.size());
@@ -22,32 +30,29 @@ impl TreeSum {
         }
         let power = 1 << ranks.ilog2();
         if rank >= power {
-            comm.exchange(rank - power, values, &mut []);
+            self.exchange_and_add(comm, rank - power, values, &mut []);
             comm.exchange(rank - power, &[], values);
             return;
         }
         let above = (rank + power < ranks).then_some(rank + power);
-        self.received.resize(if above.is_some() { values.len() } else { values.len().div_ceil(2) }, 0.0);
         if let Some(above) = above {
-            comm.exchange(above, &[], &mut self.received);
-            values.iter_mut().zip(&self.received).for_each(|(v, t)| *v += *t);
+            self.exchange_and_add(comm, above, &[], values);
         }
         self.owned.clear();
         let mut owned = 0..values.len();
         let mut distance = 1;
         while distance < power {
-            let middle = owned.start + owned.len() / 2;
-            let (low, high) = (owned.start..middle, middle..owned.end);
-            let (keep, give) = if rank & distance == 0 { (low, high) } else { (high, low) };
-            let received = &mut self.received[..keep.len()];
-            comm.exchange(rank ^ distance, &values[give], received);
-            values[keep.clone()].iter_mut().zip(received).for_each(|(v, t)| *v += *t);
+            let (low, high) = halves(&owned);
+            let (left, right) = values[owned.clone()].split_at_mut(low.len());
+            let (keep, mine, theirs) =
+                if rank & distance == 0 { (low, left, right) } else { (high, right, left) };
+            self.exchange_and_add(comm, rank ^ distance, theirs, mine);
             self.owned.push(std::mem::replace(&mut owned, keep));
             distance *= 2;
         }
         while let Some(whole) = self.owned.pop() {
             distance /= 2;
-            let (left, right) = values[whole.clone()].split_at_mut(whole.len() / 2);
+            let (left, right) = values[whole.clone()].split_at_mut(halves(&whole).0.len());
             let (mine, theirs) = if rank & distance == 0 { (left, right) } else { (right, left) };
             comm.exchange(rank ^ distance, mine, theirs);
         }
@@ -55,6 +60,26 @@ impl TreeSum {
             comm.exchange(above, values, &mut []);
         }
     }
+
+    /// Gives `give` to `partner`, and adds what it gives to `keep`, which is as long.
+    fn exchange_and_add(&mut self, comm: &dyn Communicator, partner: usize, give: &[f32], keep: &mut [f32]) {
+        let (mut give, mut keep) = (give, keep);
+        self.received.resize(PIECE, 0.0);
+        while !(give.is_empty() && keep.is_empty()) {
+            let (out, rest) = give.split_at(give.len().min(PIECE));
+            let length = keep.len().min(PIECE);
+            let (sum, rest_of_keep) = keep.split_at_mut(length);
+            let received = &mut self.received[..length];
+            comm.exchange(partner, out, received);
+            sum.iter_mut().zip(received).for_each(|(sum, term)| *sum += *term);
+            (give, keep) = (rest, rest_of_keep);
+        }
+    }
+}
+
+fn halves(whole: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    let middle = whole.start + whole.len() / 2;
+    (whole.start..middle, middle..whole.end)
 }
 
 #[cfg(test)]
@@ -87,6 +112,23 @@ mod tests {
                 let expected: Vec<f32> = (0..length).map(|at| tree(&leaves(at))).collect();
                 assert!(sums.iter().all(|sum| *sum == expected), "{ranks} ranks, {length} values");
             }
+        }
+    }
+
+    #[test]
+    fn an_array_cut_into_several_has_the_bits_of_the_whole() {
+        for ranks in [2, 3, 4] {
+            let same = on_ranks(ranks, |comm| {
+                let mut whole: Vec<f32> = (0..500).map(|at| value(comm.rank(), at)).collect();
+                let mut cut = whole.clone();
+                let mut sum = TreeSum::default();
+                sum.all_reduce(comm, &mut whole);
+                let (first, rest) = cut.split_at_mut(7);
+                let (second, third) = rest.split_at_mut(333);
+                [third, first, second].into_iter().for_each(|part| sum.all_reduce(comm, part));
+                whole == cut
+            });
+            assert_eq!(same, vec![true; ranks]);
         }
     }
 

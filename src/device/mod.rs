@@ -12,4 +12,4 @@ pub mod threads;
 
 pub use element::Element;
 pub use matmul::{MatRef, matmul, matmul_by_library, matmul_then};
-pub use sweep::{column_sums, sum, sweep_columns, sweep_costly_rows, sweep_rows, vectorised};
+pub use sweep::{all_finite, column_sums, sum, sweep_columns, sweep_costly_rows, sweep_rows, vectorised};

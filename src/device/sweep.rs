@@ -120,9 +120,43 @@ pub fn sum<T: Element>(values: &[T]) -> f64 {
     values.iter().map(|v| v.wide()).sum()
 }
 
+/// Whether every value is a finite number. On one thread.
+pub fn all_finite(values: &[f32]) -> bool {
+    const LANES: usize = 64;
+    let magnitude = |value: &f32| value.to_bits() & !(1 << 31);
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut most = [0u32; LANES];
+            let (blocks, rest) = values.as_chunks::<LANES>();
+            for block in blocks {
+                for (most, value) in most.iter_mut().zip(block) {
+                    *most = (*most).max(magnitude(value));
+                }
+            }
+            most.into_iter().chain(rest.iter().map(magnitude)).all(|m| m < f32::INFINITY.to_bits())
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_is_not_finite_is_found_wherever_it_is() {
+        for length in [0, 1, 63, 64, 200] {
+            let mut values = vec![-f32::MAX; length];
+            assert!(all_finite(&values));
+            for at in 0..length {
+                for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    values[at] = bad;
+                    assert!(!all_finite(&values), "{bad} at {at} of {length}");
+                }
+                values[at] = 0.0;
+            }
+        }
+    }
 
     #[test]
     fn every_row_is_swept_once_for_any_pool() {

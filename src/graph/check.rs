@@ -103,24 +103,32 @@ fn check_batch(graph: &Arc<Graph>, loss: NodeId, fed: &[NodeId], capacity: &[usi
     for (i, v) in parameters.values_mut().iter_mut().enumerate() {
         *v += 0.3 * value(i + 91);
     }
-    let mut gradients = parameters.zeros_like();
-    gradients.values_mut().fill(f64::NAN);
+    let mut gradients = plan.gradients().unwrap();
+    (0..gradients.buckets()).for_each(|b| gradients.bucket_mut(b).fill(f64::NAN));
     plan.forward(&parameters, step);
-    plan.backward(&parameters, &mut gradients, 0.7, step);
+    let mut whole = Vec::new();
+    plan.backward(&parameters, &mut gradients, 0.7, step, &mut |bucket, gradients| {
+        whole.push((bucket, gradients.bucket(bucket).to_vec()));
+    });
+    for (at, (bucket, values)) in whole.iter().enumerate() {
+        // What is whole does not change any more. Between parameters it is NaN still.
+        let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits();
+        assert!(*bucket == at && values.iter().zip(gradients.bucket(at)).all(same));
+    }
+    assert_eq!(whole.len(), gradients.buckets());
     let mut total = |parameters: &Parameters<f64>| {
         plan.forward(parameters, step);
         0.7 * plan.output().iter().sum::<f64>()
     };
     let h = 1e-6;
-    for parameter in parameters.clone().layout() {
-        for at in parameter.range.clone() {
+    for (number, parameter) in parameters.clone().layout().iter().enumerate() {
+        for (at, &gradient) in parameter.range.clone().zip(gradients.of(number)) {
             let kept = parameters.values()[at];
             parameters.values_mut()[at] = kept + h;
             let up = total(&parameters);
             parameters.values_mut()[at] = kept - h;
             let difference = (up - total(&parameters)) / (2.0 * h);
             parameters.values_mut()[at] = kept;
-            let gradient = gradients.values()[at];
             assert!(
                 (gradient - difference).abs() < 1e-7 * (1.0 + gradient.abs().max(difference.abs())),
                 "{} at {at} with rows {rows:?}: derivative {gradient}, difference {difference}",

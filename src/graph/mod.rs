@@ -4,10 +4,12 @@
 
 #[cfg(test)]
 pub(crate) mod check;
+mod gradients;
 mod parameters;
 mod plan;
 mod schedule;
 
+pub use gradients::Gradients;
 pub use parameters::{Parameter, Parameters};
 pub use plan::{CpuPlan, Product};
 pub use schedule::{Purpose, Schedule};

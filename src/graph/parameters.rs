@@ -20,8 +20,8 @@ pub struct Parameter {
 }
 
 /// All parameters of a network in one buffer, or a buffer of that layout for
-/// their gradients or moments. The last layer comes first: going backward, its
-/// gradient is ready first, so what is ready is always a prefix.
+/// their moments. The last layer comes first: going
+/// backward, its gradient is ready first, so what is ready is always a prefix.
 #[derive(Debug, Clone)]
 pub struct Parameters<T> {
     layout: Arc<[Parameter]>,
@@ -29,7 +29,7 @@ pub struct Parameters<T> {
 }
 
 /// Parameters start at multiples of this many values, a cache line of `f32`.
-const CELL: usize = 16;
+pub(super) const CELL: usize = 16;
 
 /// A buffer of zeros. Fails, saying how much it is, if there is no memory for it.
 pub(super) fn zeros<T: Element>(length: usize) -> Result<Vec<T>> {
@@ -44,7 +44,8 @@ pub(super) fn zeros<T: Element>(length: usize) -> Result<Vec<T>> {
     Ok(values)
 }
 
-fn layout(graph: &Graph) -> Result<Arc<[Parameter]>> {
+/// The place of every parameter of `graph`.
+pub(super) fn layout(graph: &Graph) -> Result<Arc<[Parameter]>> {
     let too_many = || Error::Network("more parameters than can be counted; use smaller layers".into());
     let mut offset = 0usize;
     let mut places: Vec<Parameter> = Vec::with_capacity(graph.specs().len());
@@ -140,25 +141,5 @@ impl<T: Element> Parameters<T> {
 
     pub(super) fn slice(&self, number: usize) -> &[T] {
         &self.values[self.layout[number].range.clone()]
-    }
-
-    /// The values of consecutive parameters, each to be changed. They lie one
-    /// after another from the last to the first.
-    pub(super) fn slices_mut<const N: usize>(
-        &mut self,
-        numbers: Range<usize>,
-    ) -> arrayvec::ArrayVec<&mut [T], N> {
-        let mut slices = arrayvec::ArrayVec::new();
-        let (mut rest, mut offset) = (self.values.as_mut_slice(), 0);
-        for number in numbers.rev() {
-            let range = &self.layout[number].range;
-            let (_, tail) = rest.split_at_mut(range.start - offset);
-            let (slice, tail) = tail.split_at_mut(range.len());
-            slices.push(slice);
-            rest = tail;
-            offset = range.end;
-        }
-        slices.reverse();
-        slices
     }
 }

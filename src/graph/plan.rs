@@ -1,6 +1,6 @@
 use super::parameters::zeros;
 use super::schedule::{Task, Write};
-use super::{Graph, NodeId, Parameters, Purpose, Schedule};
+use super::{Gradients, Graph, NodeId, Parameters, Purpose, Schedule};
 use crate::Result;
 use crate::op::{Backward, Forward, InputGradient, MAX_OPERANDS, Number, Rows, Step};
 use arrayvec::ArrayVec;
@@ -150,29 +150,43 @@ impl<T: Number> CpuPlan<T> {
         crate::status::beat();
     }
 
+    /// Zeros for the gradients of this network. Fails if there is no memory for them.
+    pub fn gradients(&self) -> Result<Gradients<T>> {
+        Gradients::zeros(&self.graph)
+    }
+
     /// Computes the gradient of `scale` times the sum of the losses that
-    /// forward left, for every parameter; what `gradients` held is lost.
+    /// forward left, for every parameter; what `gradients` held is lost. As soon
+    /// as a bucket is whole, `whole` is told its number and may take it out.
     pub fn backward(
         &mut self,
         parameters: &Parameters<T>,
-        gradients: &mut Parameters<T>,
+        gradients: &mut Gradients<T>,
         scale: T,
         step: Step,
+        whole: &mut dyn FnMut(usize, &mut Gradients<T>),
     ) {
         let length = self.length(self.schedule.output);
         if let Some(seed) = self.schedule.gradient[self.schedule.output.0] {
             self.buffers[seed][..length].fill(scale);
         }
+        let mut next = 0;
         for at in 0..self.schedule.backward.len() {
             self.backward_task(at, parameters, gradients, step);
+            let settled = self.schedule.settled[at];
+            while next < gradients.buckets() && gradients.is_whole(next, settled) {
+                whole(next, gradients);
+                next += 1;
+            }
         }
+        (next..gradients.buckets()).for_each(|bucket| whole(bucket, gradients));
     }
 
     fn backward_task(
         &mut self,
         at: usize,
         parameters: &Parameters<T>,
-        gradients: &mut Parameters<T>,
+        gradients: &mut Gradients<T>,
         step: Step,
     ) {
         let Task { node: id, ref inputs, gradients: ref targets } = self.schedule.backward[at];

@@ -35,6 +35,9 @@ pub(crate) enum Write {
 pub struct Schedule {
     pub(crate) forward: Vec<Task>,
     pub(crate) backward: Vec<Task>,
+    /// One a task of `backward`: the first parameter of which it and all after it, by number, have
+    /// their gradient once the task is done.
+    pub(crate) settled: Vec<usize>,
     /// Buffer of each node's value, by node.
     pub(crate) value: Vec<Option<usize>>,
     /// Buffer of each node's gradient, by node.
@@ -99,9 +102,14 @@ impl Schedule {
                 backward.push(Task { gradients, ..task.clone() });
             }
         }
+        let mut settled = vec![0; backward.len()];
+        for at in (1..backward.len()).rev() {
+            settled[at - 1] = settled[at].max(graph.node(backward[at].node).parameters.end);
+        }
         let mut schedule = Self {
             forward,
             backward,
+            settled,
             value: vec![None; graph.len()],
             gradient: vec![None; graph.len()],
             buffers: Vec::new(),

@@ -3,7 +3,7 @@
 pub struct Epoch {
     /// Number of the epoch, from 1.
     pub epoch: u32,
-    /// Optimiser steps taken so far.
+    /// Steps so far, those that were skipped included.
     pub step: u64,
     /// Learning rate of the last step.
     pub learning_rate: f64,

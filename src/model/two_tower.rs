@@ -177,12 +177,12 @@ mod tests {
         let mut plan =
             CpuPlan::<f64>::new(network.graph.clone(), Purpose::Train, network.loss, &[], &CAPACITY).unwrap();
         fill(&mut plan, &network.graph, &fed(network.ports), &CAPACITY);
-        let mut gradients = parameters.zeros_like();
+        let mut gradients = plan.gradients().unwrap();
         plan.forward(parameters, STEP);
         let loss = plan.output().to_vec();
-        plan.backward(parameters, &mut gradients, 1.0, STEP);
-        let by_name =
-            gradients.layout().iter().map(|p| (p.name.clone(), gradients.values()[p.range.clone()].to_vec()));
+        plan.backward(parameters, &mut gradients, 1.0, STEP, &mut |_, _| ());
+        let names = parameters.layout().iter().map(|p| p.name.clone());
+        let by_name = names.enumerate().map(|(number, name)| (name, gradients.of(number).to_vec()));
         (loss, by_name.collect())
     }
 

@@ -4,7 +4,7 @@ use super::farm::Grouping;
 use super::strict::Seen;
 use crate::Result;
 use crate::baseline;
-use crate::comm::{Communicator, ProcessMemory};
+use crate::comm::{Communicator, ProcessMemory, TreeSum};
 use crate::deck::Splits;
 use crate::graph::{NodeId, Parameters, Purpose, Schedule};
 use crate::model::PairNetwork;
@@ -99,8 +99,9 @@ impl Account {
         let scorer = scorer(network, entities)? + 8 * indexed;
         let train = network.ports.capacity(lane, entities.map(|n| n.min(lane)));
         let parameters = size_of_val(Parameters::<f32>::zeros(&network.graph)?.values());
-        // Weights, the best ones, two moments, half a gradient received, and one gradient a level of the lane tree.
-        let copies = 4.5 + f64::from(own_lanes.next_power_of_two().ilog2() + 1);
+        // Weights, the best ones, two moments, and one gradient a level of the lane tree.
+        let copies = 4 + own_lanes.next_power_of_two().ilog2() as usize + 1;
+        let received = if grouping.ranks > 1 { TreeSum::BYTES } else { 0 };
         let tables = [&corpus.drugs, &corpus.samples];
         Ok(Self {
             program: corpus.program,
@@ -110,7 +111,7 @@ impl Account {
             rows,
             passing: largest.min(BLOCK) * PASSING,
             pairs,
-            parameters: (parameters as f64 * copies) as usize,
+            parameters: parameters * copies + received,
             buffers: bytes(network, Purpose::Train, network.loss, &[], train)? + 8 * indexed + scorer,
             dealing,
             scoring: 2 * parameters + scorer + seen + test * (SCORED + 4 * baseline::NAMES.len()),

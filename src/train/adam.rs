@@ -1,7 +1,7 @@
 use super::weight_decay::{BLOCK, CELL, decay_by_cell};
 use super::{OptimizerKind, TrainSpec};
 use crate::device::vectorised;
-use crate::graph::Parameters;
+use crate::graph::{Gradients, Parameters};
 use rayon::prelude::*;
 
 /// Adam (Kingma and Ba 2015), its weight decay added to the gradient, or
@@ -67,7 +67,7 @@ impl Adam {
     }
 
     /// Takes one step at this learning rate.
-    pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Parameters<f32>, rate: f64) {
+    pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Gradients<f32>, rate: f64) {
         self.steps += 1;
         let rates = Rates {
             beta1: self.beta1 as f32,
@@ -78,15 +78,20 @@ impl Adam {
             epsilon: self.epsilon as f32,
             decoupled: self.decoupled,
         };
-        let blocks = parameters.values_mut().par_chunks_mut(BLOCK).zip(gradients.values().par_chunks(BLOCK));
-        let moments = self.first.par_chunks_mut(BLOCK).zip(self.second.par_chunks_mut(BLOCK));
-        let decay = self.decay.par_chunks(BLOCK / CELL);
-        blocks.zip(moments).zip(decay).for_each(|(((values, gradient), (first, second)), decay)| {
-            vectorised(
-                #[inline(always)]
-                || update(values, gradient, first, second, decay, rates),
-            );
-        });
+        for bucket in 0..gradients.buckets() {
+            let place = gradients.place(bucket);
+            let values = parameters.values_mut()[place.clone()].par_chunks_mut(BLOCK);
+            let blocks = values.zip(gradients.bucket(bucket).par_chunks(BLOCK));
+            let first = self.first[place.clone()].par_chunks_mut(BLOCK);
+            let moments = first.zip(self.second[place.clone()].par_chunks_mut(BLOCK));
+            let decay = self.decay[place.start / CELL..place.end / CELL].par_chunks(BLOCK / CELL);
+            blocks.zip(moments).zip(decay).for_each(|(((values, gradient), (first, second)), decay)| {
+                vectorised(
+                    #[inline(always)]
+                    || update(values, gradient, first, second, decay, rates),
+                );
+            });
+        }
     }
 }
 
@@ -125,23 +130,32 @@ mod tests {
         let mut graph = Graph::new();
         let space = graph.space("pairs");
         let x = graph.input(space, 3);
-        graph.add("l", Linear::new(3, 7, Activation::Identity), &[x]).unwrap();
+        let x = graph.add("l", Linear::new(3, 7, Activation::Identity), &[x]).unwrap();
+        graph.add("m", Linear::new(7, 5, Activation::Identity), &[x]).unwrap();
         for optimizer in [OptimizerKind::Adam, OptimizerKind::AdamW] {
             let spec = TrainSpec { optimizer, weight_decay: 0.1, ..TrainSpec::default() };
             let mut parameters = Parameters::<f32>::start(&graph, 4).unwrap();
-            let mut gradients = parameters.zeros_like();
-            for place in parameters.clone().layout() {
-                place.range.clone().for_each(|i| gradients.values_mut()[i] = (i as f32).sin());
+            let mut gradients = Gradients::<f32>::zeros(&graph).unwrap();
+            for place in parameters.layout() {
+                for i in place.range.clone() {
+                    let bucket = (0..gradients.buckets()).find(|&b| gradients.place(b).contains(&i)).unwrap();
+                    let at = i - gradients.place(bucket).start;
+                    gradients.bucket_mut(bucket)[at] = (i as f32).sin();
+                }
             }
-            let weight = parameters.layout().iter().find(|p| p.name == "l.weight").unwrap().range.clone();
+            let whole: Vec<f32> =
+                (0..gradients.buckets()).flat_map(|b| gradients.bucket(b)).copied().collect();
+            assert_eq!(gradients.buckets(), 2);
+            let decays: Vec<_> =
+                parameters.layout().iter().filter(|p| p.decay).map(|p| p.range.clone()).collect();
             let mut expected: Vec<f64> = parameters.values().iter().map(|&v| v.into()).collect();
             let mut moments = vec![(0.0f64, 0.0f64); expected.len()];
             let mut adam = Adam::new(&spec, &parameters);
             for t in 1..=10 {
                 adam.step(&mut parameters, &gradients, 0.01);
                 for (i, w) in expected.iter_mut().enumerate() {
-                    let wd = if weight.contains(&i) { 0.1 } else { 0.0 };
-                    let mut g = f64::from(gradients.values()[i]);
+                    let wd = if decays.iter().any(|range| range.contains(&i)) { 0.1 } else { 0.0 };
+                    let mut g = f64::from(whole[i]);
                     if optimizer == OptimizerKind::Adam {
                         g += wd * *w;
                     } else {

@@ -147,6 +147,8 @@ fn save(
             epoch: training.epoch(),
             at: run.at,
             optimizer_steps: optimizer.steps(),
+            skipped: training.skipped(),
+            counted: training.counted(),
             seconds: run.seconds(),
         },
         history: &run.history,

@@ -1,13 +1,17 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+#[cfg(test)]
+mod check;
 mod checkpoint;
+mod divergence;
 mod drill;
 mod early_stop;
 mod fit;
 mod lane_sum;
 mod manifest;
 mod optimizer;
+mod reduction;
 mod schedule;
 mod score;
 mod sgd;

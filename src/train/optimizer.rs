@@ -1,7 +1,7 @@
 use super::adam::Adam;
 use super::sgd::Sgd;
 use super::{OptimizerKind, TrainSpec};
-use crate::graph::Parameters;
+use crate::graph::{Gradients, Parameters};
 
 /// A rule that changes parameters by their gradient, with what it remembers.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Optimizer {
     }
 
     /// Takes one step at this learning rate.
-    pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Parameters<f32>, rate: f64) {
+    pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Gradients<f32>, rate: f64) {
         match self {
             Optimizer::Adam(adam) => adam.step(parameters, gradients, rate),
             Optimizer::Sgd(sgd) => sgd.step(parameters, gradients, rate),

@@ -1,7 +1,7 @@
 use super::TrainSpec;
 use super::weight_decay::{BLOCK, CELL, decay_by_cell};
 use crate::device::vectorised;
-use crate::graph::Parameters;
+use crate::graph::{Gradients, Parameters};
 use rayon::prelude::*;
 
 /// Stochastic gradient descent with momentum (Polyak 1964):
@@ -34,16 +34,21 @@ impl Sgd {
     }
 
     /// Takes one step at this learning rate.
-    pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Parameters<f32>, rate: f64) {
+    pub fn step(&mut self, parameters: &mut Parameters<f32>, gradients: &Gradients<f32>, rate: f64) {
         let (momentum, rate) = (self.momentum, rate as f32);
-        let blocks = parameters.values_mut().par_chunks_mut(BLOCK).zip(gradients.values().par_chunks(BLOCK));
-        let memory = self.velocity.par_chunks_mut(BLOCK).zip(self.decay.par_chunks(BLOCK / CELL));
-        blocks.zip(memory).for_each(|((values, gradient), (velocity, decay))| {
-            vectorised(
-                #[inline(always)]
-                || update(values, gradient, velocity, decay, momentum, rate),
-            );
-        });
+        for bucket in 0..gradients.buckets() {
+            let place = gradients.place(bucket);
+            let values = parameters.values_mut()[place.clone()].par_chunks_mut(BLOCK);
+            let blocks = values.zip(gradients.bucket(bucket).par_chunks(BLOCK));
+            let decay = self.decay[place.start / CELL..place.end / CELL].par_chunks(BLOCK / CELL);
+            let memory = self.velocity[place].par_chunks_mut(BLOCK).zip(decay);
+            blocks.zip(memory).for_each(|((values, gradient), (velocity, decay))| {
+                vectorised(
+                    #[inline(always)]
+                    || update(values, gradient, velocity, decay, momentum, rate),
+                );
+            });
+        }
     }
 }
 
@@ -79,10 +84,12 @@ mod tests {
         let x = graph.add("n", LayerNorm, &[x]).unwrap();
         graph.add("l", Linear::new(1, 1, Activation::Identity), &[x]).unwrap();
         let mut parameters = Parameters::<f32>::start(&graph, 0).unwrap();
-        let mut gradients = parameters.zeros_like();
+        let mut gradients = Gradients::<f32>::zeros(&graph).unwrap();
         let at = parameters.layout()[0].range.start;
         let weight = parameters.layout()[2].range.start;
-        gradients.values_mut()[at] = 1.0;
+        let bucket = (0..gradients.buckets()).find(|&b| gradients.place(b).contains(&at)).unwrap();
+        let first = gradients.place(bucket).start;
+        gradients.bucket_mut(bucket)[at - first] = 1.0;
         parameters.values_mut()[weight] = 1.0;
         let spec = TrainSpec { momentum: 0.5, weight_decay: 1.0, ..TrainSpec::default() };
         let mut sgd = Sgd::new(&spec, &parameters);

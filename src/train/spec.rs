@@ -38,6 +38,8 @@ pub struct TrainSpec {
     pub momentum: f64,
     /// Epochs without a better validation loss after which training stops.
     pub patience: usize,
+    /// Most steps of a training that may be skipped because a loss or a gradient is not finite.
+    pub max_skipped_steps: usize,
     /// Seed of starting weights, shuffles and dropout; the split's number is added.
     pub seed: u64,
 }
@@ -105,6 +107,7 @@ impl Default for TrainSpec {
             epsilon: 1e-8,
             momentum: 0.9,
             patience: 15,
+            max_skipped_steps: 10,
             seed: 1,
         }
     }

@@ -38,6 +38,10 @@ pub struct Progress {
     pub at: usize,
     /// Steps of the optimiser.
     pub optimizer_steps: i32,
+    /// Steps skipped since the start, for they were not finite.
+    pub skipped: usize,
+    /// Training pairs of all lanes in the steps of the epoch under way that were not skipped.
+    pub counted: usize,
     /// Wall time of the epoch under way.
     pub seconds: f64,
 }
@@ -111,7 +115,7 @@ impl State {
     /// Goes back to the start of the epoch under way, to take it in another
     /// number of lanes; what it has taught so far stays.
     pub fn restart_epoch(&mut self, lanes: usize) {
-        self.progress = Progress { lanes, at: 0, seconds: 0.0, ..self.progress };
+        self.progress = Progress { lanes, at: 0, counted: 0, seconds: 0.0, ..self.progress };
         self.lane_losses = vec![0.0; lanes];
     }
 
@@ -188,7 +192,15 @@ mod tests {
             val_r2: f64::MIN_POSITIVE,
             seconds: 2.0,
         }];
-        let progress = Progress { lanes: 2, epoch: 1, at: 3, optimizer_steps: 10, seconds: 0.25 };
+        let progress = Progress {
+            lanes: 2,
+            epoch: 1,
+            at: 3,
+            optimizer_steps: 8,
+            skipped: 2,
+            counted: 99,
+            seconds: 0.25,
+        };
         let view = StateView {
             progress,
             history: &history,

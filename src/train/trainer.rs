@@ -1,10 +1,12 @@
 use super::Drill;
+use super::divergence::diverged;
 use super::lane_sum::LaneSum;
 use super::optimizer::Optimizer;
+use super::reduction::Reduction;
 use super::schedule::learning_rate;
 use super::{Scorer, State, TrainSpec};
 use crate::batch::{Assembler, Examples, Lanes, shuffle};
-use crate::comm::{Communicator, TreeSum, agree};
+use crate::comm::{Communicator, agree};
 use crate::device::sum;
 use crate::feature::ScaledFeatures;
 use crate::graph::{CpuPlan, Parameters, Purpose};
@@ -73,11 +75,17 @@ pub struct Trainer<'a> {
     parameters: Parameters<f32>,
     optimizer: Optimizer,
     lane_sum: LaneSum,
-    tree_sum: TreeSum,
+    reduction: Reduction<'a>,
     /// One shuffled list a lane of this rank.
     orders: Vec<Vec<u32>>,
     /// Sums of the epoch under way, one a lane of this rank.
     totals: Vec<LaneTotals>,
+    /// Training pairs of all lanes in them.
+    counted: usize,
+    /// Sums of the losses of the step under way, one a lane of this rank.
+    losses: Vec<f64>,
+    /// Steps skipped since the start.
+    skipped: usize,
     /// Epochs finished.
     epoch: usize,
     spent: StepTimes,
@@ -88,7 +96,7 @@ pub struct Trainer<'a> {
 struct StepTimes {
     /// Choosing pairs, their distinct entities and features.
     assembly: Duration,
-    /// Sums of gradients over lanes and ranks, waiting for other ranks included.
+    /// Sums of gradients over lanes, and waiting for their sums over ranks.
     all_reduce: Duration,
     /// Changing the parameters.
     optimizer: Duration,
@@ -107,20 +115,26 @@ impl<'a> Trainer<'a> {
         let entities = problem.features.each_ref().map(|features| features.table().rows().min(most));
         let capacity = ports.capacity(most, entities);
         let parameters = Parameters::<f32>::start(&network.graph, seed)?;
+        let plan = CpuPlan::new(network.graph.clone(), Purpose::Train, network.loss, &[], &capacity)?;
+        let lane_sum = LaneSum::new(plan.gradients()?, problem.own.len())?;
+        let reduction = Reduction::new(comm, lane_sum.buckets())?;
         let validated = problem.validation_entities.map(<[u32]>::len);
         Ok(Self {
             problem,
             spec,
             seed,
             comm,
-            plan: CpuPlan::new(network.graph.clone(), Purpose::Train, network.loss, &[], &capacity)?,
+            plan,
             assembler: Assembler::new(ports, problem.features.clone()),
             scorer: Scorer::new(network, problem.features.clone(), validated)?,
             optimizer: Optimizer::new(spec, &parameters),
-            lane_sum: LaneSum::new(&parameters, problem.own.len()),
-            tree_sum: TreeSum::default(),
+            lane_sum,
+            reduction,
             orders: problem.train.iter().map(|lane| vec![0; lane.len()]).collect(),
             totals: vec![LaneTotals::default(); problem.own.len()],
+            counted: 0,
+            losses: vec![0.0; problem.own.len()],
+            skipped: 0,
             epoch: 0,
             spent: StepTimes::default(),
             parameters,
@@ -132,6 +146,7 @@ impl<'a> Trainer<'a> {
         self.parameters.values_mut().copy_from_slice(state.weights.values());
         self.optimizer.restore(&state.memory, state.progress.optimizer_steps);
         self.epoch = state.progress.epoch;
+        (self.counted, self.skipped) = (state.progress.counted, state.progress.skipped);
         for (totals, lane) in self.totals.iter_mut().zip(self.problem.own.clone()) {
             totals.train_loss = state.lane_losses[lane];
         }
@@ -161,8 +176,9 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Takes step `at` of the epoch. Returns what any rank of the group has asked
-    /// for, the same on all of them.
+    /// Takes step `at` of the epoch, or skips it where a loss or a gradient is
+    /// not finite. Returns what any rank of the group has asked for, the same on
+    /// all of them. Fails once more steps have been skipped than may be.
     pub fn step(&mut self, at: usize, asks: Asks) -> Result<Asks> {
         let lanes = self.problem.lanes;
         let number = (self.epoch * lanes.steps() + at) as u64;
@@ -170,34 +186,106 @@ impl<'a> Trainer<'a> {
         Drill::at_step(number + 1)?;
         let step = Step { seed: self.seed, number };
         let scale = 1.0 / lanes.rows_in_step(at) as f32;
-        for (local, lane) in self.problem.own.clone().enumerate() {
+        let own = self.problem.own.clone();
+        for (local, lane) in own.clone().enumerate() {
             let rows = &self.orders[local][lanes.step(lane, at)];
             let started = Instant::now();
             self.assembler.feed(&mut self.plan, &self.problem.train[local], rows);
             self.spent.assembly += started.elapsed();
             self.plan.forward(&self.parameters, step);
-            self.totals[local].train_loss += sum(self.plan.output());
-            self.plan.backward(&self.parameters, self.lane_sum.next(), scale, step);
-            let started = Instant::now();
-            self.lane_sum.taken();
-            self.spent.all_reduce += started.elapsed();
+            self.losses[local] = sum(self.plan.output());
+            if lane + 1 < own.end {
+                let gradients = self.lane_sum.next();
+                self.plan.backward(&self.parameters, gradients, scale, step, &mut |_, _| ());
+                let started = Instant::now();
+                self.lane_sum.taken();
+                self.spent.all_reduce += started.elapsed();
+            }
         }
+        self.backward_of_last_lane(scale, step, asks);
         let started = Instant::now();
-        let gradients = self.lane_sum.finish();
-        self.tree_sum.all_reduce(self.comm, gradients.values_mut());
-        let reduced = Instant::now();
-        self.spent.all_reduce += reduced - started;
-        let rate = learning_rate(self.spec, number, lanes.steps());
-        self.optimizer.step(&mut self.parameters, gradients, rate);
-        self.spent.optimizer += reduced.elapsed();
-        let mut asked = [f32::from(u8::from(asks.stop)), f32::from(u8::from(asks.checkpoint))];
-        self.tree_sum.all_reduce(self.comm, &mut asked);
-        Ok(Asks { stop: asked[0] > 0.0, checkpoint: asked[1] > 0.0 })
+        let reduced = self.reduction.finish(self.lane_sum.sum())?;
+        let summed = Instant::now();
+        self.spent.all_reduce += summed - started;
+        let [stop, checkpoint, strange] = reduced.words;
+        if reduced.finite && strange == 0.0 {
+            self.totals.iter_mut().zip(&self.losses).for_each(|(lane, loss)| lane.train_loss += loss);
+            self.counted += lanes.rows_in_step(at);
+            let rate = learning_rate(self.spec, number, lanes.steps());
+            self.optimizer.step(&mut self.parameters, self.lane_sum.sum(), rate);
+            self.spent.optimizer += summed.elapsed();
+        } else {
+            self.skip(at)?;
+        }
+        Ok(Asks { stop: stop > 0.0, checkpoint: checkpoint > 0.0 })
+    }
+
+    /// Goes backward through the last lane of this rank; each bucket of gradients goes its way over
+    /// ranks as soon as it is whole, the last one with the words.
+    fn backward_of_last_lane(&mut self, scale: f32, step: Step, asks: Asks) {
+        let strange = self.losses.iter().filter(|loss| !loss.is_finite()).count();
+        let words = [f32::from(u8::from(asks.stop)), f32::from(u8::from(asks.checkpoint)), strange as f32];
+        let (mut earlier, last) = self.lane_sum.last();
+        let (reduction, spent) = (&mut self.reduction, &mut self.spent.all_reduce);
+        self.plan.backward(&self.parameters, last, scale, step, &mut |bucket, last| {
+            let started = Instant::now();
+            let values = earlier.take(last, bucket);
+            if bucket + 1 < last.buckets() {
+                reduction.give(bucket, values);
+            } else {
+                reduction.give_last(bucket, values, words);
+            }
+            *spent += started.elapsed();
+        });
+    }
+
+    /// Passes over a step; every rank comes to this alike.
+    fn skip(&mut self, at: usize) -> Result<()> {
+        self.skipped += 1;
+        let (name, most) = (&self.problem.name, self.spec.max_skipped_steps);
+        let place = format!("{name}: epoch {}, step {}", self.epoch + 1, at + 1);
+        let speaks = self.comm.rank() == 0;
+        if self.skipped <= most {
+            if speaks {
+                log::warn!(
+                    "{place}: skipped, for a loss or a gradient is not finite ({} of at most {most})",
+                    self.skipped
+                );
+            }
+            return Ok(());
+        }
+        let diverged = diverged(&self.parameters, self.lane_sum.sum());
+        if speaks {
+            diverged.iter().for_each(|parameter| log::warn!("{name}: {parameter}"));
+        }
+        let what = match diverged.first() {
+            Some(first) => {
+                format!("the gradient of layer {} is not finite, the first in forward order", first.layer())
+            }
+            None => "the loss is not finite, though every gradient is".into(),
+        };
+        agree(
+            self.comm,
+            Err(Error::Training(format!(
+                "{place}: {what}; {most} steps had been skipped for such before (train.max_skipped_steps): lower train.learning_rate ({})",
+                self.spec.learning_rate
+            ))),
+        )
     }
 
     /// The parameters as they are now.
     pub fn parameters(&self) -> &Parameters<f32> {
         &self.parameters
+    }
+
+    /// Steps skipped so far.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Training pairs, of all lanes, in the steps of the epoch under way that were not skipped.
+    pub fn counted(&self) -> usize {
+        self.counted
     }
 
     /// The plan of a lane's step.
@@ -228,7 +316,8 @@ impl<'a> Trainer<'a> {
     }
 
     /// Scores the validation pairs and adds up the epoch over all lanes. Fails
-    /// where the loss or a parameter is not finite, or ranks have come apart.
+    /// where the loss or a parameter is not finite, every step was skipped, or
+    /// ranks have come apart.
     pub fn finish_epoch(&mut self) -> Result<Epoch> {
         self.scorer.embed(&self.parameters, self.problem.validation_entities);
         let mut predicted = Vec::new();
@@ -241,6 +330,7 @@ impl<'a> Trainer<'a> {
         }
         let all = agree(self.comm, sum_lanes(self.comm, &self.totals, &self.parameters))?;
         self.totals.fill(LaneTotals::default());
+        let counted = std::mem::take(&mut self.counted);
         self.epoch += 1;
         let steps = (self.epoch * self.problem.lanes.steps()) as u64;
         let variance = self.problem.deviation.powi(2);
@@ -248,7 +338,7 @@ impl<'a> Trainer<'a> {
             epoch: self.epoch as u32,
             step: steps,
             learning_rate: learning_rate(self.spec, steps - 1, self.problem.lanes.steps()),
-            train_loss: all.train_loss / self.problem.lanes.total() as f64 * variance,
+            train_loss: all.train_loss / counted as f64 * variance,
             val_loss: all.squared_error / all.truth.n * variance,
             val_r2: all.truth.r2(all.squared_error),
             seconds: 0.0,

@@ -296,6 +296,32 @@ fn a_loss_that_is_not_finite_is_told_with_its_key() {
 }
 
 #[test]
+fn layers_that_went_wrong_are_told_once_too_many_steps_are_skipped() {
+    let case = Case::new("skipped");
+    let set = ["train.learning_rate=1e30", "train.optimizer=sgd", "train.warmup_epochs=0.0", "train.batch=8"];
+    let set =
+        [&set[..], &["data.splits=[0]", "data.sources=[\"Red\"]", "train.max_skipped_steps=2"]].concat();
+    for ranks in [1, 2] {
+        if ranks == 1 || has_ranks() {
+            let outcome = case.transfer(ranks, &set);
+            outcome.refused(&[
+                "Red split 0: epoch 1, step ",
+                "layer ",
+                "train.max_skipped_steps",
+                "train.learning_rate",
+            ]);
+            let told = |words: &str| outcome.stderr.lines().filter(|line| line.contains(words)).count();
+            assert_eq!(told("skipped, for a loss or a gradient is not finite"), 2, "{}", outcome.stderr);
+            // At least the layer that the error names, its weights and its biases.
+            let ranges = told(" values of the gradient are not finite");
+            assert!(ranges >= 2, "{}", outcome.stderr);
+            assert!(!case.out.join("models").exists());
+            fs::remove_dir_all(&case.out).unwrap();
+        }
+    }
+}
+
+#[test]
 fn responses_that_are_no_numbers_and_drugs_of_one_id_are_refused_at_import() {
     let case = Case::new("import");
     let table = case.folder.join("more.csv");

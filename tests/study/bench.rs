@@ -40,6 +40,24 @@ fn steps_are_timed_beside_their_floor_and_by_phase() {
 }
 
 #[test]
+fn sums_over_ranks_are_timed_beside_the_librarys_own() {
+    crossrx(&["bench", "all-reduce", "--seconds", "0.1"]).refused(&["two or more"]);
+    if !has_ranks() {
+        return;
+    }
+    let path = fresh("bench-all-reduce").join("sum.json");
+    for ranks in [2, 3] {
+        let args = ["bench", "all-reduce", "--mebibytes", "2", "--seconds", "0.2", "--json", arg(&path)];
+        let said = on_ranks(ranks, &args).ok();
+        assert!(said.contains(&format!("2 MiB over {ranks} ranks")), "{said}");
+        let figures = figures(&path);
+        let of = |key: &str| figures[key].as_f64().unwrap();
+        assert!(of("rounds") >= 1.0 && of("library_ms") > 0.0);
+        assert!((of("ratio") * of("library_ms") / of("tree_sum_ms") - 1.0).abs() < 1e-9);
+    }
+}
+
+#[test]
 fn scoring_is_timed() {
     let path = fresh("bench-score").join("score.json");
     let said =

@@ -1,0 +1,233 @@
+//! Trainings over ranks that are threads, with several buckets of gradients.
+
+use super::{Asks, OptimizerKind, Problem, Progress, State, TrainSpec, Trainer};
+use crate::batch::{Examples, Lanes};
+use crate::comm::{Communicator, Serial, threads::on_ranks};
+use crate::feature::{Features, ScaledFeatures};
+use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower};
+use crate::store::Entity;
+use std::rc::Rc;
+
+const DRUGS: u32 = 5;
+const SAMPLES: u32 = 7;
+const COLUMNS: usize = 9;
+const LANES: usize = 4;
+const PAIRS: usize = 48;
+const STEPS: usize = 3;
+
+fn network() -> PairNetwork {
+    let (drug_tower, sample_tower) = (vec![16, 8], vec![12]);
+    let spec = TwoTower { drug_tower, sample_tower, head: vec![10, 6], dropout: 0.1, ..TwoTower::default() };
+    let widths = InputWidths { drug: COLUMNS, sample: COLUMNS, dose: false, bits: [false; 2] };
+    ModelSpec::TwoTower(spec).build(widths, Loss::Mse).unwrap()
+}
+
+fn features() -> [ScaledFeatures; 2] {
+    [(Entity::Drug, DRUGS), (Entity::Sample, SAMPLES)].map(|(entity, rows)| {
+        let values = (0..rows as usize * COLUMNS).map(|i| (i as f32 * 1.7).sin()).collect();
+        let features = Features::of_all(entity, COLUMNS, values, false).unwrap();
+        ScaledFeatures::new(Rc::new(features), vec![(0.0, 1.0); COLUMNS], f32::MAX)
+    })
+}
+
+fn pair(number: u32) -> (u32, u32, f32) {
+    (number % DRUGS, number * 3 % SAMPLES, (number as f32 * 0.9).cos())
+}
+
+/// The pairs of a lane.
+fn lane(lane: usize, pair: impl Fn(u32) -> (u32, u32, f32)) -> Examples {
+    let mut examples = Examples::default();
+    for number in (0..PAIRS as u32).filter(|n| *n as usize % LANES == lane) {
+        let (drug, sample, truth) = pair(number);
+        examples.drug.push(drug);
+        examples.sample.push(sample);
+        examples.truth.push(truth);
+        examples.number.push(number);
+    }
+    examples
+}
+
+fn spec() -> TrainSpec {
+    TrainSpec { batch: PAIRS / STEPS, learning_rate: 0.01, warmup_epochs: 0.0, ..TrainSpec::default() }
+}
+
+/// Runs `work` on a training of four lanes on this rank, its training pairs as given.
+fn with_trainer<R>(
+    comm: &dyn Communicator,
+    spec: &TrainSpec,
+    pair_of: impl Fn(u32) -> (u32, u32, f32),
+    work: impl FnOnce(&mut Trainer<'_>) -> R,
+) -> R {
+    let lanes = Lanes::new(PAIRS, LANES, spec.batch).unwrap();
+    let own = lanes.of_rank(comm.rank(), comm.size()).unwrap();
+    let train: Vec<Examples> = own.clone().map(|number| lane(number, &pair_of)).collect();
+    let validation: Vec<Examples> = own.clone().map(|number| lane(number, pair)).collect();
+    let entities = [DRUGS, SAMPLES].map(|n| (0..n).collect::<Vec<u32>>());
+    let problem = Problem {
+        name: "check".into(),
+        network: &network(),
+        features: &features(),
+        lanes,
+        own,
+        train: &train,
+        validation: &validation,
+        validation_entities: [&entities[0], &entities[1]],
+        deviation: 1.0,
+    };
+    work(&mut Trainer::new(&problem, spec, 5, comm).unwrap())
+}
+
+/// Two epochs: parameters and training losses.
+fn two_epochs(training: &mut Trainer<'_>) -> (Vec<f32>, [f64; 2]) {
+    let losses = [0, 1].map(|_| {
+        training.shuffle();
+        (0..STEPS).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
+        training.finish_epoch().unwrap().train_loss
+    });
+    (training.parameters().values().to_vec(), losses)
+}
+
+#[test]
+fn ranks_that_send_buckets_end_with_the_bits_of_one_rank() {
+    assert!(crate::graph::Gradients::<f32>::zeros(&network().graph).unwrap().buckets() > 3);
+    for optimizer in [OptimizerKind::AdamW, OptimizerKind::Sgd] {
+        let spec = TrainSpec { optimizer, ..spec() };
+        let alone = with_trainer(&Serial, &spec, pair, two_epochs);
+        assert!(alone.1[1] < alone.1[0], "nothing was learnt: {:?}", alone.1);
+        for ranks in [2, 4] {
+            for one in on_ranks(ranks, |comm| with_trainer(comm, &spec, pair, two_epochs)) {
+                assert!(one == alone, "{optimizer:?} on {ranks} ranks");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_one_rank_asks_for_all_ranks_hear_at_that_step() {
+    let heard = on_ranks(4, |comm| {
+        with_trainer(comm, &spec(), pair, |training| {
+            training.shuffle();
+            let asks = |at| Asks {
+                stop: at == 1 && comm.rank() == 2,
+                checkpoint: at == 1 && comm.rank() != 1 || at == 2 && comm.rank() == 0,
+            };
+            [0, 1, 2].map(|at| training.step(at, asks(at)).unwrap())
+        })
+    });
+    let asks = |stop, checkpoint| Asks { stop, checkpoint };
+    assert_eq!(heard, [[Asks::default(), asks(true, true), asks(false, true)]; 4]);
+}
+
+/// All pairs alike, but the truth of one is not a number.
+fn poisoned(number: u32) -> (u32, u32, f32) {
+    (1, 2, if number == 42 { f32::NAN } else { 0.5 })
+}
+
+#[test]
+fn a_step_that_is_not_finite_is_skipped_on_all_ranks_and_not_counted() {
+    // So slow that every pair's loss stays what it is: only skipped steps can change the mean.
+    let spec = TrainSpec { learning_rate: 1e-30, weight_decay: 0.0, max_skipped_steps: 2, ..spec() };
+    let run = |comm: &dyn Communicator, pair_of: fn(u32) -> (u32, u32, f32)| {
+        with_trainer(comm, &spec, pair_of, |training| {
+            let (_, losses) = two_epochs(training);
+            (losses, training.skipped())
+        })
+    };
+    let (clean, none) = run(&Serial, |_| (1, 2, 0.5));
+    let (alone, skipped) = run(&Serial, poisoned);
+    assert_eq!((none, skipped), (0, 2), "one step of each epoch");
+    // Dropout is drawn a pair: the means differ by the pairs that were left out, not by their part of all.
+    for (alone, clean) in alone.iter().zip(clean) {
+        assert!((alone / clean - 1.0).abs() < 0.1, "{alone} where {clean} was expected");
+    }
+    assert_eq!(on_ranks(4, |comm| run(comm, poisoned)), [(alone, 2); 4]);
+}
+
+#[test]
+fn a_skipped_step_leaves_weights_alone_and_those_after_it_go_on() {
+    let moved = on_ranks(2, |comm| {
+        with_trainer(comm, &spec(), poisoned, |training| {
+            training.shuffle();
+            let step = |at| {
+                let (before, skipped) = (training.parameters().values().to_vec(), training.skipped());
+                training.step(at, Asks::default()).unwrap();
+                let finite = training.parameters().values().iter().all(|v| v.is_finite());
+                assert!(finite, "weights are spoilt");
+                (training.skipped() > skipped, before != training.parameters().values())
+            };
+            [0, 1, 2].map(step)
+        })
+    });
+    assert_eq!(moved[0], moved[1]);
+    assert_eq!(moved[0].iter().filter(|(skipped, _)| *skipped).count(), 1);
+    assert!(moved[0].iter().all(|(skipped, moved)| skipped != moved), "{moved:?}");
+}
+
+#[test]
+fn too_many_skipped_steps_end_the_training_on_every_rank() {
+    for max_skipped_steps in [0, 3] {
+        let optimizer = OptimizerKind::Sgd;
+        let spec = TrainSpec { learning_rate: 1e30, optimizer, max_skipped_steps, ..spec() };
+        let steps = on_ranks(2, |comm| {
+            with_trainer(comm, &spec, pair, |training| {
+                training.shuffle();
+                let taken = (0..30).position(|at| training.step(at % STEPS, Asks::default()).is_err());
+                (taken, training.skipped())
+            })
+        });
+        // The first step is taken; its weights give no finite number any more.
+        assert_eq!(steps, [(Some(max_skipped_steps + 1), max_skipped_steps + 1); 2]);
+    }
+}
+
+#[test]
+fn a_training_restored_after_a_skipped_step_ends_as_the_one_that_went_on() {
+    let spec = TrainSpec { max_skipped_steps: 3, ..spec() };
+    let end = |training: &mut Trainer<'_>| {
+        training.step(2, Asks::default()).unwrap();
+        let loss = training.finish_epoch().unwrap().train_loss;
+        (training.skipped(), loss, training.parameters().values().to_vec())
+    };
+    let (state, whole) = with_trainer(&Serial, &spec, poisoned, |training| {
+        // The first epoch skips a step; of the second, two are taken.
+        two_steps_of_the_second_epoch(training);
+        let weights = training.parameters().clone();
+        let kept = |values: &[f32]| {
+            let mut copy = weights.zeros_like();
+            copy.values_mut().copy_from_slice(values);
+            copy
+        };
+        let state = State {
+            progress: Progress {
+                lanes: LANES,
+                epoch: training.epoch(),
+                at: 2,
+                optimizer_steps: training.optimizer().steps(),
+                skipped: training.skipped(),
+                counted: training.counted(),
+                seconds: 0.0,
+            },
+            history: Vec::new(),
+            lane_losses: training.lane_losses(),
+            memory: training.optimizer().memory().into_iter().map(kept).collect(),
+            best: weights.clone(),
+            weights,
+        };
+        (state, end(training))
+    });
+    assert!(state.progress.skipped >= 1 && state.progress.counted >= PAIRS / STEPS);
+    let restored = with_trainer(&Serial, &spec, poisoned, |training| {
+        training.restore(&state);
+        training.shuffle();
+        end(training)
+    });
+    assert!(restored == whole, "{:?} and {:?}", (restored.0, restored.1), (whole.0, whole.1));
+}
+
+fn two_steps_of_the_second_epoch(training: &mut Trainer<'_>) {
+    training.shuffle();
+    (0..STEPS).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
+    training.finish_epoch().unwrap();
+    training.shuffle();
+    (0..2).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
+}
