@@ -338,7 +338,7 @@ impl Drop for Patience {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "mpi"))]
 impl Status {
     pub(crate) fn begin(&self, task: &str, step: u64) {
         self.set_name(task);
@@ -346,7 +346,7 @@ impl Status {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "mpi"))]
 impl Snapshot {
     /// For tests of what is made of it.
     pub(crate) fn made_up(task: &str, step: u64, call: Option<Call>, waited: Duration) -> Self {

@@ -6,7 +6,9 @@
 
 use super::memory::available;
 use bytemuck::Pod;
-use memmap2::{Mmap, MmapMut, MmapRaw};
+#[cfg(feature = "mpi")]
+use memmap2::MmapRaw;
+use memmap2::{Mmap, MmapMut};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals};
 use rustix::fs::{fstat, memfd_create};
 use std::fs::File;
@@ -36,6 +38,7 @@ fn seals() -> SealFlags {
 }
 
 /// What nobody may do to a segment that several write to.
+#[cfg(feature = "mpi")]
 fn fixed_size() -> SealFlags {
     SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
 }
@@ -86,6 +89,7 @@ impl Segment {
     }
 
     /// The memory, to be written by all that map it, of a size that nobody can change.
+    #[cfg(feature = "mpi")]
     pub fn write_together(self) -> io::Result<MmapRaw> {
         let bytes = self.map.len();
         drop(self.map);
@@ -118,6 +122,7 @@ pub(super) fn map(file: &File, bytes: usize) -> io::Result<Mmap> {
 }
 
 /// Maps a segment of this many bytes that others write to, too.
+#[cfg(feature = "mpi")]
 pub(super) fn map_to_write(file: &File, bytes: usize) -> io::Result<MmapRaw> {
     if !fcntl_get_seals(file)?.contains(fixed_size()) || file.metadata()?.len() != bytes as u64 {
         return Err(refused("the memory can change its size, or has another"));

@@ -153,7 +153,7 @@ fn slow_steps_are_no_stall() {
     crossrx(&["synth", "--preset", "demo", "--seed", "3", "--out", arg(&store)]).ok();
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/demo.toml");
     let path = format!("store.path={}", arg(&store));
-    let head = format!("model.head={:?}", [512; 12]);
+    let head = format!("model.head={:?}", [768; 14]);
     // One step, of which no part takes long by itself.
     let set = [&path, "comm.timeout_seconds=1", "train.epochs=1", "train.batch=100000", &head];
     let mut args =

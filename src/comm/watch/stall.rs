@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Most ranks that a message lists.
 const LISTED: usize = 4;
 
+/// Ranks that all wait for one another do so in vain only after this many
+/// times the limit: a large message that is under way shows no progress.
+const UNDER_WAY: u32 = 4;
+
 /// What is known of a rank.
 #[derive(Debug, Clone, Copy)]
 pub struct Heard {
@@ -34,7 +38,7 @@ impl Heard {
 
 /// The rank that has stalled, if one has by `limit`: it says nothing at all;
 /// or it makes no progress though it waits for nobody, while others of its task
-/// wait; or all ranks of a task wait for one another, as after a lost message.
+/// wait; or all ranks of a task wait for one another for much longer, as after a lost message.
 /// Ranks that have said goodbye, and waits that are rightly long, do not count.
 pub fn stalled(ranks: &[Heard], limit: Duration) -> Option<Stall> {
     let at = |wanted: &dyn Fn(usize, &Heard) -> bool| {
@@ -72,7 +76,7 @@ pub fn stalled(ranks: &[Heard], limit: Duration) -> Option<Stall> {
     for heard in ranks {
         let (ranks, all) = tasks.entry(heard.last.task()).or_insert((0, true));
         *ranks += 1;
-        *all &= heard.waits_in_vain(limit).is_some();
+        *all &= heard.waits_in_vain(UNDER_WAY * limit).is_some();
     }
     let rank = at(&|_, heard| matches!(tasks.get(&heard.last.task()), Some((2.., true))))?;
     let what = format!(
@@ -170,15 +174,16 @@ mod tests {
 
     #[test]
     fn ranks_that_all_wait_are_a_lost_message() {
-        let gather = heard("A", Some(Call::Receive), 0, 11);
-        let stall = stalled(&[sum(11), gather, heard("B", None, 0, 0)], LIMIT).unwrap();
+        let gather = heard("A", Some(Call::Receive), 0, 41);
+        assert_eq!(stalled(&[sum(39), gather], LIMIT), None, "messages may be under way");
+        let stall = stalled(&[sum(41), gather, heard("B", None, 0, 0)], LIMIT).unwrap();
         assert_eq!(stall.rank, 0);
         assert!(stall.what.contains("waits in the sum over ranks, as do all"), "{}", stall.what);
         assert!(stall.what.ends_with("rank 1 waits in a receive"), "{}", stall.what);
-        assert_eq!(stalled(&[sum(11), heard("A", Some(Call::Receive), 0, 9)], LIMIT), None);
-        assert_eq!(stalled(&[sum(11), heard("B", Some(Call::Receive), 0, 20)], LIMIT), None);
+        assert_eq!(stalled(&[sum(41), heard("A", Some(Call::Receive), 0, 9)], LIMIT), None);
+        assert_eq!(stalled(&[sum(41), heard("B", Some(Call::Receive), 0, 50)], LIMIT), None);
         let old = heard("B", None, 6, 6);
-        assert_eq!(stalled(&[sum(11), gather, old], LIMIT), None);
+        assert_eq!(stalled(&[sum(41), gather, old], LIMIT), None);
     }
 
     #[test]
