@@ -14,6 +14,8 @@ pub struct Farm<'a> {
     dealt: usize,
     /// Leaders of other groups that will still ask.
     asking: Vec<usize>,
+    /// Ranks of no group, which ask once, for nothing.
+    idle: Vec<usize>,
     /// The study stops; on rank 0 of the world, and all leaders know.
     stopping: bool,
 }
@@ -74,8 +76,7 @@ impl std::fmt::Display for Grouping {
 }
 
 impl<'a> Farm<'a> {
-    /// A list of `tasks` for the groups of `grouping`. Every rank of every
-    /// working group makes one.
+    /// A list of `tasks` for the groups of `grouping`. Every rank makes one.
     pub fn new(
         world: &'a dyn Communicator,
         group: &'a dyn Communicator,
@@ -83,7 +84,8 @@ impl<'a> Farm<'a> {
         tasks: usize,
     ) -> Self {
         let asking = (1..grouping.groups).map(|number| number * grouping.ranks).collect();
-        Self { world, group, tasks, dealt: 0, asking, stopping: false }
+        let idle = (grouping.groups * grouping.ranks..world.size()).collect();
+        Self { world, group, tasks, dealt: 0, asking, idle, stopping: false }
     }
 
     /// The next task of this group, by number; `None` when there is none left
@@ -132,7 +134,7 @@ impl<'a> Farm<'a> {
             if stop::wished() {
                 self.spread();
             }
-            while !self.asking.is_empty() {
+            while !(self.asking.is_empty() && self.idle.is_empty()) {
                 let Some((leader, stopping)) = self.world.try_receive(Tag::Request) else { break };
                 self.answer(leader, &stopping);
             }
@@ -141,19 +143,39 @@ impl<'a> Farm<'a> {
         }
     }
 
-    /// Waits until every group knows that no task is left.
+    /// Waits until every group knows that no task is left, and lets the idle ranks go.
     pub fn finish(mut self) {
         let _others_may_train_for_long = status::patience();
-        while self.world.rank() == 0 && !self.asking.is_empty() {
+        if self.world.rank() > 0 {
+            return;
+        }
+        while !self.asking.is_empty() {
+            self.serve();
+            std::thread::sleep(NAP);
+        }
+        self.spread();
+        while !self.idle.is_empty() {
             self.serve();
             std::thread::sleep(NAP);
         }
     }
 
-    /// Tells the leaders that the study stops, once.
+    /// On a rank of no group: waits for the end of the study, and for a wish to stop.
+    pub fn idle(self) {
+        let _others_may_train_for_long = status::patience();
+        while !stop::wished() && self.world.try_receive(Tag::Stop).is_none() {
+            std::thread::sleep(NAP);
+        }
+        self.world.send(0, Tag::Request, &[u8::from(stop::wished())]);
+        self.world.receive(Some(0), Tag::Grant);
+        // Where it was this rank that wished to stop, the word of it has come back.
+        self.world.try_receive(Tag::Stop);
+    }
+
+    /// Tells the leaders and the idle that the study stops or is over, once.
     fn spread(&mut self) {
         if !std::mem::replace(&mut self.stopping, true) {
-            self.asking.iter().for_each(|&leader| self.world.send(leader, Tag::Stop, &[]));
+            self.asking.iter().chain(&self.idle).for_each(|&rank| self.world.send(rank, Tag::Stop, &[]));
         }
     }
 
@@ -163,7 +185,9 @@ impl<'a> Farm<'a> {
         }
         let task = self.deal();
         if task == NONE {
-            self.asking.retain(|&other| other != leader);
+            [&mut self.asking, &mut self.idle]
+                .into_iter()
+                .for_each(|list| list.retain(|&other| other != leader));
         }
         self.world.send(leader, Tag::Grant, &task.to_ne_bytes());
     }
@@ -216,6 +240,22 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, (0..tasks).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn idle_ranks_go_when_all_is_done() {
+        let grouping = Grouping { ranks: 1, groups: 2 };
+        let dealt = crate::comm::threads::on_ranks(4, |world| {
+            let mut farm = Farm::new(world, &Serial, grouping, 5);
+            if world.rank() >= grouping.groups {
+                farm.idle();
+                return 0;
+            }
+            let own = std::iter::from_fn(|| farm.next()).count();
+            farm.finish();
+            own
+        });
+        assert_eq!((dealt.iter().sum::<usize>(), &dealt[2..]), (5, &[0, 0][..]));
     }
 
     #[test]

@@ -87,8 +87,10 @@ pub fn transfer(
         }
     }
 
-    if own < grouping.groups {
-        let mut farm = Farm::new(world, group.as_ref(), grouping, missing.len());
+    let mut farm = Farm::new(world, group.as_ref(), grouping, missing.len());
+    if own == grouping.groups {
+        farm.idle();
+    } else {
         let progress = Progress::new(missing.len(), world.rank() == 0);
         while let Some(number) = farm.next() {
             let task = &tasks[missing[number]];
