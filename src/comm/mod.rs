@@ -11,6 +11,7 @@ mod node_shared;
 mod same;
 mod sealed;
 mod serial;
+mod share;
 #[cfg(test)]
 pub(crate) mod threads;
 mod tree_sum;
@@ -25,6 +26,7 @@ pub use mpi::{MpiWorld, abort_job, start};
 pub use node_shared::{NodeShared, node_shared};
 pub use same::{same, same_file};
 pub use serial::Serial;
+pub use share::share;
 pub use tree_sum::TreeSum;
 #[cfg(feature = "mpi")]
 pub use watch::{Watch, claim_word, set_timeout};

@@ -143,21 +143,24 @@ impl<'a> Farm<'a> {
         }
     }
 
-    /// Waits until every group knows that no task is left, and lets the idle ranks go.
-    pub fn finish(mut self) {
+    /// Waits until every group knows that no task is left, and lets the idle
+    /// ranks go. Whether the study was told to stop, as far as this rank knows.
+    pub fn finish(mut self) -> bool {
         let _others_may_train_for_long = status::patience();
         if self.world.rank() > 0 {
-            return;
+            return self.stopping;
         }
         while !self.asking.is_empty() {
             self.serve();
             std::thread::sleep(NAP);
         }
+        let stopped = self.stopping;
         self.spread();
         while !self.idle.is_empty() {
             self.serve();
             std::thread::sleep(NAP);
         }
+        stopped
     }
 
     /// On a rank of no group: waits for the end of the study, and for a wish to stop.

@@ -1,11 +1,10 @@
+use super::Corpus;
 use super::account::{Account, Peak, mib};
 use super::farm::{Farm, Grouping};
 use super::journal::{Journal, Start, TaskRecord};
-use super::narrator::{Narrator, Progress};
-use super::scoring::score;
-use super::training::{Trained, train};
-use super::{Corpus, Task, model_folder};
-use crate::comm::{Communicator, agree, any};
+use super::narrator::Progress;
+use super::task::run_task;
+use crate::comm::{Communicator, agree, share};
 use crate::report::models::Models;
 use crate::report::phrase::count;
 use crate::report::run_json::{self, RunInfo};
@@ -69,7 +68,7 @@ pub fn transfer(
     };
     let (_lock, mut missing) =
         agree(world, if world.rank() == 0 { ready() } else { Ok((None, Vec::new())) })?;
-    broadcast_numbers(world, &mut missing);
+    share(world, &mut missing);
     let grouping = group_of(&missing);
     let own = grouping.group_of(world.rank());
     let group = world.split(own);
@@ -88,6 +87,7 @@ pub fn transfer(
     }
 
     let mut farm = Farm::new(world, group.as_ref(), grouping, missing.len());
+    let mut stopped = false;
     if own == grouping.groups {
         farm.idle();
     } else {
@@ -99,16 +99,20 @@ pub fn transfer(
             }
             status::end_task();
         }
-        farm.finish();
+        stopped = farm.finish();
     }
     let _others_may_take_long = status::patience();
     let mut still = agree(
         world,
         if world.rank() == 0 { journal.missing(corpus, &tasks, Start::GoOn) } else { Ok(Vec::new()) },
     )?;
-    broadcast_numbers(world, &mut still);
+    share(world, &mut still);
     if !still.is_empty() {
         if world.rank() == 0 {
+            if !stopped {
+                let what = "results of this run have vanished from it; start it again";
+                return Err(Error::run(out, what));
+            }
             let why = stop::reason().unwrap_or_else(|| "as another rank was told to".into());
             log::info!(
                 "stopped {why}, {} of {} complete; the same command goes on from here",
@@ -162,13 +166,6 @@ pub fn transfer(
     if world.rank() == 0 { agree(world, finish().map(Some)) } else { agree(world, Ok(None)) }
 }
 
-/// Gives every rank the numbers that rank 0 has.
-fn broadcast_numbers(world: &dyn Communicator, numbers: &mut Vec<usize>) {
-    let mut bytes = bytemuck::cast_slice(numbers.as_slice()).to_vec();
-    world.broadcast(0, &mut bytes);
-    *numbers = bytes.chunks_exact(size_of::<usize>()).map(bytemuck::pod_read_unaligned).collect();
-}
-
 fn report_usable(corpus: &Corpus) -> Result<()> {
     let data = &corpus.deck.data;
     let targets = data.targets.iter().filter(|t| !data.sources.contains(t));
@@ -184,74 +181,6 @@ fn report_usable(corpus: &Corpus) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Trains and scores one task; whether it came to its end, or was told to stop before.
-fn run_task(
-    corpus: &Corpus,
-    journal: &Journal,
-    task: &Task,
-    group: &dyn Communicator,
-    farm: &mut Farm<'_>,
-    progress: &Progress,
-) -> Result<bool> {
-    let started = Instant::now();
-    status::begin_task(&task.to_string());
-    let speaks = group.rank() == 0;
-    let targets = &corpus.deck.data.targets;
-    let mut checkpoints = journal.checkpoints(corpus, task)?;
-    let mut narrator = Narrator { task, farm, progress, speaks, epochs: corpus.deck.train.epochs };
-    let Some(mut trained) = train(corpus, task, group, &mut checkpoints, &mut narrator)? else {
-        return Ok(false);
-    };
-    let mut to_score = Vec::new();
-    if speaks {
-        to_score = settle(journal, &trained, targets)?;
-    }
-    broadcast_numbers(group, &mut to_score);
-    status::step(0);
-    let training = started.elapsed().as_secs_f64();
-    let started = Instant::now();
-    for &number in &to_score {
-        farm.serve();
-        if any(group, farm.stop_wished()) {
-            return Ok(false);
-        }
-        let folders = journal.scores_of_all(task, &targets[number]);
-        score(&folders, &mut trained, &targets[number], group, number % group.size())?;
-    }
-    group.barrier();
-    let scoring = started.elapsed().as_secs_f64();
-    if speaks {
-        journal.complete(task, &TaskRecord { task: task.to_string(), training, scoring })?;
-        checkpoints.remove()?;
-        progress.log(|| {
-            log::info!(
-                "{task}: trained in {training:.1} s, best epoch {} of {}; {} scored in {scoring:.1} s",
-                trained.best_epoch,
-                trained.history.len(),
-                count(to_score.len(), "target")
-            );
-        });
-    }
-    Ok(true)
-}
-
-/// Saves a trained model. Returns the numbers of the targets to score: all,
-/// but for those that an earlier job has scored with this very training. What
-/// an earlier one has left of another is removed.
-fn settle(journal: &Journal, trained: &Trained<'_>, targets: &[String]) -> Result<Vec<usize>> {
-    let task = &trained.task;
-    let model = journal.model(task);
-    if !(trained.was_finished && model.exists()) {
-        journal.forget(task, targets)?;
-        model_folder::save(&model, trained)?;
-        return Ok((0..targets.len()).collect());
-    }
-    let to_score: Vec<usize> =
-        (0..targets.len()).filter(|&number| !journal.is_scored(task, &targets[number])).collect();
-    to_score.iter().try_for_each(|&number| journal.forget_scores(task, &targets[number]))?;
-    Ok(to_score)
 }
 
 /// Writes what a run says of itself, and the same for each baseline.
