@@ -97,6 +97,20 @@ pub fn publish_new(draft: tempfile::TempPath, path: &Path, taken: impl FnOnce() 
     }
 }
 
+/// Removes a folder that may not be there. It loses its name first, so that no
+/// part of it is ever taken for the whole.
+pub fn remove_folder(folder: &Path) -> Result<()> {
+    let failed = |e| Error::io(folder, "cannot remove", e);
+    if !folder.try_exists().map_err(failed)? {
+        return Ok(());
+    }
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut builder = tempfile::Builder::new();
+    let doomed = builder.prefix(&format!(".partial-{name}-")).tempdir_in(parent(folder)).map_err(failed)?;
+    fs::rename(folder, doomed.path().join("old")).map_err(failed)?;
+    doomed.close().map_err(failed)
+}
+
 /// The folder that `path` lies in.
 pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))

@@ -42,7 +42,9 @@ fn try_lock(path: &Path) -> std::io::Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(e)) => log::debug!("{}: cannot lock: {e}", path.display()),
+        Err(TryLockError::Error(e)) => {
+            log::warn!("{}: no locks here, so nothing keeps two jobs apart: {e}", path.display())
+        }
     }
     // The one who held it may have removed the file that was opened here.
     let still_there = std::fs::metadata(path).ok().map(|m| number(&m)) == Some(number(&file.metadata()?));

@@ -31,6 +31,10 @@ pub struct Args {
 
 /// Runs the study on all ranks.
 pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
+    if !args.dry_run {
+        // Before the corpus is opened: that may take minutes of the hours given.
+        args.study.listen()?;
+    }
     let corpus = Corpus::open(args.run.read(), &args.run.deck, world)?;
     if args.dry_run {
         let text = agree(
@@ -39,7 +43,6 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         )?;
         return say(text);
     }
-    args.study.listen()?;
     let out = args.out.ok_or_else(|| Error::Request("name a folder with --out".into()))?;
     run_study(&corpus, &out, args.study.start(), world)
 }

@@ -10,11 +10,13 @@ use std::time::Duration;
 pub struct Farm<'a> {
     world: &'a dyn Communicator,
     group: &'a dyn Communicator,
+    /// Ranks a group.
+    ranks: usize,
     tasks: usize,
     dealt: usize,
     /// Leaders of other groups that will still ask.
     asking: Vec<usize>,
-    /// Ranks of no group, which ask once, for nothing.
+    /// Ranks of no group, or of one whose tasks are done, which ask once, for nothing.
     idle: Vec<usize>,
     /// The study stops; on rank 0 of the world, and all leaders know.
     stopping: bool,
@@ -85,7 +87,7 @@ impl<'a> Farm<'a> {
     ) -> Self {
         let asking = (1..grouping.groups).map(|number| number * grouping.ranks).collect();
         let idle = (grouping.groups * grouping.ranks..world.size()).collect();
-        Self { world, group, tasks, dealt: 0, asking, idle, stopping: false }
+        Self { world, group, ranks: grouping.ranks, tasks, dealt: 0, asking, idle, stopping: false }
     }
 
     /// The next task of this group, by number; `None` when there is none left
@@ -143,30 +145,37 @@ impl<'a> Farm<'a> {
         }
     }
 
-    /// Waits until every group knows that no task is left, and lets the idle
-    /// ranks go. Whether the study was told to stop, as far as this rank knows.
-    pub fn finish(mut self) -> bool {
-        let _others_may_train_for_long = status::patience();
+    /// Waits until every group knows that no task is left, and lets the idle ranks go.
+    pub fn finish(mut self) {
         if self.world.rank() > 0 {
-            return self.stopping;
+            return self.idle();
         }
+        let _others_may_train_for_long = status::patience();
+        self.retire(0);
         while !self.asking.is_empty() {
             self.serve();
             std::thread::sleep(NAP);
         }
-        let stopped = self.stopping;
         self.spread();
         while !self.idle.is_empty() {
             self.serve();
             std::thread::sleep(NAP);
         }
-        stopped
     }
 
-    /// On a rank of no group: waits for the end of the study, and for a wish to stop.
+    /// Counts the ranks of the group of `leader` among the idle, who may still be told to stop.
+    fn retire(&mut self, leader: usize) {
+        let ranks = leader.max(1)..leader + self.ranks;
+        if self.stopping {
+            ranks.clone().for_each(|rank| self.world.send(rank, Tag::Stop, &[]));
+        }
+        self.idle.extend(ranks);
+    }
+
+    /// On a rank without a task: waits for the end of the study, and for a wish to stop.
     pub fn idle(self) {
         let _others_may_train_for_long = status::patience();
-        while !stop::wished() && self.world.try_receive(Tag::Stop).is_none() {
+        while !self.stop_wished() && self.world.try_receive(Tag::Stop).is_none() {
             std::thread::sleep(NAP);
         }
         self.world.send(0, Tag::Request, &[u8::from(stop::wished())]);
@@ -188,9 +197,13 @@ impl<'a> Farm<'a> {
         }
         let task = self.deal();
         if task == NONE {
-            [&mut self.asking, &mut self.idle]
-                .into_iter()
-                .for_each(|list| list.retain(|&other| other != leader));
+            match self.asking.iter().position(|&other| other == leader) {
+                Some(place) => {
+                    self.asking.swap_remove(place);
+                    self.retire(leader);
+                }
+                None => self.idle.retain(|&other| other != leader),
+            }
         }
         self.world.send(leader, Tag::Grant, &task.to_ne_bytes());
     }

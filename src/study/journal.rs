@@ -3,15 +3,33 @@ use crate::checksum::checksum;
 use crate::lock::Lock;
 use crate::report::json;
 use crate::train::{Checkpoints, Identity};
-use crate::{Error, Result, baseline};
+use crate::{Error, Result, atomic, baseline};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What a complete study tells of itself; it is written last.
+pub const RUN: &str = "run.json";
 const STUDY: &str = "study.json";
 const JOURNAL: &str = "journal";
 const CHECKPOINTS: &str = "checkpoints";
+
+/// Ends of the names of the files that a run writes beside its folders; its deck, which another may
+/// be started by, is written over.
+const MADE: [&str; 11] = [
+    "all_scores.csv",
+    "_G_mean.csv",
+    "_G_std.csv",
+    "_Gn_mean.csv",
+    "_Ga.csv",
+    "_Gna.csv",
+    "corpus.json",
+    "truth.json",
+    "runtime.json",
+    "run.json",
+    "report.html",
+];
 
 /// What to do with a run that the folder of results holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +52,8 @@ struct Study {
     store: String,
     /// The keys of the deck that decide results.
     deck: BTreeMap<String, String>,
+    /// Ranks a task, which decide results too where `train.lanes` is not fixed.
+    ranks_per_task: usize,
 }
 
 /// What is recorded of a finished task.
@@ -58,8 +78,9 @@ pub struct Journal {
 }
 
 impl Study {
-    fn of(corpus: &Corpus) -> Result<Self> {
+    fn of(corpus: &Corpus, ranks_per_task: usize) -> Result<Self> {
         Ok(Self {
+            ranks_per_task,
             crossrx: env!("CARGO_PKG_VERSION").into(),
             store: corpus.store_digest()?.into(),
             deck: corpus.deck.deciding()?,
@@ -87,7 +108,7 @@ impl Study {
 impl Journal {
     /// Of the study of `corpus` in `out`. Every rank makes one.
     pub fn new(out: &Path, corpus: &Corpus) -> Result<Self> {
-        Ok(Self { out: out.into(), study: Study::of(corpus)?.digest() })
+        Ok(Self { out: out.into(), study: Study::of(corpus, 0)?.digest() })
     }
 
     /// Looks at what the folder holds, and changes nothing: `None` where that is
@@ -109,7 +130,7 @@ impl Journal {
             return Err(Error::run(&self.out, what));
         }
         let there: Study = json::read(&path)?;
-        match there.difference(&Study::of(corpus)?) {
+        match there.difference(&Study::of(corpus, 0)?) {
             None => Ok(Some(there)),
             Some(difference) => {
                 let what = format!(
@@ -122,13 +143,21 @@ impl Journal {
 
     /// Takes the folder for this study, which one job at a time may, while it
     /// holds the lock: it must be empty, or hold the same study. Called on one rank.
-    pub fn claim(&self, corpus: &Corpus, tasks: &[Task], start: Start) -> Result<Lock> {
+    pub fn claim(
+        &self,
+        corpus: &Corpus,
+        tasks: &[Task],
+        ranks_per_task: usize,
+        start: Start,
+    ) -> Result<Lock> {
         let (out, path) = (&self.out, self.out.join(STUDY));
         fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
         let taken = || Error::run(out, "another job is at work in this folder");
         let lock = Lock::take(&path, true, taken)?;
-        let now = Study::of(corpus)?;
+        let now = Study::of(corpus, ranks_per_task)?;
         if path.exists() && start == Start::Fresh {
+            // Another program's file of that name does not make its folder one of ours.
+            json::read::<Study>(&path)?;
             self.clear()?;
             json::write(&path, &now)?;
             return Ok(lock);
@@ -143,9 +172,17 @@ impl Journal {
         if there.crossrx != now.crossrx {
             log::warn!("{}: begun by crossrx {}, this is {}", out.display(), there.crossrx, now.crossrx);
         }
+        if corpus.deck.train.lanes.is_none() && there.ranks_per_task != now.ranks_per_task {
+            log::warn!(
+                "{}: begun with {} ranks a task, going on with {}: what is trained from here on differs from what it would have been; fix train.lanes",
+                out.display(),
+                there.ranks_per_task,
+                now.ranks_per_task
+            );
+        }
         for task in tasks {
             let record = self.record_path(task);
-            if record.exists() && !self.has_all(corpus, task) {
+            if is_there(&record)? && !self.has_all(corpus, task)? {
                 log::warn!("{task}: results are missing that the journal names; it is run again");
                 fs::remove_file(&record).map_err(|e| Error::io(&record, "cannot remove", e))?;
             }
@@ -154,23 +191,22 @@ impl Journal {
         Ok(lock)
     }
 
-    /// Removes the results that the folder holds, the word of what they are last.
+    /// Removes the results that the folder holds; the word of what they are is
+    /// left for its successor to replace.
     fn clear(&self) -> Result<()> {
         log::warn!("{}: removing the run that it holds", self.out.display());
         for folder in [JOURNAL, CHECKPOINTS, "models", "infer", baseline::FOLDER] {
-            remove_folder(&self.out.join(folder))?;
+            atomic::remove_folder(&self.out.join(folder))?;
         }
         let failed = |e| Error::io(&self.out, "cannot remove the run that it holds", e);
         for entry in fs::read_dir(&self.out).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            let made = ["csv", "json", "html", "toml"]
-                .map(|kind| Path::new(&name).extension() == Some(kind.as_ref()));
-            if made.contains(&true) && name != STUDY {
+            if MADE.iter().any(|end| name.to_string_lossy().ends_with(end)) {
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
         }
-        fs::remove_file(self.out.join(STUDY)).map_err(failed)
+        Ok(())
     }
 
     fn record_path(&self, task: &Task) -> PathBuf {
@@ -184,14 +220,19 @@ impl Journal {
         if anew || self.look(corpus)?.is_none() {
             return Ok((0..tasks.len()).collect());
         }
-        let complete = |task: &Task| self.record_path(task).exists() && self.has_all(corpus, task);
-        Ok((0..tasks.len()).filter(|&number| !complete(&tasks[number])).collect())
+        let mut missing = Vec::new();
+        for (number, task) in tasks.iter().enumerate() {
+            if !(is_there(&self.record_path(task))? && self.has_all(corpus, task)?) {
+                missing.push(number);
+            }
+        }
+        Ok(missing)
     }
 
     /// Whether the model of a task is there, and the scores of every target.
-    fn has_all(&self, corpus: &Corpus, task: &Task) -> bool {
-        let mut targets = corpus.deck.data.targets.iter();
-        self.model(task).exists() && targets.all(|target| self.is_scored(task, target))
+    fn has_all(&self, corpus: &Corpus, task: &Task) -> Result<bool> {
+        let scores = corpus.deck.data.targets.iter().flat_map(|target| self.scores_of_all(task, target));
+        all_there(std::iter::once(self.model(task)).chain(scores))
     }
 
     /// Records that all results of a task are there.
@@ -199,9 +240,9 @@ impl Journal {
         json::write(&self.record_path(task), record)
     }
 
-    /// The records of complete tasks.
-    pub fn records(&self, tasks: &[Task]) -> Result<Vec<TaskRecord>> {
-        tasks.iter().map(|task| json::read(&self.record_path(task))).collect()
+    /// The record of a complete task.
+    pub fn record(&self, task: &Task) -> Result<TaskRecord> {
+        json::read(&self.record_path(task))
     }
 
     /// Where the model of a task goes.
@@ -224,8 +265,8 @@ impl Journal {
     }
 
     /// Whether all scores of a target are there.
-    pub fn is_scored(&self, task: &Task, target: &str) -> bool {
-        self.scores_of_all(task, target).iter().all(|folder| folder.exists())
+    pub fn is_scored(&self, task: &Task, target: &str) -> Result<bool> {
+        all_there(self.scores_of_all(task, target))
     }
 
     /// Removes what an earlier job has left of an incomplete task.
@@ -233,12 +274,12 @@ impl Journal {
         for target in targets {
             self.forget_scores(task, target)?;
         }
-        remove_folder(&self.model(task))
+        atomic::remove_folder(&self.model(task))
     }
 
     /// Removes the scores of a target.
     pub fn forget_scores(&self, task: &Task, target: &str) -> Result<()> {
-        self.scores_of_all(task, target).iter().try_for_each(|folder| remove_folder(folder))
+        self.scores_of_all(task, target).iter().try_for_each(|folder| atomic::remove_folder(folder))
     }
 
     /// The checkpoints of a task.
@@ -248,17 +289,33 @@ impl Journal {
         Ok(Checkpoints::new(folder, identity, corpus.deck.to_toml()?, &corpus.deck.checkpoint))
     }
 
+    /// Removes the word that the study is complete, while it is not.
+    pub fn reopen(&self) -> Result<()> {
+        let path = self.out.join(RUN);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, "cannot remove", e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes the folder of checkpoints, which a finished study does not need.
     pub fn finish(&self) -> Result<()> {
-        remove_folder(&self.out.join(CHECKPOINTS))
+        atomic::remove_folder(&self.out.join(CHECKPOINTS))
     }
 }
 
-fn remove_folder(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(folder, "cannot remove", e)),
-        _ => Ok(()),
+/// Whether something is at `path`. What cannot be looked at is not taken for absent.
+fn is_there(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|e| Error::io(path, "cannot look at", e))
+}
+
+fn all_there(paths: impl IntoIterator<Item = PathBuf>) -> Result<bool> {
+    for path in paths {
+        if !is_there(&path)? {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
 /// Removes what a killed job has left half-written in `folder`, `depth` folders deep.
@@ -268,7 +325,7 @@ fn sweep(folder: &Path, depth: usize) -> Result<()> {
         let entry = entry.map_err(failed)?;
         let (path, is_folder) = (entry.path(), entry.file_type().map_err(failed)?.is_dir());
         match (entry.file_name().to_string_lossy().starts_with(".partial-"), is_folder) {
-            (true, true) => remove_folder(&path)?,
+            (true, true) => fs::remove_dir_all(&path).map_err(failed)?,
             (true, false) => fs::remove_file(&path).map_err(failed)?,
             (false, true) if depth > 0 => sweep(&path, depth - 1)?,
             _ => {}

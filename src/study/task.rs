@@ -27,7 +27,7 @@ impl std::fmt::Display for Task {
     }
 }
 
-/// Trains and scores one task; whether it came to its end, or was told to stop before.
+/// Trains and scores one task. Its record, or `None` where it was told to stop before its end.
 pub fn run_task(
     corpus: &Corpus,
     journal: &Journal,
@@ -35,7 +35,7 @@ pub fn run_task(
     group: &dyn Communicator,
     farm: &mut Farm<'_>,
     progress: &Progress,
-) -> Result<bool> {
+) -> Result<Option<TaskRecord>> {
     let started = Instant::now();
     status::begin_task(&task.to_string());
     let speaks = group.rank() == 0;
@@ -43,7 +43,7 @@ pub fn run_task(
     let mut checkpoints = journal.checkpoints(corpus, task)?;
     let mut narrator = Narrator { task, farm, progress, speaks, epochs: corpus.deck.train.epochs };
     let Some(mut trained) = train(corpus, task, group, &mut checkpoints, &mut narrator)? else {
-        return Ok(false);
+        return Ok(None);
     };
     let mut to_score = Vec::new();
     if speaks {
@@ -56,15 +56,16 @@ pub fn run_task(
     for &number in &to_score {
         farm.serve();
         if any(group, farm.stop_wished()) {
-            return Ok(false);
+            return Ok(None);
         }
         let folders = journal.scores_of_all(task, &targets[number]);
         score(&folders, &mut trained, &targets[number], group, number % group.size())?;
     }
     group.barrier();
     let scoring = started.elapsed().as_secs_f64();
+    let record = TaskRecord { task: task.to_string(), training, scoring };
     if speaks {
-        journal.complete(task, &TaskRecord { task: task.to_string(), training, scoring })?;
+        journal.complete(task, &record)?;
         checkpoints.remove()?;
         progress.log(|| {
             log::info!(
@@ -75,7 +76,7 @@ pub fn run_task(
             );
         });
     }
-    Ok(true)
+    Ok(Some(record))
 }
 
 /// Saves a trained model. Returns the numbers of the targets to score: all,
@@ -89,8 +90,12 @@ fn settle(journal: &Journal, trained: &Trained<'_>, targets: &[String]) -> Resul
         model_folder::save(&model, trained)?;
         return Ok((0..targets.len()).collect());
     }
-    let to_score: Vec<usize> =
-        (0..targets.len()).filter(|&number| !journal.is_scored(task, &targets[number])).collect();
-    to_score.iter().try_for_each(|&number| journal.forget_scores(task, &targets[number]))?;
+    let mut to_score = Vec::new();
+    for (number, target) in targets.iter().enumerate() {
+        if !journal.is_scored(task, target)? {
+            journal.forget_scores(task, target)?;
+            to_score.push(number);
+        }
+    }
     Ok(to_score)
 }

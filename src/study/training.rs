@@ -134,12 +134,12 @@ pub fn train<'a>(
         corpus,
         task: task.clone(),
         predictor,
-        lanes: lanes.count(),
+        lanes: begun.filter(|_| fitted.was_finished).unwrap_or(lanes.count()),
         rows,
         history: fitted.history,
         best_epoch: fitted.best_epoch,
         validation: gather(group, 0, predicted),
-        was_finished: fitted.was_finished && begun == Some(lanes.count()),
+        was_finished: fitted.was_finished,
         view: OnceCell::new(),
     }))
 }
@@ -167,7 +167,8 @@ fn lanes(
         }
         return Ok(lanes);
     }
-    if speaks {
+    // A training that is over takes no step in other lanes.
+    if speaks && !state.is_over(&corpus.deck.train) {
         log::warn!(
             "{task}: begun in {} lanes, which {} ranks cannot share: going on in {} from the start of epoch {}, with another result than without the stop; fix train.lanes",
             state.progress.lanes,

@@ -1,7 +1,7 @@
 use super::Corpus;
 use super::account::{Account, Peak, mib};
 use super::farm::{Farm, Grouping};
-use super::journal::{Journal, Start, TaskRecord};
+use super::journal::{Journal, RUN, Start, TaskRecord};
 use super::narrator::Progress;
 use super::task::run_task;
 use crate::comm::{Communicator, agree, share};
@@ -15,9 +15,6 @@ use crate::{Error, Result, atomic, baseline, report, status, stop};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// What a run tells of itself; it is written last.
-const RUN: &str = "run.json";
 
 /// How the program was started, for the record.
 #[derive(Debug, Clone, Default)]
@@ -59,15 +56,20 @@ pub fn transfer(
         let grouping = group_of(&missing);
         grouping.check(world.size())?;
         corpus.check_tasks(grouping.ranks)?;
-        let lock = journal.claim(corpus, &tasks, start)?;
+        let lock = journal.claim(corpus, &tasks, grouping.ranks, start)?;
         report_usable(corpus)?;
         if journal.missing(corpus, &tasks, Start::GoOn)? != missing {
             return Err(Error::run(out, "another job has just been at work in this folder; start again"));
         }
-        Ok((Some(lock), missing))
+        if !missing.is_empty() {
+            journal.reopen()?;
+        }
+        let done = (0..tasks.len()).filter(|number| !missing.contains(number));
+        let before = done.map(|number| journal.record(&tasks[number])).collect::<Result<Vec<_>>>()?;
+        Ok((Some(lock), missing, before))
     };
-    let (_lock, mut missing) =
-        agree(world, if world.rank() == 0 { ready() } else { Ok((None, Vec::new())) })?;
+    let nothing = || Ok((None, Vec::new(), Vec::new()));
+    let (_lock, mut missing, before) = agree(world, if world.rank() == 0 { ready() } else { nothing() })?;
     share(world, &mut missing);
     let grouping = group_of(&missing);
     let own = grouping.group_of(world.rank());
@@ -80,43 +82,38 @@ pub fn transfer(
         if !missing.is_empty() {
             log::info!("{grouping} for {}", count(missing.len(), "task"));
         }
-        let idle = world.size() - grouping.ranks * grouping.groups;
+        let idle = world.size() - grouping.ranks * grouping.groups.min(missing.len());
         if idle > 0 && !missing.is_empty() {
             log::warn!("{idle} of {} ranks have nothing to do: there are too few tasks", world.size());
         }
     }
 
     let mut farm = Farm::new(world, group.as_ref(), grouping, missing.len());
-    let mut stopped = false;
+    let mut completed: Vec<TaskRecord> = Vec::new();
     if own == grouping.groups {
         farm.idle();
     } else {
         let progress = Progress::new(missing.len(), world.rank() == 0);
         while let Some(number) = farm.next() {
             let task = &tasks[missing[number]];
-            if !run_task(corpus, &journal, task, group.as_ref(), &mut farm, &progress)? {
-                farm.stop();
+            match run_task(corpus, &journal, task, group.as_ref(), &mut farm, &progress)? {
+                Some(record) => completed.extend((group.rank() == 0).then_some(record)),
+                None => farm.stop(),
             }
             status::end_task();
         }
-        stopped = farm.finish();
+        farm.finish();
     }
     let _others_may_take_long = status::patience();
-    let mut still = agree(
-        world,
-        if world.rank() == 0 { journal.missing(corpus, &tasks, Start::GoOn) } else { Ok(Vec::new()) },
-    )?;
-    share(world, &mut still);
-    if !still.is_empty() {
+    // By word of those who wrote them: a look at a network file system may be a minute old.
+    let completed = all_records(world, &completed)?;
+    if completed.len() < missing.len() {
         if world.rank() == 0 {
-            if !stopped {
-                let what = "results of this run have vanished from it; start it again";
-                return Err(Error::run(out, what));
-            }
+            let without = if start == Start::Fresh { " without --fresh" } else { "" };
             let why = stop::reason().unwrap_or_else(|| "as another rank was told to".into());
             log::info!(
-                "stopped {why}, {} of {} complete; the same command goes on from here",
-                tasks.len() - still.len(),
+                "stopped {why}, {} of {} complete; the same command{without} goes on from here",
+                tasks.len() - missing.len() + completed.len(),
                 count(tasks.len(), "task")
             );
         }
@@ -155,7 +152,9 @@ pub fn transfer(
         };
         // A study that was complete already keeps the record of the job that completed it.
         if !(missing.is_empty() && out.join(RUN).exists()) {
-            write_records(corpus, out, info, &journal.records(&tasks)?)?;
+            let mut records = before;
+            records.extend(completed);
+            write_records(corpus, out, info, &records)?;
         }
         journal.finish()?;
         let runs = [tree::Run::read(out)?];
@@ -164,6 +163,17 @@ pub fn transfer(
         Ok((report::text::matrix(&models), page))
     };
     if world.rank() == 0 { agree(world, finish().map(Some)) } else { agree(world, Ok(None)) }
+}
+
+/// The records that any rank of `world` has, on every rank.
+fn all_records(world: &dyn Communicator, own: &[TaskRecord]) -> Result<Vec<TaskRecord>> {
+    let own = serde_json::json!(own).to_string();
+    let all = world.all_gather(own.as_bytes());
+    let lists = all.iter().map(|bytes| serde_json::from_slice::<Vec<TaskRecord>>(bytes));
+    let lists = lists.collect::<serde_json::Result<Vec<_>>>();
+    lists
+        .map(|lists| lists.concat())
+        .map_err(|e| Error::Ranks(format!("records of tasks do not come through: {e}")))
 }
 
 fn report_usable(corpus: &Corpus) -> Result<()> {

@@ -118,12 +118,12 @@ impl Checkpoints {
         Manifest::of(draft.folder(), &[STATE, DECK], self.identity.clone(), [epoch, at])?
             .write(draft.folder())?;
         if self.newest_is_damaged {
-            remove(&self.folder)?;
+            atomic::remove_folder(&self.folder)?;
             self.newest_is_damaged = false;
         }
         let previous = self.previous();
         if self.folder.exists() {
-            remove(&previous)?;
+            atomic::remove_folder(&previous)?;
             std::fs::rename(&self.folder, &previous)
                 .map_err(|e| Error::io(&self.folder, "cannot rename the checkpoint", e))?;
         }
@@ -152,7 +152,9 @@ impl Checkpoints {
     fn find(&mut self, graph: &Graph, optimizer: OptimizerKind) -> Result<Vec<u8>> {
         let previous = self.previous();
         let read = |folder: &Path| self.read(folder, graph, optimizer);
-        let (newest, before) = (self.folder.exists(), previous.exists());
+        // What cannot be looked at is not taken for absent: the training would start anew.
+        let there = |folder: &Path| folder.try_exists().map_err(|e| Error::io(folder, "cannot look at", e));
+        let (newest, before) = (there(&self.folder)?, there(&previous)?);
         if !newest && !before {
             return Ok(Vec::new());
         }
@@ -203,24 +205,9 @@ impl Checkpoints {
 
     /// Removes all of them: the training's results are there.
     pub fn remove(&self) -> Result<()> {
-        remove(&self.folder)?;
-        remove(&self.previous())
+        atomic::remove_folder(&self.folder)?;
+        atomic::remove_folder(&self.previous())
     }
-}
-
-/// Removes a folder that may not be there. It loses its name first, so that no
-/// part of it is ever taken for the whole.
-fn remove(folder: &Path) -> Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    let failed = |e| Error::io(folder, "cannot remove", e);
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let mut builder = tempfile::Builder::new();
-    let doomed =
-        builder.prefix(&format!(".partial-{name}-")).tempdir_in(atomic::parent(folder)).map_err(failed)?;
-    std::fs::rename(folder, doomed.path().join("old")).map_err(failed)?;
-    doomed.close().map_err(failed)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-use super::OptimizerKind;
+use super::early_stop::EarlyStop;
 use super::weights::{cannot_lay_out, expect_count, parse, program, read_into, tensors};
+use super::{OptimizerKind, TrainSpec};
 use crate::graph::{Graph, Parameter, Parameters};
 use crate::metric::Epoch;
 use crate::{Error, Result};
@@ -112,6 +113,15 @@ impl StateView<'_> {
 }
 
 impl State {
+    /// Whether the training has come to its end.
+    pub fn is_over(&self, spec: &TrainSpec) -> bool {
+        let mut early = EarlyStop::new(spec.patience);
+        self.history.iter().for_each(|epoch| {
+            early.improved(epoch.val_loss);
+        });
+        self.history.len() >= spec.epochs || early.exhausted()
+    }
+
     /// Goes back to the start of the epoch under way, to take it in another
     /// number of lanes; what it has taught so far stays.
     pub fn restart_epoch(&mut self, lanes: usize) {

@@ -1,8 +1,8 @@
 use crate::corpus::{Corpus, deck};
 use crate::interrupted::set_up;
 use crate::program::{
-    CROSSRX, Outcome, Running, arg, command_on_ranks, crossrx, fresh, has_ranks, ranks_of, signal, start,
-    wait_for,
+    CROSSRX, Outcome, Running, arg, command_on_ranks, crossrx, fresh, has_ranks, rank_of, ranks_of, signal,
+    start, wait_for,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -37,15 +37,8 @@ fn host() -> String {
 /// The ranks of `out` in their order, once all of them train.
 fn training_ranks(job: &Running, out: &Path, ranks: usize) -> Vec<u32> {
     wait_for("steps", || job.stderr_so_far().contains(": epoch 2/"));
-    let of = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
-        let number = environment.split(|&byte| byte == 0).find_map(|variable| {
-            std::str::from_utf8(variable).ok()?.strip_prefix("OMPI_COMM_WORLD_RANK=")?.parse::<u32>().ok()
-        });
-        number.unwrap_or(*pid)
-    };
     let mut found = ranks_of(out);
-    found.sort_by_key(of);
+    found.sort_by_key(|&process| rank_of(process).unwrap_or(process));
     assert_eq!(found.len(), ranks);
     found
 }

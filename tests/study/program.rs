@@ -159,3 +159,11 @@ pub fn wait_for(what: &str, holds: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// The rank of a process that Open MPI has started.
+pub fn rank_of(process: u32) -> Option<u32> {
+    let environment = std::fs::read(format!("/proc/{process}/environ")).ok()?;
+    environment.split(|&byte| byte == 0).find_map(|variable| {
+        std::str::from_utf8(variable).ok()?.strip_prefix("OMPI_COMM_WORLD_RANK=")?.parse().ok()
+    })
+}

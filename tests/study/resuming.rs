@@ -1,9 +1,9 @@
 //! A study that was stopped, or killed, ends as if it had never been.
 
-use crate::corpus::{Corpus, deck};
+use crate::corpus::{Corpus, Dataset, deck};
 use crate::program::{
-    CROSSRX, Outcome, Running, arg, command_on_ranks, crossrx, fresh, has_ranks, ranks_of, signal, start,
-    wait_for,
+    CROSSRX, Outcome, Running, arg, command_on_ranks, crossrx, fresh, has_ranks, rank_of, ranks_of, signal,
+    start, wait_for,
 };
 use crate::tree::{assert_same, files};
 use serde_json::Value;
@@ -176,29 +176,67 @@ fn killed_at_random_moments_and_resumed_it_ends_with_the_same_bits() {
         }
     }
     let _ = writeln!(std::io::stderr(), "{kills} kills, {went_on} starts from a checkpoint");
-    assert!(
-        kills == most && (most < 20 || went_on > most / 4),
-        "{kills} kills, {went_on} from a checkpoint"
-    );
+    assert!(kills == most && (most < 20 || went_on > most / 4), "{kills} kills, {went_on} from a checkpoint");
 }
 
 #[test]
 fn a_second_signal_stops_at_once() {
     let case = Case::new("second-signal");
     let out = case.out("out");
-    let job = begin_training(&case, 1, &out, &[]);
+    let mut command = case.command(1, &out, &[]);
+    // It never comes to the step after this one.
+    command.env("CROSSRX_DRILL", "stall:0:4000");
+    let job = start(command);
     let process = [job.child.id()];
-    signal("STOP", &process);
-    let before = fs::read(out.join("checkpoints/Red/split_0/manifest.json")).unwrap();
+    wait_for("the stall", || !manifest(&out).is_empty() && job.stderr_so_far().contains("epoch 999/"));
+    let before = manifest(&out);
+    // The first, told twice, is one.
     signal("TERM", &process);
+    signal("TERM", &process);
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(ranks_of(&out), process);
     signal("USR1", &process);
-    signal("CONT", &process);
     let outcome = job.finish(Duration::from_secs(10));
-    let code = outcome.status.code();
-    assert!(code == Some(128 + 15) || code == Some(128 + 10), "{}\n{}", outcome.status, outcome.stderr);
-    assert_eq!(fs::read(out.join("checkpoints/Red/split_0/manifest.json")).unwrap(), before);
+    assert_eq!(outcome.status.code(), Some(128 + 10), "{}\n{}", outcome.status, outcome.stderr);
+    assert_eq!(manifest(&out), before);
     case.run(1, &out, &[]).ok();
     assert_same(&case.reference(), &out);
+}
+
+/// A rank whose group has no task left, and one that is still opening the corpus, hear it too.
+#[test]
+fn whenever_a_rank_is_told_the_study_stops() {
+    let case = Case::with("told-anywhere", "lanes = 2\nepochs = 100000\npatience = 100000");
+    let early = case.out("early");
+    let job = case.begin(1, &early, &[]);
+    let listens = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", job.child.id())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+        u64::from_str_radix(caught.trim(), 16).unwrap_or(0) & (1 << 9) != 0
+    };
+    wait_for("the handler of SIGUSR1", listens);
+    signal("USR1", &[job.child.id()]);
+    let outcome = job.finish(Duration::from_secs(30));
+    assert_eq!(outcome.status.code(), Some(STOPPED), "{}", outcome.stderr);
+    if !has_ranks() {
+        return;
+    }
+    // Two tasks, of which one is over soon; the rank that is told had that one, and has none left.
+    let (folder, out) = (&case.folder, case.out("finished-group"));
+    let (store, path) = (folder.join("uneven.h5"), folder.join("uneven.toml"));
+    let [big, tiny] =
+        [("Big", 24, 18), ("Tiny", 6, 5)].map(|(name, d, s)| Dataset::new(name, 0..d, 0..s, 0.0));
+    Corpus::of(vec![big, tiny]).write(&store);
+    let text = deck(&store, "lanes = 2\npatience = 100000").replace("\"Red\", \"Blue\"", "\"Big\", \"Tiny\"");
+    fs::write(&path, text.replace("batch = 64", "batch = 4").replace("epochs = 3", "epochs = 1000")).unwrap();
+    let args = ["transfer", arg(&path), "--out", arg(&out), "--threads", "1", "--set", "data.splits=[0]"];
+    let job = start(command_on_ranks(2, &[&args[..], &["--set", "study.ranks_per_task=1"]].concat()));
+    wait_for("the tiny task", || out.join("journal/Tiny/split_0.json").exists());
+    let second = ranks_of(&out).into_iter().find(|&process| rank_of(process) == Some(1)).unwrap();
+    signal("USR1", &[second]);
+    let outcome = job.finish(Duration::from_secs(30));
+    assert_eq!(outcome.status.code(), Some(STOPPED), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 of 2 tasks complete"), "{}", outcome.stderr);
 }
 
 #[test]

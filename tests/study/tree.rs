@@ -23,7 +23,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 /// What a run concluded, byte for byte: every file of it but those that tell of
 /// ranks and time; histories without their seconds.
 pub fn conclusions(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let told = ["run.json", "runtime.json", "report.html", "deck.toml"];
+    let told = ["run.json", "runtime.json", "report.html", "deck.toml", "study.json"];
     let concluded =
         |path: &PathBuf| !path.starts_with("journal") && !told.iter().any(|name| path.ends_with(name));
     let names = files(run).into_iter().filter(concluded);
