@@ -1,4 +1,4 @@
-use crate::{Error, Result};
+use crate::{Error, Result, status};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -21,6 +21,7 @@ pub fn checksum_of_file(path: &Path) -> Result<(u64, String)> {
             n => {
                 hash.write(&piece[..n]);
                 bytes += n as u64;
+                status::beat();
             }
         }
     }

@@ -5,11 +5,11 @@ use crossrx::cli::{Cli, is_extra_process, start_log, start_ranks};
 #[cfg(feature = "mpi")]
 use crossrx::comm::{self, Watch};
 use crossrx::comm::{Communicator, Serial, agree};
-#[cfg(feature = "mpi")]
-use crossrx::status;
 use crossrx::train::Drill;
-use crossrx::{Error, Result, stop};
+use crossrx::{Error, Result, status, stop};
 use std::process::ExitCode;
+#[cfg(feature = "mpi")]
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -40,7 +40,8 @@ fn finish(result: Result<()>) -> ExitCode {
         Err(Error::Stopped) => ExitCode::from(stop::EXIT_CODE),
         Err(error) => {
             if !matches!(error, Error::Told) {
-                log::error!("{error}");
+                let cause = error.to_string();
+                log::error!("{}", if status::has_task() { status::placed(&cause) } else { cause });
             }
             ExitCode::FAILURE
         }
@@ -79,11 +80,12 @@ fn run(
 
 #[cfg(not(feature = "mpi"))]
 fn fail(cause: &str) {
-    log::error!("{cause}");
+    log::error!("{}", status::placed(cause));
 }
 
 #[cfg(not(feature = "mpi"))]
 fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
+    status::set_rank(0);
     finish(run(cli, &Serial, threads, || Ok(())))
 }
 
@@ -93,6 +95,9 @@ fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
 fn fail(cause: &str) {
     if comm::claim_word() {
         log::error!("{}", status::placed(cause));
+    } else {
+        // Whoever has the word may not have told yet, and ends the job too.
+        std::thread::sleep(Duration::from_secs(1));
     }
     comm::abort_job(1);
 }

@@ -26,7 +26,7 @@ pub struct StudyArgs {
     /// Go on with the run in --out, which is what happens anyway; warn where there is none.
     #[arg(long)]
     resume: bool,
-    /// Remove the run in --out and start over.
+    /// Remove the run in --out and start over; not for a script that requeues.
     #[arg(long, conflicts_with = "resume")]
     fresh: bool,
 }

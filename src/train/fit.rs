@@ -1,7 +1,7 @@
 use super::early_stop::EarlyStop;
 use super::trainer::{Asks, Problem, Trainer};
 use super::{Checkpoints, Progress, State, StateView, TrainSpec};
-use crate::comm::Communicator;
+use crate::comm::{Communicator, agree};
 use crate::graph::Parameters;
 use crate::metric::Epoch;
 use crate::{Error, Result};
@@ -106,7 +106,8 @@ pub fn fit(
                 }
                 if asked.stop {
                     let what = format!("{}: stopped without the checkpoint warned of above", problem.name);
-                    return Err(Error::Training(what));
+                    // Every rank comes to this; one says so.
+                    return agree(comm, Err(Error::Training(what)));
                 }
             }
         }

@@ -85,6 +85,21 @@ fn a_rank_that_stalls_is_named_with_who_waits_for_it_and_where() {
 }
 
 #[test]
+fn a_rank_alone_in_its_task_that_stalls_is_named() {
+    if !has_ranks() {
+        return;
+    }
+    let (folder, deck) = set_up("stall-alone");
+    let out = folder.join("out");
+    let set = ["comm.timeout_seconds=2", "study.ranks_per_task=1"];
+    let mut command = endless(&deck, &out, 2, &set);
+    command.env("CROSSRX_DRILL", "stall:1:23");
+    let outcome = start(command).finish(LIMIT);
+    let place = format!("rank 1 on {}, ", host());
+    told(&outcome, &out, &[&place, ", step 23: has made no progress for 8 s, and waits for nobody"]);
+}
+
+#[test]
 fn a_rank_that_is_stopped_is_named() {
     if !has_ranks() {
         return;

@@ -106,6 +106,8 @@ struct Watcher {
     clock: Duration,
     ticked: Instant,
     claimed: Option<Duration>,
+    /// Progress of this rank when it was last seen to grow, and that time by `clock`.
+    moved: (u64, Duration),
 }
 
 impl Watch {
@@ -182,6 +184,7 @@ impl Watcher {
             clock: Duration::ZERO,
             ticked: Instant::now(),
             claimed: None,
+            moved: (0, Duration::ZERO),
         }
     }
 
@@ -222,8 +225,13 @@ impl Watcher {
         }
         let Some(limit) = timeout().filter(|_| self.claimed.is_none()) else { return };
         if self.beats.is_none() {
-            if let Some(call) = own.call().filter(|_| !own.is_patient() && own.waited() >= limit) {
-                let waited = own.waited().as_secs_f64();
+            if self.moved.0 != own.progress {
+                self.moved = (own.progress, self.clock);
+            }
+            // Time for which the job was stopped as a whole does not count.
+            let waited = own.waited().min(self.clock - self.moved.1);
+            if let Some(call) = own.call().filter(|_| !own.is_patient() && waited >= limit) {
+                let waited = waited.as_secs_f64();
                 self.end_job(self.rank, &own, &format!("has waited {waited:.0} s in {call}"));
             }
             return;

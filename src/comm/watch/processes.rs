@@ -1,6 +1,7 @@
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,10 +51,17 @@ impl Watched {
 
     /// By `/proc`: whether it is gone, or dead and not yet waited for.
     fn is_gone(&self) -> bool {
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.process)) else { return true };
+        let stat = match std::fs::read(format!("/proc/{}/stat", self.process)) {
+            Ok(stat) => stat,
+            // What else fails, such as having too many files open, says nothing of it.
+            Err(e) => {
+                return e.kind() == ErrorKind::NotFound
+                    || e.raw_os_error() == Some(Errno::SRCH.raw_os_error());
+            }
+        };
         // The name, in parentheses, may hold anything.
-        let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
-        state.starts_with(['Z', 'X'])
+        let state = stat.rsplit(|&byte| byte == b')').next().unwrap_or_default().trim_ascii_start();
+        matches!(state.first(), Some(b'Z' | b'X'))
     }
 }
 

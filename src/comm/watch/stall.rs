@@ -5,8 +5,9 @@ use std::time::Duration;
 /// Most ranks that a message lists.
 const LISTED: usize = 4;
 
-/// Ranks that all wait for one another do so in vain only after this many
-/// times the limit: a large message that is under way shows no progress.
+/// Ranks that all wait for one another, and one that nobody waits for, have
+/// stalled only after this many times the limit: a large message that is under
+/// way shows no progress, nor does a long sort.
 const UNDER_WAY: u32 = 4;
 
 /// What is known of a rank.
@@ -31,14 +32,17 @@ pub struct Stall {
 
 impl Heard {
     fn waits_in_vain(&self, limit: Duration) -> Option<Call> {
-        let long = self.last.waited() + self.silent >= limit && !self.last.is_patient();
+        // The system's clock went on while the job was stopped as a whole; the one of `still` did not.
+        let waited = (self.last.waited() + self.silent).min(self.still);
+        let long = waited >= limit && !self.last.is_patient();
         self.last.call().filter(|_| long)
     }
 }
 
 /// The rank that has stalled, if one has by `limit`: it says nothing at all;
 /// or it makes no progress though it waits for nobody, while others of its task
-/// wait; or all ranks of a task wait for one another for much longer, as after a lost message.
+/// wait, or for much longer; or all ranks of a task wait for one another for much longer, as
+/// after a lost message.
 /// Ranks that have said goodbye, and waits that are rightly long, do not count.
 pub fn stalled(ranks: &[Heard], limit: Duration) -> Option<Stall> {
     let at = |wanted: &dyn Fn(usize, &Heard) -> bool| {
@@ -66,6 +70,12 @@ pub fn stalled(ranks: &[Heard], limit: Duration) -> Option<Stall> {
             seconds(ranks[rank].still),
             waiting(ranks, rank, limit / 2)
         );
+        return Some(Stall { rank, what });
+    }
+    // Nobody waits for a rank that has its task for itself, but the end of the study.
+    let hung = |heard: &Heard| idle(heard) && heard.still >= UNDER_WAY * limit;
+    if let Some(rank) = at(&|_, heard| hung(heard) && !heard.last.task().is_empty()) {
+        let what = format!("has made no progress for {}, and waits for nobody", seconds(ranks[rank].still));
         return Some(Stall { rank, what });
     }
     // What is old may be of another task.
@@ -142,7 +152,10 @@ mod tests {
         let work = |still| heard("A", None, 0, still);
         assert_eq!(stalled(&[sum(12), work(3), sum(12)], LIMIT), None, "it works");
         assert_eq!(stalled(&[sum(9), work(12), sum(9)], LIMIT), None, "none waits for long");
-        assert_eq!(stalled(&[work(100), work(100)], LIMIT), None, "none waits");
+        assert_eq!(stalled(&[work(39), work(39)], LIMIT), None, "none waits");
+        let stall = stalled(&[work(3), work(41)], LIMIT).unwrap();
+        assert_eq!(stall.what, "has made no progress for 41 s, and waits for nobody");
+        assert_eq!((stall.rank, stalled(&[heard("", None, 0, 41)], LIMIT)), (1, None));
         let stall = stalled(&[sum(12), work(12), sum(12)], LIMIT).unwrap();
         assert_eq!(stall.rank, 1);
         assert_eq!(stall.what, "has made no progress for 12 s; ranks 0 and 2 wait in the sum over ranks");
@@ -151,7 +164,7 @@ mod tests {
     #[test]
     fn waits_of_other_tasks_and_patient_ones_count_for_nothing() {
         let other = heard("B", Some(Call::AllGather), 0, 50);
-        let still = heard("A", None, 0, 50);
+        let still = heard("A", None, 0, 39);
         let work = heard("B", None, 0, 0);
         assert_eq!(stalled(&[still, other, work], LIMIT), None);
         let patient = Heard { last: sum(50).last.patient(), ..sum(50) };
