@@ -54,7 +54,7 @@ impl FolderDraft {
     /// there; a failure removes the draft.
     pub fn publish(mut self) -> Result<()> {
         if self.path.exists() {
-            return Err(Error::run(&self.path, "already exists; choose another --out"));
+            return Err(Error::run(&self.path, "already exists: another program has written it meanwhile"));
         }
         sync_folder(self.draft.path())?;
         fs::rename(self.draft.path(), &self.path)

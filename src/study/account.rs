@@ -50,6 +50,8 @@ pub struct Account {
     passing: usize,
     pairs: usize,
     parameters: usize,
+    /// A checkpoint's state, which is there beside the training that goes on from it.
+    state: usize,
     /// Tensors of a training step, and of scoring the validation pairs.
     buffers: usize,
     /// Instead of the three above before pairs are read.
@@ -147,6 +149,7 @@ impl std::fmt::Display for Account {
             mib(self.buffers),
             mib(self.scoring)
         )?;
+        writeln!(f, "going on from a checkpoint takes {:.0} MiB more", mib(self.state))?;
         let (node, ranks) = (mib(self.node()), count(self.node_ranks, "rank"));
         write!(f, "memory of this node: {node:.0} MiB for {ranks}")?;
         if self.node_ranks > 1 {

@@ -61,7 +61,7 @@ struct Study {
 pub struct TaskRecord {
     /// Its name.
     pub task: String,
-    /// Wall seconds of training, since the last checkpoint if it was stopped.
+    /// Wall seconds of training, of all jobs that it took.
     pub training: f64,
     /// Wall seconds of scoring.
     pub scoring: f64,
@@ -162,6 +162,7 @@ impl Journal {
             json::write(&path, &now)?;
             return Ok(lock);
         }
+        sweep(out, 4)?;
         let Some(there) = self.look(corpus)? else {
             if start == Start::Resume {
                 log::warn!("{}: there is nothing to resume: starting", out.display());
@@ -187,7 +188,6 @@ impl Journal {
                 fs::remove_file(&record).map_err(|e| Error::io(&record, "cannot remove", e))?;
             }
         }
-        sweep(out, 4)?;
         Ok(lock)
     }
 
