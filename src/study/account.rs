@@ -114,6 +114,7 @@ impl Account {
             passing: largest.min(BLOCK) * PASSING,
             pairs,
             parameters: parameters * copies + received,
+            state: parameters * (2 + deck.train.optimizer.memory().len()),
             buffers: bytes(network, Purpose::Train, network.loss, &[], train)? + 8 * indexed + scorer,
             dealing,
             scoring: 2 * parameters + scorer + seen + test * (SCORED + 4 * baseline::NAMES.len()),
