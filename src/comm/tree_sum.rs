@@ -61,7 +61,7 @@ impl TreeSum {
         }
     }
 
-    /// Gives `give` to `partner`, and adds what it gives to `keep`, which is as long.
+    /// Gives `give` to `partner`, and adds what it gives to `keep`.
     fn exchange_and_add(&mut self, comm: &dyn Communicator, partner: usize, give: &[f32], keep: &mut [f32]) {
         let (mut give, mut keep) = (give, keep);
         self.received.resize(PIECE, 0.0);

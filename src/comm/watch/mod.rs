@@ -94,7 +94,7 @@ struct Watcher {
     rank: usize,
     /// The host of each rank.
     hosts: Vec<String>,
-    /// First ranks of the nodes.
+    /// The ranks that watch on other nodes.
     node_watchers: Vec<usize>,
     /// `None` where the library lets one thread alone speak.
     beats: Option<Heartbeats>,
@@ -302,7 +302,8 @@ impl Watcher {
     fn pass_on(&mut self) {
         if self.claimed.is_none() {
             self.claimed = Some(self.clock);
-            if let Some(beats) = self.beats.as_mut().filter(|_| !self.node_watchers.is_empty()) {
+            let speaks = self.shared.board.own() < WATCHERS && !self.node_watchers.is_empty();
+            if let Some(beats) = self.beats.as_mut().filter(|_| speaks) {
                 beats.tell(self.node_watchers.iter().copied(), &status::snapshot());
             }
         }
