@@ -1,6 +1,6 @@
 //! What this process is doing, for whoever must name it when a job hangs or
 //! dies: plain atomics that the work sets as it goes and that a watcher reads,
-//! from another thread or, once [`publish`] has moved them there, from another
+//! from another thread or, once `publish` has moved them there, from another
 //! process of the node, even one that outlives this one.
 
 use rustix::time::{ClockId, clock_gettime};
