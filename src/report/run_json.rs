@@ -1,4 +1,4 @@
-use super::json;
+use super::{json, phrase};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,8 +27,10 @@ pub struct RunInfo {
     pub groups: usize,
     /// Start, UTC, ISO 8601.
     pub started: String,
-    /// Wall time in seconds; 0 where not known.
+    /// Wall time in seconds, of all jobs that it took; 0 where not known.
     pub wall_s: f64,
+    /// Jobs that it took, of which ranks, threads and memory are the last one's; 0 where not known.
+    pub jobs: usize,
     /// Most memory that a rank held, in MiB; 0 where not known.
     pub peak_memory_mib: f64,
     /// The same as worked out before the run.
@@ -43,6 +45,14 @@ pub struct RunInfo {
     pub targets: Vec<String>,
     /// Splits, in the order of the tables.
     pub splits: Vec<u32>,
+}
+
+impl RunInfo {
+    /// The wall time in words, and in how many jobs; `None` where not known.
+    pub fn wall_time(&self) -> Option<String> {
+        let time = (self.wall_s > 0.0).then(|| phrase::duration(self.wall_s))?;
+        Some(if self.jobs > 1 { format!("{time} in {} jobs", self.jobs) } else { time })
+    }
 }
 
 /// Reads a `run.json`.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// What a complete study tells of itself; it is written last.
 pub const RUN: &str = "run.json";
@@ -45,7 +46,7 @@ pub enum Start {
 
 /// `study.json`: what a folder holds the results of. Results of another study
 /// are never mixed with them.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Study {
     crossrx: String,
     /// Digest of the store.
@@ -54,6 +55,51 @@ struct Study {
     deck: BTreeMap<String, String>,
     /// Ranks a task, which decide results too where `train.lanes` is not fixed.
     ranks_per_task: usize,
+    /// The jobs that have worked on it.
+    jobs: Vec<Job>,
+}
+
+/// A job that has worked on a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Job {
+    /// Start, UTC, ISO 8601.
+    started: String,
+    ranks: usize,
+    /// Wall seconds; of one that was killed, up to the last word of it.
+    seconds: f64,
+}
+
+/// The right of this job to work on a study, and its word of how long it did.
+#[derive(Debug)]
+pub struct Claim {
+    _lock: Lock,
+    path: PathBuf,
+    study: Study,
+    since: Instant,
+}
+
+impl Claim {
+    /// Counts this job among those that have worked on the study.
+    pub fn begin(&mut self, started: &str, ranks: usize) -> Result<()> {
+        self.study.jobs.push(Job { started: started.into(), ranks, seconds: 0.0 });
+        json::write(&self.path, &self.study)
+    }
+
+    /// Writes down how long this job has worked so far; no work fails for it.
+    pub fn keep(&mut self) {
+        if let Some(job) = self.study.jobs.last_mut() {
+            job.seconds = self.since.elapsed().as_secs_f64();
+        }
+        if let Err(error) = json::write(&self.path, &self.study) {
+            log::warn!("the time of this job is not kept: {error}");
+        }
+    }
+
+    /// Number of jobs, and wall seconds of all of them so far.
+    pub fn jobs(&self) -> (usize, f64) {
+        let earlier = self.study.jobs.iter().rev().skip(1).map(|job| job.seconds).sum::<f64>();
+        (self.study.jobs.len(), earlier + self.since.elapsed().as_secs_f64())
+    }
 }
 
 /// What is recorded of a finished task.
@@ -81,6 +127,7 @@ impl Study {
     fn of(corpus: &Corpus, ranks_per_task: usize) -> Result<Self> {
         Ok(Self {
             ranks_per_task,
+            jobs: Vec::new(),
             crossrx: env!("CARGO_PKG_VERSION").into(),
             store: corpus.store_digest()?.into(),
             deck: corpus.deck.deciding()?,
@@ -149,18 +196,19 @@ impl Journal {
         tasks: &[Task],
         ranks_per_task: usize,
         start: Start,
-    ) -> Result<Lock> {
+    ) -> Result<Claim> {
         let (out, path) = (&self.out, self.out.join(STUDY));
         fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
         let taken = || Error::run(out, "another job is at work in this folder");
         let lock = Lock::take(&path, true, taken)?;
+        let claim = |study| Claim { _lock: lock, path: path.clone(), study, since: Instant::now() };
         let now = Study::of(corpus, ranks_per_task)?;
         if path.exists() && start == Start::Fresh {
             // Another program's file of that name does not make its folder one of ours.
             json::read::<Study>(&path)?;
             self.clear()?;
             json::write(&path, &now)?;
-            return Ok(lock);
+            return Ok(claim(now));
         }
         sweep(out, 4)?;
         let Some(there) = self.look(corpus)? else {
@@ -168,7 +216,7 @@ impl Journal {
                 log::warn!("{}: there is nothing to resume: starting", out.display());
             }
             json::write(&path, &now)?;
-            return Ok(lock);
+            return Ok(claim(now));
         };
         if there.crossrx != now.crossrx {
             log::warn!("{}: begun by crossrx {}, this is {}", out.display(), there.crossrx, now.crossrx);
@@ -188,7 +236,7 @@ impl Journal {
                 fs::remove_file(&record).map_err(|e| Error::io(&record, "cannot remove", e))?;
             }
         }
-        Ok(lock)
+        Ok(claim(there))
     }
 
     /// Removes the results that the folder holds; the word of what they are is

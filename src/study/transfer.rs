@@ -1,7 +1,7 @@
 use super::Corpus;
 use super::account::{Account, Peak, mib};
 use super::farm::{Farm, Grouping};
-use super::journal::{Journal, RUN, Start, TaskRecord};
+use super::journal::{Claim, Journal, RUN, Start, TaskRecord};
 use super::narrator::Progress;
 use super::task::run_task;
 use crate::comm::{Communicator, agree, share};
@@ -14,7 +14,6 @@ use crate::store::StoreSummary;
 use crate::{Error, Result, atomic, baseline, report, status, stop};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// How the program was started, for the record.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +40,6 @@ pub fn transfer(
     world: &dyn Communicator,
     launch: &Launch,
 ) -> Result<Option<(String, PathBuf)>> {
-    let started = Instant::now();
     let tasks = corpus.tasks()?;
     let deck = &corpus.deck;
     let journal = agree(world, Journal::new(out, corpus))?;
@@ -56,20 +54,21 @@ pub fn transfer(
         let grouping = group_of(&missing);
         grouping.check(world.size())?;
         corpus.check_tasks(grouping.ranks)?;
-        let lock = journal.claim(corpus, &tasks, grouping.ranks, start)?;
+        let mut claim = journal.claim(corpus, &tasks, grouping.ranks, start)?;
         report_usable(corpus)?;
         if journal.missing(corpus, &tasks, Start::GoOn)? != missing {
             return Err(Error::run(out, "another job has just been at work in this folder; start again"));
         }
         if !missing.is_empty() {
             journal.reopen()?;
+            claim.begin(&launch.started, world.size())?;
         }
         let done = (0..tasks.len()).filter(|number| !missing.contains(number));
         let before = done.map(|number| journal.record(&tasks[number])).collect::<Result<Vec<_>>>()?;
-        Ok((Some(lock), missing, before))
+        Ok((Some(claim), missing, before))
     };
     let nothing = || Ok((None, Vec::new(), Vec::new()));
-    let (_lock, mut missing, before) = agree(world, if world.rank() == 0 { ready() } else { nothing() })?;
+    let (mut claim, mut missing, before) = agree(world, if world.rank() == 0 { ready() } else { nothing() })?;
     share(world, &mut missing);
     let grouping = group_of(&missing);
     let own = grouping.group_of(world.rank());
@@ -100,6 +99,7 @@ pub fn transfer(
                 Some(record) => completed.extend((group.rank() == 0).then_some(record)),
                 None => farm.stop(),
             }
+            claim.iter_mut().for_each(Claim::keep);
             status::end_task();
         }
         farm.finish();
@@ -108,7 +108,8 @@ pub fn transfer(
     // By word of those who wrote them: a look at a network file system may be a minute old.
     let completed = all_records(world, &completed)?;
     if completed.len() < missing.len() {
-        if world.rank() == 0 {
+        if let Some(claim) = &mut claim {
+            claim.keep();
             let without = if start == Start::Fresh { " without --fresh" } else { "" };
             let why = stop::reason().unwrap_or_else(|| "as another rank was told to".into());
             log::info!(
@@ -120,7 +121,7 @@ pub fn transfer(
         return Err(Error::Stopped);
     }
     let peak = Peak::so_far(world);
-    let finish = || {
+    let finish = |claim: &mut Claim| {
         let network = deck.model.build(corpus.widths(), deck.train.loss)?;
         let account = Account::of(corpus, &network, grouping)?;
         log::info!(
@@ -131,6 +132,7 @@ pub fn transfer(
             mib(account.rank()),
             mib(account.node())
         );
+        let (jobs, wall_s) = claim.jobs();
         let info = RunInfo {
             model: deck.model.name().into(),
             endpoint: deck.data.endpoint.clone(),
@@ -141,7 +143,8 @@ pub fn transfer(
             threads: launch.threads,
             groups: grouping.groups,
             started: launch.started.clone(),
-            wall_s: started.elapsed().as_secs_f64(),
+            wall_s,
+            jobs,
             peak_memory_mib: mib(peak.rank),
             estimated_memory_mib: mib(account.rank()),
             peak_node_memory_mib: mib(peak.node),
@@ -152,6 +155,7 @@ pub fn transfer(
         };
         // A study that was complete already keeps the record of the job that completed it.
         if !(missing.is_empty() && out.join(RUN).exists()) {
+            claim.keep();
             let mut records = before;
             records.extend(completed);
             write_records(corpus, out, info, &records)?;
@@ -162,7 +166,8 @@ pub fn transfer(
         let page = report::write(&models, out, None)?;
         Ok((report::text::matrix(&models), page))
     };
-    if world.rank() == 0 { agree(world, finish().map(Some)) } else { agree(world, Ok(None)) }
+    let finished = claim.as_mut().map(finish).transpose();
+    agree(world, finished)
 }
 
 /// The records that any rank of `world` has, on every rank.

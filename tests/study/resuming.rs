@@ -445,6 +445,13 @@ fn a_study_does_only_what_is_missing() {
     );
     assert_same(&reference, &out);
 
+    let record: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+    let told: Value = serde_json::from_slice(&fs::read(out.join("study.json")).unwrap()).unwrap();
+    let seconds = told["jobs"].as_array().unwrap().iter().map(|job| job["seconds"].as_f64().unwrap());
+    assert_eq!((record["jobs"].as_u64(), seconds.clone().count()), (Some(4), 4));
+    let wall = record["wall_s"].as_f64().unwrap();
+    assert!(wall > 0.0 && wall <= seconds.sum::<f64>(), "{wall} s");
+
     // Complete, it runs nothing and keeps the record of the job that completed it.
     let record = fs::read(out.join("run.json")).unwrap();
     let outcome = finish(study(1, &out));

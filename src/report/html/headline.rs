@@ -3,7 +3,6 @@ use super::number;
 use crate::metric::Metric;
 use crate::report::generalization::mean_and_sd;
 use crate::report::models::{Model, Models};
-use crate::report::phrase;
 use crate::report::tree::Run;
 use crate::report::verdict::{Duel, Verdict};
 
@@ -132,7 +131,7 @@ fn glance(models: &Models) -> String {
         let info = &model.run.info;
         // A rival's run.json may repeat what the whole run took.
         let own = !model.baseline;
-        let wall = if own && info.wall_s > 0.0 { phrase::duration(info.wall_s) } else { "–".into() };
+        let wall = info.wall_time().filter(|_| own).unwrap_or_else(|| "–".into());
         let ranks = if own && info.ranks > 0 { info.ranks.to_string() } else { "–".into() };
         out.push_str(&format!(
             "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\

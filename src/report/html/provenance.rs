@@ -43,8 +43,8 @@ fn facts(model: &Model) -> String {
     };
     text("command", &info.command);
     text("started", &info.started);
-    if info.wall_s > 0.0 {
-        text("wall time", &phrase::duration(info.wall_s));
+    if let Some(wall) = info.wall_time() {
+        text("wall time", &wall);
     }
     let some = |n: usize, noun: &str| (n > 0).then(|| phrase::count(n, noun));
     let threads = some(info.threads, "thread").map(|threads| threads + " each");
