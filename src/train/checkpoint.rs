@@ -113,6 +113,10 @@ impl Checkpoints {
         let file = |name: &str| draft.folder().join(name);
         state.write(&file(STATE))?;
         std::fs::write(file(DECK), &self.deck).map_err(|e| Error::io(file(DECK), "cannot write", e))?;
+        // The library keeps what it writes from other users; a checkpoint is for whom the umask lets in.
+        std::fs::metadata(file(DECK))
+            .and_then(|deck| std::fs::set_permissions(file(STATE), deck.permissions()))
+            .map_err(|e| Error::io(file(STATE), "cannot set the mode", e))?;
         [STATE, DECK].iter().try_for_each(|name| atomic::sync(&file(name)))?;
         let Progress { epoch, at, .. } = state.progress;
         Manifest::of(draft.folder(), &[STATE, DECK], self.identity.clone(), [epoch, at])?
@@ -251,6 +255,19 @@ mod tests {
     /// The step of the state that is loaded.
     fn load(from: &mut Checkpoints) -> Result<Option<usize>> {
         Ok(from.load(&Serial, &graph(), OptimizerKind::Sgd)?.map(|state| state.progress.at))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn its_files_have_the_mode_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = checkpoints(dir.path());
+        assert!(save(&mut kept, 1));
+        std::fs::write(dir.path().join("plain"), "").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        let plain = mode(&dir.path().join("plain"));
+        assert!(files(&kept.folder).iter().all(|file| mode(file) == plain));
     }
 
     fn files(folder: &Path) -> Vec<PathBuf> {

@@ -241,7 +241,7 @@ fn whenever_a_rank_is_told_the_study_stops() {
 
 #[test]
 fn hours_that_are_nearly_over_stop_it() {
-    let case = Case::new("max-hours");
+    let case = Case::with("max-hours", "lanes = 4\nepochs = 8000\npatience = 8000");
     let out = case.out("out");
     let ranks = if has_ranks() { 2 } else { 1 };
     let outcome = case.run(ranks, &out, &["--max-hours", "0.00003"]);
@@ -333,7 +333,7 @@ fn a_damaged_checkpoint_falls_back_and_two_stop_and_stay() {
 
 #[test]
 fn a_disk_that_fills_up_leaves_the_checkpoint_before() {
-    let case = Case::new("full-disk-checkpoint");
+    let case = Case::with("full-disk-checkpoint", "lanes = 4\nepochs = 8000\npatience = 8000");
     let reference = case.reference();
     let (disk, out) = (case.out("disk"), case.out("out"));
     fs::create_dir(&disk).unwrap();
@@ -348,7 +348,7 @@ fn a_disk_that_fills_up_leaves_the_checkpoint_before() {
          sums() {{ cd {disk}/out/checkpoints/Red/split_0 && md5sum *; }}
          {begin}; [ $? = 75 ] || exit 1
          before=$(sums)
-         head -c 8m /dev/zero >{disk}/filler
+         head -c 8m /dev/zero >{disk}/filler; truncate -s -16k {disk}/filler
          {begin}; status=$?; [ $status != 0 ] && [ $status != 75 ] || exit 2
          [ \"$(sums)\" = \"$before\" ] || exit 3
          rm {disk}/filler
