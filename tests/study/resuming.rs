@@ -26,7 +26,7 @@ struct Case {
 
 impl Case {
     fn new(name: &str) -> Self {
-        Self::with(name, "lanes = 4\nepochs = 1200\npatience = 1200")
+        Self::with(name, "lanes = 4\nepochs = 2400\npatience = 2400")
     }
 
     fn with(name: &str, train: &str) -> Self {
@@ -93,7 +93,7 @@ fn begin_training(case: &Case, ranks: usize, out: &Path, more: &[&str]) -> Runni
     let job = case.begin(ranks, out, more);
     let trains = || ![String::new(), before.clone()].contains(&manifest(out)) && ranks_of(out).len() == ranks;
     wait_for("a checkpoint", trains);
-    std::thread::sleep(Duration::from_millis(random(150).into()));
+    std::thread::sleep(Duration::from_millis(random(100).into()));
     job
 }
 
@@ -260,7 +260,7 @@ fn lanes_stay_those_that_a_training_was_begun_in() {
     if !has_ranks() {
         return;
     }
-    let case = Case::with("lanes-stay", "epochs = 1200\npatience = 1200");
+    let case = Case::with("lanes-stay", "epochs = 2400\npatience = 2400");
     let reference = case.out("two-ranks");
     case.run(2, &reference, &["--set", "study.ranks_per_task=2"]).ok();
     let stopped = |ranks: usize, name: &str| {
