@@ -165,7 +165,7 @@ fn killed_at_random_moments_and_resumed_it_ends_with_the_same_bits() {
                 signal("KILL", &[&ranks_of(&out)[..], &[job.child.id()]].concat());
                 kills += 1;
             }
-            let outcome = job.finish(Duration::from_secs(60));
+            let outcome = job.finish(PATIENCE);
             went_on += u32::from(outcome.stderr.contains("going on from the checkpoint"));
             if ended {
                 outcome.ok();
@@ -363,7 +363,7 @@ fn a_disk_that_fills_up_leaves_the_checkpoint_before() {
     );
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "bash", "-c", &script]);
-    let outcome = start(command).finish(Duration::from_secs(60));
+    let outcome = start(command).finish(PATIENCE);
     if !outcome.stderr.contains("] ") {
         let _ = writeln!(std::io::stderr(), "skipped: no small disk can be mounted: {}", outcome.stderr);
         return;
