@@ -20,8 +20,8 @@ pub struct Parameter {
 }
 
 /// All parameters of a network in one buffer, or a buffer of that layout for
-/// their moments. The last layer comes first: going
-/// backward, its gradient is ready first, so what is ready is always a prefix.
+/// their moments. The last layer comes first: going backward, its gradient is
+/// ready first, so what is ready is always a prefix.
 #[derive(Debug, Clone)]
 pub struct Parameters<T> {
     layout: Arc<[Parameter]>,

@@ -16,21 +16,10 @@ const STUDY: &str = "study.json";
 const JOURNAL: &str = "journal";
 const CHECKPOINTS: &str = "checkpoints";
 
-/// Ends of the names of the files that a run writes beside its folders; its deck, which another may
-/// be started by, is written over.
-const MADE: [&str; 11] = [
-    "all_scores.csv",
-    "_G_mean.csv",
-    "_G_std.csv",
-    "_Gn_mean.csv",
-    "_Ga.csv",
-    "_Gna.csv",
-    "corpus.json",
-    "truth.json",
-    "runtime.json",
-    "run.json",
-    "report.html",
-];
+/// Files that a run writes beside its folders; its deck, which another may be started by, is written over.
+const MADE: [&str; 6] = ["all_scores.csv", "corpus.json", "truth.json", "runtime.json", RUN, "report.html"];
+/// Ends of the names of its tables, behind model and metric.
+const TABLES: [&str; 5] = ["_G_mean.csv", "_G_std.csv", "_Gn_mean.csv", "_Ga.csv", "_Gna.csv"];
 
 /// What to do with a run that the folder of results holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -250,7 +239,8 @@ impl Journal {
         for entry in fs::read_dir(&self.out).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            if MADE.iter().any(|end| name.to_string_lossy().ends_with(end)) {
+            let name = name.to_string_lossy();
+            if MADE.contains(&&*name) || TABLES.iter().any(|end| name.ends_with(end)) {
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
         }

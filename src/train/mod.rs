@@ -1,8 +1,6 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
-#[cfg(test)]
-mod check;
 mod checkpoint;
 mod divergence;
 mod drill;
@@ -18,6 +16,8 @@ mod sgd;
 mod spec;
 mod state;
 mod trainer;
+#[cfg(test)]
+mod trainer_tests;
 mod weight_decay;
 mod weights;
 

@@ -509,16 +509,17 @@ fn a_changed_deck_or_store_is_refused_unless_fresh() {
     case.run(1, &out, &["--set", &path]).refused(&["the store was ", " and is ", "--fresh"]);
     assert_eq!(numbers(&out), there);
 
-    fs::write(out.join("notes.txt"), "mine").unwrap();
+    let mine = ["notes.txt", "my_report.html", "rerun.json", "other.csv"].map(|name| out.join(name));
+    mine.iter().for_each(|path| fs::write(path, "mine").unwrap());
     let history = || fs::read(out.join("models/Red/split_0/history.csv")).unwrap();
     let old = history();
     let outcome = case.run(1, &out, &[&set[..], &["--fresh"]].concat());
     assert!(outcome.stderr.contains("removing the run that it holds"), "{}", outcome.stderr);
     outcome.ok();
-    assert!(history() != old && out.join("notes.txt").exists());
+    assert!(history() != old && mine.iter().all(|path| path.exists()));
     let anew = case.out("anew");
     case.run(1, &anew, &set).ok();
-    fs::remove_file(out.join("notes.txt")).unwrap();
+    mine.iter().for_each(|path| fs::remove_file(path).unwrap());
     assert_same(&anew, &out);
 
     let nothing = case.out("nothing");
