@@ -113,9 +113,10 @@ pub struct Journal {
 }
 
 impl Study {
-    fn of(corpus: &Corpus, ranks_per_task: usize) -> Result<Self> {
+    /// That of `corpus`, before a job has begun it.
+    fn of(corpus: &Corpus) -> Result<Self> {
         Ok(Self {
-            ranks_per_task,
+            ranks_per_task: 0,
             jobs: Vec::new(),
             crossrx: env!("CARGO_PKG_VERSION").into(),
             store: corpus.store_digest()?.into(),
@@ -144,7 +145,7 @@ impl Study {
 impl Journal {
     /// Of the study of `corpus` in `out`. Every rank makes one.
     pub fn new(out: &Path, corpus: &Corpus) -> Result<Self> {
-        Ok(Self { out: out.into(), study: Study::of(corpus, 0)?.digest() })
+        Ok(Self { out: out.into(), study: Study::of(corpus)?.digest() })
     }
 
     /// Looks at what the folder holds, and changes nothing: `None` where that is
@@ -166,7 +167,7 @@ impl Journal {
             return Err(Error::run(&self.out, what));
         }
         let there: Study = json::read(&path)?;
-        match there.difference(&Study::of(corpus, 0)?) {
+        match there.difference(&Study::of(corpus)?) {
             None => Ok(Some(there)),
             Some(difference) => {
                 let what = format!(
@@ -191,7 +192,7 @@ impl Journal {
         let taken = || Error::run(out, "another job is at work in this folder");
         let lock = Lock::take(&path, true, taken)?;
         let claim = |study| Claim { _lock: lock, path: path.clone(), study, since: Instant::now() };
-        let now = Study::of(corpus, ranks_per_task)?;
+        let now = Study { ranks_per_task, ..Study::of(corpus)? };
         if path.exists() && start == Start::Fresh {
             // Another program's file of that name does not make its folder one of ours.
             json::read::<Study>(&path)?;
