@@ -65,6 +65,9 @@ pub enum Error {
     /// Ranks disagree, or there are too many or too few of them.
     #[error("ranks: {0}")]
     Ranks(String),
+    /// A GPU, or its driver or libraries, cannot do what is needed.
+    #[error("device: {0}")]
+    Device(String),
     /// Another rank, or an earlier line, has already said what is wrong.
     #[error("stopped by an error told above")]
     Told,

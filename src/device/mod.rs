@@ -2,6 +2,8 @@
 //! rows in parallel with the widest instructions there are, `threads` sizes
 //! the pool, `philox` gives random bits that depend on counters alone.
 
+/// CUDA devices.
+pub mod cuda;
 mod element;
 mod matmul;
 /// Random bits that depend on counters alone.

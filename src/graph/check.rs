@@ -1,5 +1,6 @@
 //! Derivatives held against central differences, in f64.
 
+use super::check_cuda::check_cuda;
 use super::*;
 use crate::op::{Activation, Add, Gather, Linear, Step};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ impl<O: Op + 'static> Check<O> {
 }
 
 /// Values that look random and stay away from kinks at zero.
-fn value(i: usize) -> f64 {
+pub(super) fn value(i: usize) -> f64 {
     let x = ((i as f64 + 1.0) * 12.9898).sin() * 43758.5453;
     let x = 2.0 * (x - x.floor()) - 1.0;
     x + 0.1 * x.signum()
@@ -90,6 +91,7 @@ pub fn check_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usi
     let fewer: Vec<usize> = capacity.iter().map(|n| (n - 1).max(1)).collect();
     for rows in [capacity, &fewer, &vec![0; capacity.len()]] {
         check_batch(&graph, loss, fed, capacity, rows);
+        check_cuda(&graph, loss, fed, capacity, rows);
     }
 }
 

@@ -99,9 +99,14 @@ impl<T: Element> Gradients<T> {
         self.buckets[bucket] = values;
     }
 
+    /// Number of the first parameter of a bucket.
+    pub(super) fn first(&self, bucket: usize) -> usize {
+        self.places[bucket].first
+    }
+
     /// Whether a bucket is whole once parameters from number `settled` on have their gradient.
     pub(super) fn is_whole(&self, bucket: usize, settled: usize) -> bool {
-        settled <= self.places[bucket].first
+        settled <= self.first(bucket)
     }
 
     fn bucket_of(&self, number: usize) -> usize {

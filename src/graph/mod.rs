@@ -1,14 +1,20 @@
 //! A network as a graph of ops. A model file adds nodes; the graph infers
 //! shapes and owns the layout of the parameters; `Schedule` derives the way
-//! back and lays every buffer out once; `CpuPlan` runs it in those.
+//! back and lays every buffer out once; `CpuPlan` and `CudaPlan` run it in those.
 
 #[cfg(test)]
 pub(crate) mod check;
+#[cfg(test)]
+pub(crate) mod check_cuda;
+mod cuda_parameters;
+mod cuda_plan;
 mod gradients;
 mod parameters;
 mod plan;
 mod schedule;
 
+pub use cuda_parameters::{CudaGradients, CudaLayout, CudaParameters};
+pub use cuda_plan::CudaPlan;
 pub use gradients::Gradients;
 pub use parameters::{Parameter, Parameters};
 pub use plan::{CpuPlan, Product};

@@ -42,7 +42,7 @@ pub struct Schedule {
     pub(crate) value: Vec<Option<usize>>,
     /// Buffer of each node's gradient, by node.
     pub(crate) gradient: Vec<Option<usize>>,
-    /// Length of each buffer, in values.
+    /// Length of each buffer, in values, or in what [`Schedule::measured`] measures.
     pub(crate) buffers: Vec<usize>,
     pub(crate) output: NodeId,
     pub(crate) capacity: Vec<usize>,
@@ -58,6 +58,20 @@ impl Schedule {
         output: NodeId,
         fed: &[NodeId],
         capacity: &[usize],
+    ) -> Result<Self> {
+        let values = |rows: usize, node: NodeId| rows.checked_mul(graph.shape(node).columns);
+        Self::measured(graph, purpose, output, fed, capacity, &values)
+    }
+
+    /// Like [`Self::new`], its buffers as long as `measure` says for the tensor of
+    /// so many rows that a node has; `None` where that cannot be counted.
+    pub fn measured(
+        graph: &Graph,
+        purpose: Purpose,
+        output: NodeId,
+        fed: &[NodeId],
+        capacity: &[usize],
+        measure: &dyn Fn(usize, NodeId) -> Option<usize>,
     ) -> Result<Self> {
         if capacity.len() != graph.spaces().len() {
             return Err(Error::Network(format!(
@@ -117,12 +131,18 @@ impl Schedule {
             capacity: capacity.to_vec(),
         };
         let given: Vec<NodeId> = (0..graph.len()).filter(|&id| needed[id] && given(id)).map(NodeId).collect();
-        schedule.place(graph, purpose, &given)?;
+        schedule.place(graph, purpose, &given, measure)?;
         Ok(schedule)
     }
 
     /// Gives every tensor a buffer; tensors that are never alive together share one.
-    fn place(&mut self, graph: &Graph, purpose: Purpose, given: &[NodeId]) -> Result<()> {
+    fn place(
+        &mut self,
+        graph: &Graph,
+        purpose: Purpose,
+        given: &[NodeId],
+        measure: &dyn Fn(usize, NodeId) -> Option<usize>,
+    ) -> Result<()> {
         let end = self.forward.len() + self.backward.len();
         // The last task that reads each value, as a position in forward then backward.
         let mut last = vec![0; graph.len()];
@@ -143,10 +163,7 @@ impl Schedule {
         last[self.output.0] = end;
         let mut pool = Pool::default();
         let sizes: Vec<Option<usize>> = (0..graph.len())
-            .map(|id| {
-                let shape = graph.shape(NodeId(id));
-                self.capacity[shape.space.0].checked_mul(shape.columns)
-            })
+            .map(|id| measure(self.capacity[graph.shape(NodeId(id)).space.0], NodeId(id)))
             .collect();
         let size = |node: NodeId| {
             sizes[node.0].ok_or_else(|| Error::Network("a tensor has more values than can be counted".into()))

@@ -66,6 +66,11 @@ impl Activation {
         );
     }
 
+    /// Its number in `kernels/crossrx.cuh`.
+    pub(super) fn number(self) -> u32 {
+        self as u32
+    }
+
     /// Variance of the weights that keeps the variance of what passes through:
     /// 2 / fan-in for rectifiers (He et al. 2015), 1 / fan-in otherwise (LeCun et al. 1998).
     pub fn weight_variance(self, fan_in: usize) -> f64 {

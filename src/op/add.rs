@@ -1,4 +1,9 @@
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space, same_columns};
+use super::cuda::put;
+use super::{
+    Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps, MapEnds, Op, Shape,
+    one_space, same_columns,
+};
+use crate::Result;
 use crate::device::{Element, sweep_rows};
 
 /// `y = x_1 + x_2 + ...`: a residual connection.
@@ -40,6 +45,20 @@ impl<T: Element> CpuKernel<T> for Add {
         for input in pass.input_gradients.iter_mut().flatten() {
             input.put_rows(pass.columns, |row| &gradient[row * pass.columns..][..pass.columns]);
         }
+    }
+}
+
+impl CudaKernel for Add {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let inputs = pass.inputs.iter().enumerate();
+        inputs.into_iter().try_for_each(|(i, input)| put(pass.stream, pass.output, *input, i > 0))
+    }
+
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let inputs = pass.input_gradients.iter().flatten();
+        inputs
+            .into_iter()
+            .try_for_each(|&(to, accumulate)| put(pass.stream, to, pass.output_gradient, accumulate))
     }
 }
 

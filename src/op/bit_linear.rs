@@ -86,6 +86,16 @@ impl<T: Element> CpuKernel<T> for BitLinear {
     }
 }
 
+impl super::CudaKernel for BitLinear {
+    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
+        Err(crate::Error::Device("not there yet".into()))
+    }
+
+    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
+        Err(crate::Error::Device("not there yet".into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

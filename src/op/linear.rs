@@ -1,5 +1,11 @@
-use super::{Activation, Backward, CpuKernel, Forward, Init, Keeps, Op, ParameterSpec, Shape, one_space};
+use super::column_sums::{self, slopes_and_sums, weighted_sums};
+use super::{
+    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, EIGHT, Forward, Init, Keeps, Op,
+    ParameterSpec, Shape, Tensor, one_space,
+};
+use crate::device::cuda::{Address, CudaProduct, Kernel};
 use crate::device::{Element, MatRef, column_sums, matmul, matmul_then};
+use crate::{Error, Result};
 
 /// `y = activation(x Wᵀ + b)`: input `[rows, in]`, weight `[out, in]`, bias `[out]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +106,106 @@ impl<T: Element> CpuKernel<T> for Linear {
             matmul(input.data, gradient, MatRef::new(weight, columns, width), input.accumulate);
         }
     }
+}
+
+const FINISH: Kernel = Kernel::new("linear", "finish");
+const ONE_OUTPUT: Kernel = Kernel::new("linear", "one_output");
+const ONE_OUTPUT_INPUT: Kernel = Kernel::new("linear", "one_output_input");
+
+impl CudaKernel for Linear {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let CudaForward { stream, precision, output, .. } = pass;
+        let (x, weight) = (pass.inputs[0], pass.parameters[0]);
+        let bias = pass.parameters.get(1);
+        let bias_master = bias.map_or(Address::NONE, |bias| bias.master);
+        let activation = self.activation.number();
+        if output.columns == 1 {
+            let arguments = [
+                output.at.into(),
+                x.at.into(),
+                weight.master.into(),
+                bias_master.into(),
+                activation.into(),
+                x.rows.into(),
+                x.columns.into(),
+                x.stride().into(),
+            ];
+            return stream.launch_over(ONE_OUTPUT, x.storage, 32 * x.rows, &arguments);
+        }
+        same_storage(x, output)?;
+        let in_product = matches!(self.activation, Activation::Identity | Activation::Relu);
+        stream.product(&CudaProduct {
+            a: x.matrix(),
+            b: weight.matrix(x.storage).t(),
+            d: output.matrix(),
+            accumulate: false,
+            bias: bias.filter(|_| in_product).map(|bias| bias.copy),
+            relu: self.activation == Activation::Relu,
+            precision,
+        })?;
+        if in_product {
+            return Ok(());
+        }
+        let arguments = [
+            output.at.into(),
+            bias_master.into(),
+            activation.into(),
+            output.rows.into(),
+            output.stride().into(),
+            output.columns.into(),
+        ];
+        stream.launch_over(FINISH, output.storage, output.length() / EIGHT, &arguments)
+    }
+
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let CudaBackward { stream, precision, output, output_gradient: gradient, workspace, .. } = pass;
+        let (x, weight) = (pass.inputs[0], pass.parameters[0]);
+        let bias = pass.parameter_gradients.get(1).copied();
+        if output.columns == 1 {
+            slopes_and_sums(stream, gradient, output, self.activation, bias, workspace)?;
+            weighted_sums(
+                stream,
+                x,
+                gradient.at,
+                gradient.stride(),
+                pass.parameter_gradients[0].at,
+                workspace,
+            )?;
+            let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
+            let arguments = [
+                to.at.into(),
+                gradient.at.into(),
+                weight.master.into(),
+                accumulate.into(),
+                to.rows.into(),
+                to.columns.into(),
+                to.stride().into(),
+            ];
+            return stream.launch_over(ONE_OUTPUT_INPUT, to.storage, to.length() / EIGHT, &arguments);
+        }
+        same_storage(x, output)?;
+        slopes_and_sums(stream, gradient, output, self.activation, bias, workspace)?;
+        let product =
+            |a, b, d, accumulate| CudaProduct { a, b, d, accumulate, bias: None, relu: false, precision };
+        let weight_gradient = pass.parameter_gradients[0].matrix();
+        stream.product(&product(gradient.matrix().t(), x.matrix(), weight_gradient, false))?;
+        let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
+        stream.product(&product(gradient.matrix(), weight.matrix(x.storage), to.matrix(), accumulate))
+    }
+
+    fn workspace(&self, rows: usize, columns: usize) -> usize {
+        column_sums::workspace(rows, columns)
+    }
+}
+
+/// Refuses a product of numbers that are stored differently: of a layer with one unit in the middle of a network.
+fn same_storage(x: Tensor, y: Tensor) -> Result<()> {
+    if x.storage == y.storage {
+        return Ok(());
+    }
+    let what =
+        format!("a layer of {} units on one of {} needs train.precision = \"fp32\"", y.columns, x.columns);
+    Err(Error::Network(what))
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@
 mod activation;
 mod add;
 mod bit_linear;
+mod column_sums;
 mod concat;
+mod cuda;
 mod dropout;
 mod fuse;
 mod gather;
@@ -26,6 +28,10 @@ pub use activation::Activation;
 pub use add::Add;
 pub use bit_linear::BitLinear;
 pub use concat::Concat;
+pub use cuda::{
+    CudaBackward, CudaBits, CudaForward, CudaKernel, CudaMap, CudaParameter, CudaParameterGradient, CudaPass,
+    CudaRows, CudaSegments, EIGHT, Tensor, stride,
+};
 pub use dropout::Dropout;
 pub use fuse::Fuse;
 pub use gather::Gather;
@@ -200,7 +206,7 @@ pub trait CpuKernel<T: Element> {
 }
 
 /// One operation of a network.
-pub trait Op: CpuKernel<f32> + CpuKernel<f64> + std::fmt::Debug + Send + Sync {
+pub trait Op: CpuKernel<f32> + CpuKernel<f64> + CudaKernel + std::fmt::Debug + Send + Sync {
     /// Its name in messages and timings.
     fn name(&self) -> &'static str;
     /// The shape of the output, or in words why these inputs do not fit.

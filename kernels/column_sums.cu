@@ -1,0 +1,79 @@
+// Sums over the rows of a tensor, column by column, in two passes: op/column_sums.rs. Each block sums ROWS
+// rows of 256 columns; what blocks come to is added in their order, so sums depend on shapes alone.
+#include "crossrx.cuh"
+
+#define ROWS 128
+#define LINES 8
+
+// Adds what the LINES threads of a column have, and writes it as the block's part of the sum.
+__device__ inline void write_part(float* parts, const float sum[EIGHT], u32 eight, u32 stride) {
+    __shared__ float shared[LINES][32 * EIGHT + 1];
+#pragma unroll
+    for (int e = 0; e < EIGHT; e++) shared[threadIdx.y][threadIdx.x * EIGHT + e] = sum[e];
+    __syncthreads();
+    // Each thread adds one column.
+    const u32 inside = threadIdx.y * 32 + threadIdx.x;
+    const u32 column = blockIdx.x * 32 * EIGHT + inside;
+    float total = 0.0f;
+#pragma unroll
+    for (int line = 0; line < LINES; line++) total += shared[line][inside];
+    if (column < stride) parts[(u64)blockIdx.y * stride + column] = total;
+}
+
+// Turns the gradient of values into that of their arguments, in place, and sums it if `parts` is given.
+KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, u32 rows, u32 stride) {
+    const u32 eight = blockIdx.x * 32 + threadIdx.x;
+    const u32 end = min(rows, (blockIdx.y + 1) * ROWS);
+    float sum[EIGHT] = {0.0f};
+    if (eight * EIGHT < stride) {
+        for (u32 row = blockIdx.y * ROWS + threadIdx.y; row < end; row += LINES) {
+            const u64 at = (u64)row * stride + eight * EIGHT;
+            float g[EIGHT];
+            load8(g, gradient + at);
+            if (activation != IDENTITY) {
+                float y[EIGHT];
+                load8(y, value + at);
+#pragma unroll
+                for (int e = 0; e < EIGHT; e++) g[e] = activation_slope(activation, g[e], y[e]);
+                store8(gradient + at, g);
+            }
+#pragma unroll
+            for (int e = 0; e < EIGHT; e++) sum[e] += g[e];
+        }
+    }
+    if (parts) write_part(parts, sum, eight, stride);
+}
+
+// Sums rows, each times a weight of its own, `weight_stride` apart.
+KERNEL weighted(const T* from, const float* weight, u32 weight_stride, float* parts, u32 rows, u32 stride) {
+    const u32 eight = blockIdx.x * 32 + threadIdx.x;
+    const u32 end = min(rows, (blockIdx.y + 1) * ROWS);
+    float sum[EIGHT] = {0.0f};
+    if (eight * EIGHT < stride) {
+        for (u32 row = blockIdx.y * ROWS + threadIdx.y; row < end; row += LINES) {
+            float x[EIGHT];
+            load8(x, from + (u64)row * stride + eight * EIGHT);
+            const float w = weight[(u64)row * weight_stride];
+#pragma unroll
+            for (int e = 0; e < EIGHT; e++) sum[e] += w * x[e];
+        }
+    }
+    write_part(parts, sum, eight, stride);
+}
+
+// Adds the parts of all blocks.
+KERNEL finish(float* to, const float* parts, u32 blocks, u32 columns, u32 stride) {
+    __shared__ float shared[LINES][32];
+    const u32 column = blockIdx.x * 32 + threadIdx.x;
+    float sum = 0.0f;
+    if (column < columns)
+        for (u32 block = threadIdx.y; block < blocks; block += LINES) sum += parts[(u64)block * stride + column];
+    shared[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y == 0 && column < columns) {
+        float total = 0.0f;
+#pragma unroll
+        for (int line = 0; line < LINES; line++) total += shared[line][threadIdx.x];
+        to[column] = total;
+    }
+}

@@ -1,0 +1,132 @@
+// What all kernels share: numbers, eight of them at a time, random bits, sums over a warp and a block.
+//
+// Every source is compiled twice, for tensors of float and, with BF16 defined, of bf16; `T` is a
+// tensor's number. A row of a tensor takes `stride` numbers, its columns rounded up to a multiple of
+// EIGHT, so rows begin at addresses that one 16-byte load may use. What lies between columns and stride
+// is computed like the rest, is always finite where the row is, and no sum over columns reads it.
+//
+// The same sources are built for the host by kernels/host/cuda_on_host.h.
+#pragma once
+#ifdef CROSSRX_ON_HOST
+#include "cuda_on_host.h"
+#endif
+
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define KERNEL extern "C" __global__ void
+#define EIGHT 8
+
+// bfloat16 by its bits: the upper half of a float.
+struct __align__(2) bf16 {
+    u16 bits;
+};
+
+__device__ inline float wide(float x) { return x; }
+__device__ inline float wide(bf16 x) { return __uint_as_float((u32)x.bits << 16); }
+
+// Rounds to nearest, ties to even; what is not a number stays none.
+__device__ inline u32 bf16_bits(float x) {
+    u32 bits = __float_as_uint(x);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return bits >> 16 | 0x40u;
+    return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+__device__ inline void narrow(float* to, float x) { *to = x; }
+__device__ inline void narrow(bf16* to, float x) { to->bits = (u16)bf16_bits(x); }
+
+#ifdef BF16
+typedef bf16 T;
+#else
+typedef float T;
+#endif
+
+// Eight numbers from an address that is a multiple of 16 bytes.
+__device__ inline void load8(float v[EIGHT], const float* from) {
+    const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
+    v[0] = a.x; v[1] = a.y; v[2] = a.z; v[3] = a.w;
+    v[4] = b.x; v[5] = b.y; v[6] = b.z; v[7] = b.w;
+}
+__device__ inline void load8(float v[EIGHT], const bf16* from) {
+    const uint4 a = *reinterpret_cast<const uint4*>(from);
+    const u32 words[4] = {a.x, a.y, a.z, a.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        v[2 * i] = __uint_as_float(words[i] << 16);
+        v[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+    }
+}
+__device__ inline void store8(float* to, const float v[EIGHT]) {
+    reinterpret_cast<float4*>(to)[0] = make_float4(v[0], v[1], v[2], v[3]);
+    reinterpret_cast<float4*>(to)[1] = make_float4(v[4], v[5], v[6], v[7]);
+}
+__device__ inline void store8(bf16* to, const float v[EIGHT]) {
+    u32 words[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) words[i] = bf16_bits(v[2 * i]) | bf16_bits(v[2 * i + 1]) << 16;
+    *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
+}
+
+// What identifies a pass and changes from one to the next; src/op/cuda.rs writes it.
+struct Pass {
+    u64 seed;
+    u64 step;         // steps taken before
+    double rate;      // learning rate
+    float scale;      // gradient of the sum of losses
+    u32 pairs;        // rows in use of the pairs; the rest is padding
+    u32 first;        // position in the lane's shuffled order of the first pair
+    u32 lane;
+    u32 lane_rows;    // pairs of the lane
+    u32 lane_start;   // where they begin among all pairs held
+    u32 epoch;
+    u32 unused;
+};
+
+// Activations as src/op/activation.rs numbers them; the derivative follows from the value.
+enum Activation { IDENTITY, RELU, ELU, TANH, SIGMOID };
+
+__device__ inline float activate(u32 activation, float x) {
+    switch (activation) {
+        case RELU: return x < 0.0f ? 0.0f : x;
+        case ELU: return x < 0.0f ? expm1f(x) : x;
+        case TANH: return tanhf(x);
+        case SIGMOID: return 1.0f / (1.0f + expf(-x));
+        default: return x;
+    }
+}
+
+// The gradient of the argument, from that of the value `y`.
+__device__ inline float activation_slope(u32 activation, float gradient, float y) {
+    switch (activation) {
+        case RELU: return y <= 0.0f ? 0.0f : gradient;
+        case ELU: return y < 0.0f ? gradient * (y + 1.0f) : gradient;
+        case TANH: return gradient * (1.0f - y * y);
+        case SIGMOID: return gradient * y * (1.0f - y);
+        default: return gradient;
+    }
+}
+
+// Philox4x32-10 (Salmon et al. 2011), as src/device/philox.rs has it.
+__device__ inline uint4 philox(uint4 c, u32 k0, u32 k1) {
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        const u32 high0 = __umulhi(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
+        const u32 high1 = __umulhi(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
+        c = make_uint4(high1 ^ c.y ^ k0, low1, high0 ^ c.w ^ k1, low0);
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    return c;
+}
+
+#define STREAM_SHUFFLE 2u
+#define STREAM_DROPOUT 3u
+
+// Sums over the threads of a warp in a fixed tree; every lane has the sum.
+template <class V>
+__device__ inline V warp_sum(V v) {
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) v += __shfl_xor_sync(0xffffffffu, v, distance);
+    return v;
+}

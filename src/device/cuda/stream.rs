@@ -1,0 +1,119 @@
+use super::{Address, Argument, CudaProduct, Driver, Kernel, Launch, Memory, Recording, Storage};
+use crate::Result;
+use std::rc::Rc;
+
+/// Where work for a device is put, to be done in that order. Clones share it.
+#[derive(Clone)]
+pub struct Stream(Rc<dyn Driver>);
+
+/// Threads of a block where nothing asks for another number.
+const THREADS: u32 = 256;
+
+impl Stream {
+    /// Of this driver.
+    pub fn new(driver: Rc<dyn Driver>) -> Self {
+        Self(driver)
+    }
+
+    pub(super) fn driver(&self) -> &dyn Driver {
+        self.0.as_ref()
+    }
+
+    /// What the device is called, for people.
+    pub fn name(&self) -> String {
+        self.0.name()
+    }
+
+    /// Bytes of memory that are free, and all of them.
+    pub fn memory(&self) -> Result<[usize; 2]> {
+        self.0.memory()
+    }
+
+    /// Memory of so many bytes, all zero.
+    pub fn zeros(&self, bytes: usize) -> Result<Memory> {
+        // Something to point to, even for nothing.
+        let bytes = bytes.max(16);
+        let memory = Memory::new(self.clone(), self.0.allocate(bytes)?, bytes);
+        memory.zero()?;
+        Ok(memory)
+    }
+
+    /// Memory that holds `values`.
+    pub fn holding<T: bytemuck::NoUninit>(&self, values: &[T]) -> Result<Memory> {
+        let memory = self.zeros(size_of_val(values))?;
+        memory.upload(0, values)?;
+        Ok(memory)
+    }
+
+    /// Runs `kernel`, compiled for tensors of `storage`, on `grid` blocks of `block` threads, each `[x, y]`.
+    pub fn launch(
+        &self,
+        kernel: Kernel,
+        storage: Storage,
+        grid: [usize; 2],
+        block: [usize; 2],
+        arguments: &[Argument],
+    ) -> Result<()> {
+        let [grid, block] = [grid, block].map(|sizes| sizes.map(|n| n as u32));
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        self.0.launch(&Launch { kernel, storage, grid, block, arguments })
+    }
+
+    /// Runs `kernel` on at least `count` threads in one dimension.
+    pub fn launch_over(
+        &self,
+        kernel: Kernel,
+        storage: Storage,
+        count: usize,
+        arguments: &[Argument],
+    ) -> Result<()> {
+        let blocks = count.div_ceil(THREADS as usize);
+        self.launch(kernel, storage, [blocks, 1], [THREADS as usize, 1], arguments)
+    }
+
+    /// Multiplies.
+    pub fn product(&self, product: &CudaProduct) -> Result<()> {
+        let (m, n, k) = product.shape();
+        if m == 0 || n == 0 {
+            return Ok(());
+        }
+        debug_assert!(k > 0, "a product over nothing");
+        self.0.product(product)
+    }
+
+    /// Copies within the device.
+    pub fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<()> {
+        self.0.copy(to, from, bytes)
+    }
+
+    /// Sets bytes to zero.
+    pub fn zero(&self, at: Address, bytes: usize) -> Result<()> {
+        self.0.zero(at, bytes)
+    }
+
+    /// Records what `work` asks for, without doing it.
+    pub fn record(&self, work: impl FnOnce() -> Result<()>) -> Result<Recording> {
+        self.0.record()?;
+        let worked = work();
+        let recorded = self.0.recorded();
+        worked.and(recorded)
+    }
+
+    /// Does what was recorded, once more.
+    pub fn replay(&self, recording: Recording) -> Result<()> {
+        self.0.replay(recording)
+    }
+
+    /// Waits until all is done.
+    pub fn wait(&self) -> Result<()> {
+        self.0.wait()
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "stream of {}", self.name())
+    }
+}

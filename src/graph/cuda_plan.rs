@@ -1,0 +1,193 @@
+use super::schedule::{Task, Write};
+use super::{CudaGradients, CudaParameters, Graph, NodeId, Purpose, Schedule};
+use crate::Result;
+use crate::device::cuda::{Address, Kernel, Memory, Precision, Storage, Stream};
+use crate::op::{
+    CudaBackward, CudaForward, CudaParameter, CudaParameterGradient, CudaRows, EIGHT, MAX_OPERANDS, Tensor,
+};
+use arrayvec::ArrayVec;
+use std::sync::Arc;
+
+/// A network compiled for a CUDA device: the counterpart of [`super::CpuPlan`],
+/// with its own memory on a stream. Its passes put kernels on the stream and
+/// return; a stream that records notes them instead. Rows of a batch may be
+/// rounded up: what padding holds is finite and adds nothing to any sum.
+#[derive(Debug)]
+pub struct CudaPlan {
+    graph: Arc<Graph>,
+    schedule: Schedule,
+    stream: Stream,
+    precision: Precision,
+    buffers: Vec<Memory>,
+    workspace: Memory,
+}
+
+/// Sets the gradient of the losses of the pairs in use, and zero in padding.
+const SEED: Kernel = Kernel::new("loss", "seed");
+
+impl CudaPlan {
+    /// Compiles what `output` needs for at most `capacity` rows a space, padding
+    /// included, as [`Schedule::new`] has it. Fails if there is no memory for it.
+    pub fn new(
+        graph: Arc<Graph>,
+        purpose: Purpose,
+        output: NodeId,
+        fed: &[NodeId],
+        capacity: &[usize],
+        stream: &Stream,
+        precision: Precision,
+    ) -> Result<Self> {
+        let measure = |rows: usize, node: NodeId| {
+            let tensor = tensor(&graph, node, Address::NONE, rows, precision);
+            rows.checked_mul(tensor.columns.next_multiple_of(EIGHT))?.checked_mul(4)?;
+            Some((tensor.length() * tensor.storage.bytes()).next_multiple_of(256))
+        };
+        let schedule = Schedule::measured(&graph, purpose, output, fed, capacity, &measure)?;
+        let buffers = schedule.buffers.iter().map(|&bytes| stream.zeros(bytes)).collect::<Result<_>>()?;
+        let needs = schedule.backward.iter().filter_map(|task| {
+            let node = graph.node(task.node);
+            let widths = node.inputs.iter().map(|&i| graph.shape(i).columns).chain([node.shape.columns]);
+            Some(node.op.as_ref()?.workspace(capacity[node.shape.space.0], widths.max().unwrap_or(0)))
+        });
+        let workspace = stream.zeros(needs.max().unwrap_or(0))?;
+        Ok(Self { graph, schedule, stream: stream.clone(), precision, buffers, workspace })
+    }
+
+    /// Bytes that a plan takes on a device.
+    pub fn bytes(&self) -> usize {
+        self.buffers.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()
+    }
+
+    /// A tensor that is fed from outside, for so many rows; `None` if nothing reads it.
+    pub fn input(&self, input: NodeId, rows: usize) -> Option<Tensor> {
+        let buffer = self.schedule.value[input.0]?;
+        Some(tensor(&self.graph, input, self.buffers[buffer].at(), rows, self.precision))
+    }
+
+    /// The output that the plan was compiled for.
+    pub fn output(&self, rows: &CudaRows) -> Tensor {
+        self.value(self.schedule.output, rows)
+    }
+
+    fn value(&self, node: NodeId, rows: &CudaRows) -> Tensor {
+        self.at(self.schedule.value[node.0], node, rows)
+    }
+
+    fn at(&self, buffer: Option<usize>, node: NodeId, rows: &CudaRows) -> Tensor {
+        let at = buffer.map_or(Address::NONE, |buffer| self.buffers[buffer].at());
+        tensor(&self.graph, node, at, rows.of(self.graph.shape(node).space), self.precision)
+    }
+
+    /// Computes the output from what was fed.
+    pub fn forward(&self, parameters: &CudaParameters, rows: &CudaRows, pass: Address) -> Result<()> {
+        self.schedule.forward.iter().try_for_each(|task| self.forward_task(task, parameters, rows, pass))
+    }
+
+    fn forward_task(
+        &self,
+        task: &Task,
+        parameters: &CudaParameters,
+        rows: &CudaRows,
+        pass: Address,
+    ) -> Result<()> {
+        let node = self.graph.node(task.node);
+        let Some(op) = &node.op else { return Ok(()) };
+        let inputs: ArrayVec<Tensor, MAX_OPERANDS> =
+            task.inputs.iter().map(|&i| self.value(i, rows)).collect();
+        let parameters: ArrayVec<CudaParameter, MAX_OPERANDS> =
+            node.parameters.clone().map(|p| parameters.of(p)).collect();
+        op.cuda_forward(CudaForward {
+            stream: &self.stream,
+            precision: self.precision,
+            inputs: &inputs,
+            parameters: &parameters,
+            output: self.value(task.node, rows),
+            batch: rows,
+            pass,
+            node: task.node.0,
+        })
+    }
+
+    /// Computes the gradient of [`crate::op::CudaPass::scale`] times the sum of the losses that
+    /// forward left, for every parameter. As soon as what computes a bucket is on
+    /// the stream, `whole` is told its number.
+    pub fn backward(
+        &self,
+        parameters: &CudaParameters,
+        gradients: &CudaGradients,
+        rows: &CudaRows,
+        pass: Address,
+        whole: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
+        let output = self.schedule.output;
+        if self.schedule.gradient[output.0].is_some() {
+            let seed = self.at(self.schedule.gradient[output.0], output, rows);
+            let arguments = [seed.at.into(), seed.rows.into(), pass.into()];
+            self.stream.launch_over(SEED, seed.storage, seed.rows, &arguments)?;
+        }
+        let buckets = gradients.layout().buckets().len();
+        let mut next = 0;
+        for (task, &settled) in self.schedule.backward.iter().zip(&self.schedule.settled) {
+            self.backward_task(task, parameters, gradients, rows, pass)?;
+            while next < buckets && gradients.layout().is_whole(next, settled) {
+                whole(next)?;
+                next += 1;
+            }
+        }
+        (next..buckets).try_for_each(whole)
+    }
+
+    fn backward_task(
+        &self,
+        task: &Task,
+        parameters: &CudaParameters,
+        gradients: &CudaGradients,
+        rows: &CudaRows,
+        pass: Address,
+    ) -> Result<()> {
+        let node = self.graph.node(task.node);
+        let Some(op) = &node.op else { return Ok(()) };
+        let inputs: ArrayVec<Tensor, MAX_OPERANDS> =
+            task.inputs.iter().map(|&i| self.value(i, rows)).collect();
+        let gradient = |node: NodeId| self.at(self.schedule.gradient[node.0], node, rows);
+        let targets = task.inputs.iter().zip(&task.gradients);
+        let input_gradients: ArrayVec<Option<(Tensor, bool)>, MAX_OPERANDS> = targets
+            .map(|(&input, write)| write.map(|write| (gradient(input), write == Write::Add)))
+            .collect();
+        let numbers = node.parameters.clone();
+        let parameters: ArrayVec<CudaParameter, MAX_OPERANDS> =
+            numbers.clone().map(|p| parameters.of(p)).collect();
+        let parameter_gradients: ArrayVec<CudaParameterGradient, MAX_OPERANDS> =
+            numbers.map(|p| gradients.of(p)).collect();
+        op.cuda_backward(CudaBackward {
+            stream: &self.stream,
+            precision: self.precision,
+            inputs: &inputs,
+            parameters: &parameters,
+            output: self.value(task.node, rows),
+            output_gradient: gradient(task.node),
+            input_gradients: &input_gradients,
+            parameter_gradients: &parameter_gradients,
+            batch: rows,
+            pass,
+            node: task.node.0,
+            workspace: self.workspace.at(),
+        })
+    }
+
+    /// Fills every buffer with what is not a number, as if from a pass that went wrong.
+    #[cfg(test)]
+    pub(crate) fn spoil(&self) {
+        for buffer in &self.buffers {
+            buffer.upload(0, &vec![0xffu8; buffer.bytes()]).unwrap();
+        }
+    }
+}
+
+/// A node's tensor. What has one column, and what is fed a pair, is in single precision whatever
+/// the rest is: doses, truths, predictions and losses.
+fn tensor(graph: &Graph, node: NodeId, at: Address, rows: usize, precision: Precision) -> Tensor {
+    let columns = graph.shape(node).columns;
+    let storage = if columns == 1 { Storage::F32 } else { precision.storage() };
+    Tensor { at, rows, columns, storage }
+}

@@ -1,0 +1,267 @@
+//! What the kernels of an op are given on a CUDA device, the counterpart of
+//! [`super::Forward`] and [`super::Backward`].
+
+use super::{BitsId, MapId, SpaceId};
+use crate::Result;
+use crate::device::cuda::{Address, CudaMatrix, Precision, Storage, Stream};
+
+/// Numbers that a kernel reads at a time; rows are stored so many times some number apart.
+pub const EIGHT: usize = 8;
+
+/// Numbers from one row to the next of a tensor of so many columns.
+pub fn stride(columns: usize) -> usize {
+    columns.next_multiple_of(EIGHT)
+}
+
+/// A tensor in a device's memory: `rows`, padding included, by `columns`, rows [`stride`] apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tensor {
+    /// Where it is.
+    pub at: Address,
+    /// Rows, those beyond the batch's included.
+    pub rows: usize,
+    /// Columns in use.
+    pub columns: usize,
+    /// How it is stored.
+    pub storage: Storage,
+}
+
+impl Tensor {
+    /// Numbers from one row to the next.
+    pub fn stride(&self) -> usize {
+        stride(self.columns)
+    }
+
+    /// Numbers stored, a multiple of [`EIGHT`].
+    pub fn length(&self) -> usize {
+        self.rows * self.stride()
+    }
+
+    /// As a factor of a product.
+    pub fn matrix(&self) -> CudaMatrix {
+        let Self { at, rows, columns, storage } = *self;
+        CudaMatrix { at, rows, columns, stride: self.stride(), storage, transposed: false }
+    }
+}
+
+/// A parameter in a device's memory, `[rows, columns]`, rows [`stride`] apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CudaParameter {
+    /// In single precision.
+    pub master: Address,
+    /// As tensors are stored; the same place where that is in single precision.
+    pub copy: Address,
+    /// Rows.
+    pub rows: usize,
+    /// Columns in use.
+    pub columns: usize,
+}
+
+impl CudaParameter {
+    /// The copy as a factor of a product.
+    pub fn matrix(&self, storage: Storage) -> CudaMatrix {
+        let stride = stride(self.columns);
+        CudaMatrix {
+            at: self.copy,
+            rows: self.rows,
+            columns: self.columns,
+            stride,
+            storage,
+            transposed: false,
+        }
+    }
+}
+
+/// The gradient of a parameter, laid out as its master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CudaParameterGradient {
+    /// Where it is, in single precision.
+    pub at: Address,
+    /// Rows.
+    pub rows: usize,
+    /// Columns in use.
+    pub columns: usize,
+}
+
+impl CudaParameterGradient {
+    /// As the result of a product.
+    pub fn matrix(&self) -> CudaMatrix {
+        let stride = stride(self.columns);
+        let storage = Storage::F32;
+        CudaMatrix { at: self.at, rows: self.rows, columns: self.columns, stride, storage, transposed: false }
+    }
+}
+
+/// What changes from pass to pass and lies on the device, so that a recorded
+/// pass can be replayed with other values: `Pass` of `kernels/crossrx.cuh`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct CudaPass {
+    /// The training's seed.
+    pub seed: u64,
+    /// Steps taken before this one.
+    pub step: u64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Gradient of the sum of the losses.
+    pub scale: f32,
+    /// Pairs in use; the rest is padding.
+    pub pairs: u32,
+    /// Position in the lane's shuffled order of the first pair.
+    pub first: u32,
+    /// The lane's number.
+    pub lane: u32,
+    /// Pairs of the lane.
+    pub lane_rows: u32,
+    /// Where they begin among all pairs held.
+    pub lane_start: u32,
+    /// The epoch under way, from zero.
+    pub epoch: u32,
+    /// Rounds the size to whole words of eight bytes.
+    pub unused: u32,
+}
+
+/// For each row of one set, a list of rows of another: as [`super::Segments`], on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CudaSegments {
+    /// `[lists + 1]`, u32; lists of padding are empty.
+    pub start: Address,
+    /// The lists, one after another, u32.
+    pub order: Address,
+}
+
+/// A map of the batch at hand, on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CudaMap {
+    /// As [`super::RowMap`] has it, u32; padding names row 0.
+    pub index: Address,
+    /// The inverse; no list names padding.
+    pub segments: CudaSegments,
+}
+
+/// A table of zeros and ones on the device: that of all entities, which a batch picks from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CudaBits {
+    /// For each entity of the table, the columns of its ones.
+    pub ones: CudaSegments,
+    /// For each column, the entities that have a one there, ascending.
+    pub by_column: CudaSegments,
+    /// For each row of the batch, its entity in the table, u32; any for padding.
+    pub entity: Address,
+    /// For each entity of the table, its row in the batch, u32, or `u32::MAX`.
+    pub row: Address,
+}
+
+/// The rows of a batch on the device, as [`super::Rows`] has them on the host.
+#[derive(Debug, Clone, Default)]
+pub struct CudaRows {
+    /// Rows of each space, padding included.
+    pub count: Vec<usize>,
+    /// Number in the dataset of each row, u32, by space.
+    pub number: Vec<Option<Address>>,
+    /// By map; none where the plan has no use for it.
+    pub maps: Vec<Option<CudaMap>>,
+    /// By table of bits.
+    pub bits: Vec<Option<CudaBits>>,
+}
+
+impl CudaRows {
+    /// Rows of `space`, padding included.
+    pub fn of(&self, space: SpaceId) -> usize {
+        self.count[space.0]
+    }
+
+    /// The map `id`.
+    pub fn map(&self, id: MapId) -> Result<CudaMap> {
+        self.maps[id.0].ok_or_else(|| absent("map"))
+    }
+
+    /// The table of bits `id`.
+    pub fn bits(&self, id: BitsId) -> Result<CudaBits> {
+        self.bits[id.0].ok_or_else(|| absent("table of bits"))
+    }
+
+    /// The numbers of the rows of `space`.
+    pub fn numbers(&self, space: SpaceId) -> Result<Address> {
+        self.number[space.0].ok_or_else(|| absent("list of row numbers"))
+    }
+}
+
+fn absent(what: &str) -> crate::Error {
+    crate::Error::Network(format!("a pass on the device needs a {what} that the batch lacks"))
+}
+
+/// What forward kernels on the device read and write.
+pub struct CudaForward<'a> {
+    /// Where kernels go.
+    pub stream: &'a Stream,
+    /// How products are computed.
+    pub precision: Precision,
+    /// One an input.
+    pub inputs: &'a [Tensor],
+    /// As [`super::Op::parameters`] lists them.
+    pub parameters: &'a [CudaParameter],
+    /// To be written whole, padding included.
+    pub output: Tensor,
+    /// Maps and row numbers of this batch.
+    pub batch: &'a CudaRows,
+    /// Where the [`CudaPass`] lies.
+    pub pass: Address,
+    /// Number of this op in its network.
+    pub node: usize,
+}
+
+/// What backward kernels on the device read and write.
+pub struct CudaBackward<'a> {
+    /// As in [`CudaForward`].
+    pub stream: &'a Stream,
+    /// As in [`CudaForward`].
+    pub precision: Precision,
+    /// Their values are there where [`super::Op::keeps`] says so.
+    pub inputs: &'a [Tensor],
+    /// As in [`CudaForward`].
+    pub parameters: &'a [CudaParameter],
+    /// Its values are there where [`super::Op::keeps`] says so.
+    pub output: Tensor,
+    /// Nothing reads it after these kernels; zero in rows of padding.
+    pub output_gradient: Tensor,
+    /// One an input, with whether it is added to; `None` where nothing before it learns. To be
+    /// written whole, zero in rows of padding.
+    pub input_gradients: &'a [Option<(Tensor, bool)>],
+    /// One a parameter, to be written whole but for what lies between columns and stride, which is zero.
+    pub parameter_gradients: &'a [CudaParameterGradient],
+    /// As in [`CudaForward`].
+    pub batch: &'a CudaRows,
+    /// As in [`CudaForward`].
+    pub pass: Address,
+    /// As in [`CudaForward`].
+    pub node: usize,
+    /// At least [`CudaKernel::workspace`] bytes, for these kernels alone.
+    pub workspace: Address,
+}
+
+/// The kernels of an op on a CUDA device. What they sum they sum in an order
+/// that depends on shapes alone.
+pub trait CudaKernel {
+    /// Puts what computes the output on the stream.
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()>;
+    /// Puts what computes the gradients of inputs and parameters on the stream.
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()>;
+    /// Bytes that backward needs beside, for an output of so many rows; the widest of the op's tensors
+    /// has so many columns.
+    fn workspace(&self, _rows: usize, _columns: usize) -> usize {
+        0
+    }
+}
+
+/// Sets a gradient to `from`, or adds to it: `put` of `kernels/add.cu`.
+pub(super) fn put(stream: &Stream, to: Tensor, from: Tensor, accumulate: bool) -> Result<()> {
+    const PUT: crate::device::cuda::Kernel = crate::device::cuda::Kernel::new("add", "put");
+    let eights = to.length() / EIGHT;
+    stream.launch_over(
+        PUT,
+        to.storage,
+        eights,
+        &[to.at.into(), from.at.into(), eights.into(), accumulate.into()],
+    )
+}
