@@ -2,6 +2,11 @@
 
 mod adam;
 mod checkpoint;
+mod cuda_lane_sum;
+mod cuda_optimizer;
+mod cuda_update;
+#[cfg(test)]
+mod cuda_update_tests;
 mod divergence;
 mod drill;
 mod early_stop;
@@ -22,6 +27,8 @@ mod weight_decay;
 mod weights;
 
 pub use checkpoint::Checkpoints;
+pub use cuda_lane_sum::{CudaLaneSum, LastLane, add_values};
+pub use cuda_update::{Counters, CudaUpdate};
 pub use drill::Drill;
 pub use fit::{Fitted, Observer, fit};
 pub use manifest::Identity;
