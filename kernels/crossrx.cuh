@@ -80,7 +80,15 @@ struct Pass {
     u32 lane_rows;    // pairs of the lane
     u32 lane_start;   // where they begin among all pairs held
     u32 epoch;
-    u32 unused;
+    u32 total_pairs;  // of the step, over all lanes and ranks
+};
+
+// What becomes of a step: kernels/update.cu writes it, those of the optimisers go by it.
+struct Verdict {
+    u32 finite;   // whether parameters change at all
+    float rate;   // learning rate over the first moment's bias correction
+    float plain;  // learning rate
+    float root;   // one over the root of the second moment's bias correction
 };
 
 // Activations as src/op/activation.rs numbers them; the derivative follows from the value.

@@ -16,7 +16,8 @@ macro_rules! sources {
 }
 
 /// All sources of kernels.
-pub const SOURCES: &[Source] = sources!["add", "column_sums", "linear", "loss", "narrow"];
+pub const SOURCES: &[Source] =
+    sources!["adam", "add", "column_sums", "lane_sum", "linear", "loss", "narrow", "sgd", "update"];
 
 /// What all of them include, as `crossrx.cuh`.
 pub const HEADER: &str = include_str!("../../../kernels/crossrx.cuh");
