@@ -6,6 +6,8 @@ mod cpu_engine;
 mod cpu_scorer;
 mod cuda_lane_sum;
 mod cuda_optimizer;
+mod cuda_staging;
+mod cuda_tree_sum;
 mod cuda_update;
 #[cfg(test)]
 mod cuda_update_tests;
