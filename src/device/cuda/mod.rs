@@ -5,10 +5,14 @@
 //! kernel sources on the host, block after block, so that all above the driver
 //! can be tested where there is no GPU.
 
+/// Which devices there are.
+pub mod devices;
 mod driver;
 mod host;
 mod kernel;
 mod memory;
+#[cfg(feature = "cuda")]
+mod nvidia;
 mod product;
 mod stream;
 
