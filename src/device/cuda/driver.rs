@@ -52,6 +52,10 @@ pub trait Driver {
     fn handle(&self) -> usize {
         0
     }
+    /// What tells the device from all others, on this machine and elsewhere.
+    fn identity(&self) -> Result<String> {
+        Ok(format!("process {}", std::process::id()))
+    }
     /// Notes what follows, without doing it, until [`Driver::recorded`]. Uploads, downloads and
     /// allocations are not for recording.
     fn record(&self) -> Result<()>;

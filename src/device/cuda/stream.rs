@@ -121,6 +121,11 @@ impl Stream {
         self.0.handle()
     }
 
+    /// What tells the device from all others, on this machine and elsewhere.
+    pub fn identity(&self) -> Result<String> {
+        self.0.identity()
+    }
+
     /// Records what `work` asks for, without doing it.
     pub fn record(&self, work: impl FnOnce() -> Result<()>) -> Result<Recording> {
         self.0.record()?;
