@@ -254,6 +254,12 @@ pub trait CudaKernel {
     }
 }
 
+/// Blocks for kernels that go through the rows of a tensor, eight columns and four rows a thread:
+/// `first_row` and `first_column` of `kernels/crossrx.cuh`. And the threads of a block.
+pub(super) fn row_grid(rows: usize, columns: usize) -> [[usize; 2]; 2] {
+    [[rows.div_ceil(8 * 4), stride(columns).div_ceil(32 * EIGHT)], [32, 8]]
+}
+
 /// Sets a gradient to `from`, or adds to it: `put` of `kernels/add.cu`.
 pub(super) fn put(stream: &Stream, to: Tensor, from: Tensor, accumulate: bool) -> Result<()> {
     const PUT: crate::device::cuda::Kernel = crate::device::cuda::Kernel::new("add", "put");
