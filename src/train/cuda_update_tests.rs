@@ -3,7 +3,7 @@
 use super::cuda_update::CudaUpdate;
 use super::optimizer::Optimizer;
 use super::{Asks, OptimizerKind, TrainSpec};
-use crate::device::cuda::{HostDriver, Memory, Precision, Recording, Storage, Stream};
+use crate::device::cuda::{Argument, HostDriver, Kernel, Memory, Precision, Recording, Storage, Stream};
 use crate::device::sum;
 use crate::graph::{CudaGradients, CudaLayout, CudaParameters, Gradients, Graph, Parameters};
 use crate::op::{Activation, CudaPass, EIGHT, LayerNorm, Linear, Tensor};
@@ -49,10 +49,8 @@ impl Device {
         let losses: Vec<_> = (0..LANES).map(|_| column(&stream, &[0.0; ROWS])).collect();
         let pass = stream.holding(&[CudaPass::default()]).unwrap();
         let step = stream.record(|| {
-            let lanes = losses.iter().enumerate();
-            lanes
-                .map(|(lane, (_, losses))| update.loss(*losses, lane, pass.at()))
-                .collect::<Result<(), _>>()?;
+            let mut lanes = losses.iter().enumerate();
+            lanes.try_for_each(|(lane, (_, losses))| update.loss(*losses, lane, pass.at()))?;
             update.words(&gradients)?;
             update.step(&parameters, &gradients, pass.at())
         });
@@ -276,8 +274,7 @@ fn losses_are_summed_in_f64_whatever_the_padding() {
     let parameters = CudaParameters::zeros(&stream, layout.clone(), Precision::Fp32).unwrap();
     let gradients = CudaGradients::zeros(&stream, layout).unwrap();
     for pairs in [0, 1, 255, 16_390, 20_000] {
-        let losses: Vec<f32> =
-            (0..pairs).map(|i| (i as f32).sin().abs() * 10f32.powi(i as i32 % 7)).collect();
+        let losses: Vec<f32> = (0..pairs).map(|i| (i as f32).sin().abs() * 10f32.powi(i % 7)).collect();
         let pass = CudaPass { pairs: pairs as u32, ..CudaPass::default() };
         let pass = stream.holding(&[pass]).unwrap();
         let sums = [1, 250, 3000].map(|padding| {
@@ -327,5 +324,51 @@ fn a_training_goes_on_from_what_was_downloaded() {
         let [now, then] = [&first, &second].map(|device| device.update.counters().unwrap());
         assert_eq!(now.last_skipped, Some(3));
         assert_eq!(super::Counters { last_skipped: None, ..now }, then);
+    }
+}
+
+/// Blocks of a kernel's contract but not of its launch: what each value comes to is the same.
+#[test]
+fn no_value_depends_on_how_many_threads_share_a_block() {
+    const EIGHTS: usize = 75;
+    let stream = HostDriver::stream();
+    let values = |seed: usize| (0..EIGHTS * EIGHT).map(move |i| ((i * 3 + seed) as f32).sin());
+    let hold = |seed: usize| stream.holding(&values(seed).collect::<Vec<_>>()).unwrap();
+    let run = |[grid, block]: [usize; 2]| {
+        let state = [0, 1, 2, 3].map(hold);
+        let [master, gradient, first, second] = state.each_ref().map(Memory::at);
+        let squares: Vec<f32> = values(3).map(|v| v * v).collect();
+        state[3].upload(0, &squares).unwrap();
+        let decay = hold(9);
+        let copy = stream.zeros(EIGHTS * EIGHT * 2).unwrap();
+        let verdict = stream.holding(&[1.0f32.to_bits(), 0.1f32.to_bits(), 0.2f32.to_bits(), 3f32.to_bits()]);
+        let verdict = verdict.unwrap();
+        let ends = [copy.at().into(), verdict.at().into()];
+        let launch = |kernel, arguments: &[Argument]| {
+            stream.launch(kernel, Storage::Bf16, [grid, 1], [block, 1], arguments).unwrap();
+        };
+        let mut arguments = [master, gradient, first, second, decay.at()].map(Argument::from).to_vec();
+        arguments.extend::<[Argument; 2]>(ends);
+        arguments.extend([0.9f32, 0.99, 1e-8].map(Argument::from));
+        arguments.extend([Argument::from(true), EIGHTS.into()]);
+        launch(Kernel::new("adam", "step"), &arguments);
+        let mut arguments = [second, gradient, first, decay.at()].map(Argument::from).to_vec();
+        arguments.extend::<[Argument; 2]>(ends);
+        arguments.extend([Argument::from(0.5f32), EIGHTS.into()]);
+        launch(Kernel::new("sgd", "step"), &arguments);
+        let sum = [gradient.into(), first.into(), EIGHTS.into()];
+        launch(Kernel::new("lane_sum", "added"), &sum);
+        let mut all: Vec<f32> = Vec::new();
+        for memory in &state {
+            let mut values = [0.0f32; EIGHTS * EIGHT];
+            memory.download(0, &mut values).unwrap();
+            all.extend(values);
+        }
+        assert!(all.iter().all(|v| v.is_finite()));
+        all.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let expected = run([1, 256]);
+    for shape in [[75, 1], [11, 7], [3, 33], [1, 1024], [9, 256]] {
+        assert!(run(shape) == expected, "{shape:?}");
     }
 }
