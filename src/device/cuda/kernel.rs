@@ -28,6 +28,22 @@ impl Source {
         let heads = self.text.lines().filter_map(|line| line.strip_prefix("KERNEL "));
         heads.filter_map(|head| head.split('(').next()).map(str::trim)
     }
+
+    /// The kinds of what kernel `name` takes, as [`Argument::kind`] has them, read from its declaration; none
+    /// where there is no such kernel.
+    pub(super) fn parameters(&self, name: &str) -> Vec<u8> {
+        let head = format!("\nKERNEL {name}(");
+        let declared = self.text.split_once(&head).and_then(|(_, rest)| rest.split_once(')'));
+        let parameters = declared.map_or("", |(parameters, _)| parameters).split(',').map(str::trim);
+        let kind = |parameter: &str| match parameter.split_whitespace().next() {
+            _ if parameter.contains('*') => b'p',
+            Some("u32") => b'u',
+            Some("u64") => b'l',
+            Some("float") => b'f',
+            _ => b'?',
+        };
+        parameters.filter(|parameter| !parameter.is_empty()).map(kind).collect()
+    }
 }
 
 /// A kernel by its source and its name there.
