@@ -98,3 +98,74 @@ pub fn add_values(stream: &Stream, sum: Address, other: Address, values: usize) 
     let eights = values / EIGHT;
     stream.launch_over(ADDED, Storage::F32, eights, &[sum.into(), other.into(), eights.into()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lane_sum::LaneSum;
+    use super::*;
+    use crate::device::cuda::HostDriver;
+    use crate::graph::{Gradients, Graph};
+    use crate::op::{Activation, Linear};
+
+    /// A network of two buckets, with rows of 3 and 17 values.
+    fn graph() -> Graph {
+        let mut graph = Graph::new();
+        let space = graph.space("pairs");
+        let x = graph.input(space, 3);
+        let x = graph.add("l", Linear::new(3, 17, Activation::Identity), &[x]).unwrap();
+        graph.add("m", Linear::new(17, 5, Activation::Identity), &[x]).unwrap();
+        graph
+    }
+
+    /// What bucket `bucket` of lane `lane` has at `i`: of many magnitudes, so that the order of sums shows.
+    fn leaf(lane: usize, bucket: usize, i: usize) -> f32 {
+        let x = (lane * 977 + bucket * 131 + i) as f32;
+        x.sin() * 10f32.powi((lane * 5 + i) as i32 % 9 - 4)
+    }
+
+    fn fill(gradients: &mut Gradients<f32>, layout: &CudaLayout, lane: usize) -> Vec<f32> {
+        let mut all = Vec::new();
+        for bucket in 0..gradients.buckets() {
+            let values = gradients.bucket_mut(bucket);
+            values.iter_mut().enumerate().for_each(|(i, v)| *v = leaf(lane, bucket, i));
+            all.extend_from_slice(values);
+        }
+        layout.spread(&all)
+    }
+
+    #[test]
+    fn lanes_are_summed_to_the_bits_of_the_cpu() {
+        let (graph, stream) = (graph(), HostDriver::stream());
+        let layout = CudaLayout::new(&graph).unwrap();
+        let buckets = layout.buckets().len();
+        assert_eq!(buckets, 2);
+        for lanes in 1..=9 {
+            let mut expected = LaneSum::new(Gradients::zeros(&graph).unwrap(), lanes).unwrap();
+            let mut sum = CudaLaneSum::new(&stream, &layout, lanes).unwrap();
+            for pass in 0..2 {
+                for lane in 0..lanes - 1 {
+                    let values = fill(expected.next(), &layout, lane + pass);
+                    expected.taken();
+                    sum.next().memory().upload(0, &values).unwrap();
+                    sum.taken().unwrap();
+                }
+                let (mut earlier, gradient) = expected.last();
+                let values = fill(gradient, &layout, lanes - 1 + pass);
+                let whole: Vec<f32> = (0..buckets).flat_map(|b| earlier.take(gradient, b)).collect();
+                let last = sum.last();
+                last.gradients().memory().upload(0, &values).unwrap();
+                (0..buckets).for_each(|bucket| last.add(bucket).unwrap());
+                let mut got = vec![0.0f32; layout.length()];
+                sum.sum().memory().download(0, &mut got).unwrap();
+                let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&got), bits(&layout.spread(&whole)), "{lanes} lanes");
+                let mut start = 0;
+                for bucket in 0..buckets {
+                    let length = expected.sum().place(bucket).len();
+                    expected.sum().put(bucket, whole[start..start + length].to_vec());
+                    start += length;
+                }
+            }
+        }
+    }
+}

@@ -97,7 +97,7 @@ impl CudaOptimizer {
     /// Takes up what an optimiser of the same kind remembered.
     pub fn restore(&self, memory: &[Parameters<f32>]) -> Result<()> {
         assert_eq!(memory.len(), self.memory.len(), "a state is parsed for its optimiser");
-        let both = self.memory.iter().zip(memory);
-        both.map(|(to, from)| to.upload(0, &self.layout.spread(from.values()))).collect()
+        let mut both = self.memory.iter().zip(memory);
+        both.try_for_each(|(to, from)| to.upload(0, &self.layout.spread(from.values())))
     }
 }
