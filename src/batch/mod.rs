@@ -14,4 +14,4 @@ pub use assemble::Assembler;
 pub use deal::deal;
 pub use lanes::{Lanes, part};
 pub use ports::{EntityPort, Examples, FeaturePort, Ports};
-pub use shuffle::shuffle;
+pub use shuffle::Shuffle;

@@ -5,7 +5,7 @@ use super::optimizer::Optimizer;
 use super::reduction::Reduction;
 use super::schedule::learning_rate;
 use super::{Scorer, State, TrainSpec};
-use crate::batch::{Assembler, Examples, Lanes, shuffle};
+use crate::batch::{Assembler, Examples, Lanes, Shuffle};
 use crate::comm::{Communicator, agree};
 use crate::device::sum;
 use crate::feature::ScaledFeatures;
@@ -76,8 +76,10 @@ pub struct Trainer<'a> {
     optimizer: Optimizer,
     lane_sum: LaneSum,
     reduction: Reduction<'a>,
-    /// One shuffled list a lane of this rank.
-    orders: Vec<Vec<u32>>,
+    /// The order of each lane of this rank in the epoch under way.
+    orders: Vec<Shuffle>,
+    /// Rows of the lane at hand that a step takes.
+    rows: Vec<u32>,
     /// Sums of the epoch under way, one a lane of this rank.
     totals: Vec<LaneTotals>,
     /// Training pairs of all lanes in them.
@@ -130,7 +132,8 @@ impl<'a> Trainer<'a> {
             optimizer: Optimizer::new(spec, &parameters),
             lane_sum,
             reduction,
-            orders: problem.train.iter().map(|lane| vec![0; lane.len()]).collect(),
+            orders: Vec::with_capacity(problem.own.len()),
+            rows: Vec::with_capacity(most),
             totals: vec![LaneTotals::default(); problem.own.len()],
             counted: 0,
             losses: vec![0.0; problem.own.len()],
@@ -171,9 +174,10 @@ impl<'a> Trainer<'a> {
 
     /// Puts every lane in the order of the epoch under way.
     pub fn shuffle(&mut self) {
-        for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
-            shuffle(order, self.seed, self.epoch as u32, lane as u32);
-        }
+        let (seed, epoch) = (self.seed, self.epoch as u32);
+        let lanes = self.problem.own.clone().zip(self.problem.train);
+        self.orders.clear();
+        self.orders.extend(lanes.map(|(lane, pairs)| Shuffle::new(seed, epoch, lane as u32, pairs.len())));
     }
 
     /// Takes step `at` of the epoch, or skips it where a loss or a gradient is
@@ -188,9 +192,9 @@ impl<'a> Trainer<'a> {
         let scale = 1.0 / lanes.rows_in_step(at) as f32;
         let own = self.problem.own.clone();
         for (local, lane) in own.clone().enumerate() {
-            let rows = &self.orders[local][lanes.step(lane, at)];
             let started = Instant::now();
-            self.assembler.feed(&mut self.plan, &self.problem.train[local], rows);
+            self.orders[local].list(lanes.step(lane, at), &mut self.rows);
+            self.assembler.feed(&mut self.plan, &self.problem.train[local], &self.rows);
             self.spent.assembly += started.elapsed();
             self.plan.forward(&self.parameters, step);
             self.losses[local] = sum(self.plan.output());
