@@ -16,7 +16,17 @@ macro_rules! sources {
 }
 
 /// All sources of kernels.
-pub const SOURCES: &[Source] = sources!["add", "column_sums", "linear", "loss", "narrow"];
+pub const SOURCES: &[Source] = sources![
+    "add",
+    "assemble",
+    "column_sums",
+    "features",
+    "linear",
+    "loss",
+    "narrow",
+    "shuffle",
+    "sort",
+];
 
 /// What all of them include, as `crossrx.cuh`.
 pub const HEADER: &str = include_str!("../../../kernels/crossrx.cuh");
