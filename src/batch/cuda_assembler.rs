@@ -223,12 +223,12 @@ impl CudaAssembler {
         self.tables.ports().capacity(self.most[0], entities)
     }
 
-    /// Where the rows of a batch lie whose spaces have [`Self::counts`] rows, once
-    /// [`Self::assemble`] has run.
-    pub fn rows(&self, counts: [usize; 3]) -> CudaRows {
+    /// The rows of lane `local` of this rank in `step` of the epoch under way, [`Self::counts`] of them, once
+    /// [`Self::assemble`] has run. All batches lie in the same places.
+    pub fn rows(&self, local: usize, step: usize) -> CudaRows {
         let ports = self.tables.ports();
         let mut rows = self.tables.no_rows();
-        rows.count.copy_from_slice(&counts);
+        rows.count.copy_from_slice(&self.counts(local, step));
         rows.number[ports.pairs.0] = Some(self.number.at());
         // Pairs are sorted by drug.
         let orders = [self.count_up.at(), self.sorting.values[self.sorted_by_sample()].at()];
