@@ -305,6 +305,12 @@ impl CudaAssembler {
         Ok(())
     }
 
+    /// Counts the steps of an epoch so many at a time.
+    #[cfg(test)]
+    pub(super) fn count_in_blocks_of(&mut self, steps: usize) {
+        self.counting.steps = steps.min(self.counting.steps);
+    }
+
     /// Sorts the pairs of a batch by their keys, rows of `entity` in the tables, those with the same
     /// key in the order that they have. Returns which of the two places they are in then.
     fn sort(&self, entity: Entity, from: usize) -> Result<usize> {
