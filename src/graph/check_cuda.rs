@@ -176,7 +176,7 @@ pub fn check_cuda(graph: &Arc<Graph>, loss: NodeId, fed: &[NodeId], capacity: &[
         });
         let recording = recording.unwrap();
         for _ in 0..2 {
-            stream.replay(recording).unwrap();
+            recording.replay().unwrap();
             let got = download(&stream, plan.output(&uploaded.rows), pairs as usize);
             assert_close("output", precision, &got, &output);
             let mut got = cpu.gradients().unwrap();

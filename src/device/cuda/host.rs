@@ -211,6 +211,10 @@ impl Driver for HostDriver {
         recordings[recording.0].iter().try_for_each(|step| self.do_step(step))
     }
 
+    fn forget(&self, recording: Recording) {
+        self.recordings.borrow_mut()[recording.0] = Vec::new();
+    }
+
     fn wait(&self) -> Result<()> {
         Ok(())
     }

@@ -214,7 +214,9 @@ pub struct NvidiaDriver {
     modules: RefCell<Vec<sys::CUmodule>>,
     cubins: Cubins,
     recording: Cell<bool>,
-    recordings: RefCell<Vec<sys::CUgraphExec>>,
+    /// By number.
+    recordings: RefCell<HashMap<usize, sys::CUgraphExec>>,
+    recorded: Cell<usize>,
     /// Given back while a recording was under way.
     doomed: RefCell<Vec<Block>>,
     blocks: RefCell<HashMap<u64, Block>>,
@@ -260,6 +262,7 @@ impl NvidiaDriver {
             cubins: Cubins::new(architecture, driver_major),
             recording: Cell::new(false),
             recordings: RefCell::default(),
+            recorded: Cell::new(0),
             doomed: RefCell::default(),
             blocks: RefCell::default(),
             side: Side::new()?,
@@ -515,19 +518,30 @@ impl Driver for NvidiaDriver {
             let _ = result::graph::destroy(graph);
             made
         };
-        let mut recordings = self.recordings.borrow_mut();
-        recordings.push(made.map_err(told("making a graph of what was recorded"))?);
-        Ok(Recording(recordings.len() - 1))
+        let made = made.map_err(told("making a graph of what was recorded"))?;
+        let number = self.recorded.get();
+        self.recorded.set(number + 1);
+        self.recordings.borrow_mut().insert(number, made);
+        Ok(Recording(number))
     }
 
     fn replay(&self, Recording(number): Recording) -> Result<()> {
         self.context.make_current()?;
         let recordings = self.recordings.borrow();
-        let Some(&graph) = recordings.get(number) else {
+        let Some(&graph) = recordings.get(&number) else {
             return Err(Error::Device(format!("no recording {number}")));
         };
-        // SAFETY: destroyed with `self` only.
+        // SAFETY: destroyed by `forget` or with `self`, which take it from the list.
         unsafe { result::graph::launch(graph, self.stream) }.map_err(told("replaying what was recorded"))
+    }
+
+    fn forget(&self, Recording(number): Recording) {
+        let Some(graph) = self.recordings.borrow_mut().remove(&number) else { return };
+        if let Err(error) = self.wait() {
+            log::warn!("{error}");
+        }
+        // SAFETY: made by this driver, destroyed here only, and done.
+        let _ = unsafe { result::graph::exec_destroy(graph) };
     }
 
     fn wait(&self) -> Result<()> {
@@ -550,7 +564,7 @@ impl Drop for NvidiaDriver {
         if let Err(error) = self.wait() {
             log::warn!("{error}");
         }
-        for graph in self.recordings.take() {
+        for graph in self.recordings.take().into_values() {
             // SAFETY: made by this driver, destroyed here only, and done.
             let _ = unsafe { result::graph::exec_destroy(graph) };
         }
