@@ -173,7 +173,7 @@ fn check(case: Case, precision: Precision) {
                 shuffle.list(lanes.step(lane, step), &mut rows);
                 on_cpu.feed(&mut cpu, &train[lane], &rows);
                 let batch = assembler.rows(local, step);
-                let recording = *recordings.entry(batch.count.clone()).or_insert_with(|| {
+                let recording = recordings.entry(batch.count.clone()).or_insert_with(|| {
                     stream.record(|| assembler.assemble(&plan, &batch, pass.at())).unwrap()
                 });
                 pass.upload(0, &[assembler.pass(local, step)]).unwrap();
