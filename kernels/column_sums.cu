@@ -35,8 +35,7 @@ KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, const f
             if (activation != IDENTITY) {
                 float y[EIGHT];
                 load8(y, value + at);
-#pragma unroll
-                for (int e = 0; e < EIGHT; e++) g[e] = activation_slope(activation, g[e], y[e]);
+                activation_slope8(activation, g, y);
                 store8(gradient + at, g);
             }
             const float w = weight ? weight[(u64)row * weight_stride] : 0.0f;

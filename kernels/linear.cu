@@ -10,10 +10,9 @@ KERNEL finish(T* y, const float* bias, u32 activation, u32 rows, u32 stride, u32
     float v[EIGHT];
     load8(v, y + i * EIGHT);
 #pragma unroll
-    for (int e = 0; e < EIGHT; e++) {
+    for (int e = 0; e < EIGHT; e++)
         if (bias && column + e < columns) v[e] += bias[column + e];
-        v[e] = activate(activation, v[e]);
-    }
+    activate8(activation, v);
     store8(y + i * EIGHT, v);
 }
 

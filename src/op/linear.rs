@@ -205,7 +205,7 @@ fn same_storage(x: Tensor, y: Tensor) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
@@ -222,5 +222,14 @@ mod tests {
         assert_eq!(shape(3, 2).unwrap().columns, 2);
         assert!(shape(3, 0).is_err() && shape(0, 2).is_err());
         assert!(Linear::new(3, 2, Activation::Relu).shape(&[], &[]).is_err());
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        for (columns, activation) in
+            [(70, Activation::Sigmoid), (261, Activation::Relu), (1, Activation::Elu)]
+        {
+            check_kernels(Check::new(Linear::new(70, columns, activation)).input(70), 300);
+        }
     }
 }
