@@ -135,12 +135,10 @@ const MASKED: Kernel = Kernel::new("dropout", "masked");
 
 impl Dropout {
     /// `to = from * mask / (1 - rate)`, or has that added.
-    #[allow(clippy::too_many_arguments)] // those of a kernel
     fn cuda_mask(
         &self,
         stream: &CudaStream,
-        to: Tensor,
-        accumulate: bool,
+        (to, accumulate): (Tensor, bool),
         from: Tensor,
         batch: &CudaRows,
         pass: Address,
@@ -167,13 +165,13 @@ impl Dropout {
 impl CudaKernel for Dropout {
     fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
         let CudaForward { stream, output, batch, node, .. } = pass;
-        self.cuda_mask(stream, output, false, pass.inputs[0], batch, pass.pass, node)
+        self.cuda_mask(stream, (output, false), pass.inputs[0], batch, pass.pass, node)
     }
 
     fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
         let CudaBackward { stream, output_gradient, batch, node, .. } = pass;
         let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
-        self.cuda_mask(stream, to, accumulate, output_gradient, batch, pass.pass, node)
+        self.cuda_mask(stream, (to, accumulate), output_gradient, batch, pass.pass, node)
     }
 }
 
@@ -248,7 +246,7 @@ mod tests {
                 let held = stream.zeros(numbers.len() * stride(columns) * 4).unwrap();
                 let values = Tensor { at: held.at(), rows: numbers.len(), columns, storage };
                 feed(&stream, values, &vec![1.0; expected.len()]);
-                dropout.cuda_mask(&stream, values, false, values, &batch, pass.at(), node).unwrap();
+                dropout.cuda_mask(&stream, (values, false), values, &batch, pass.at(), node).unwrap();
                 let got = download(&stream, values, numbers.len());
                 for (i, (&got, &expected)) in got.iter().zip(&expected).enumerate() {
                     let close = if storage == Storage::F32 { 0.0 } else { expected / 256.0 };

@@ -1,6 +1,7 @@
 use super::column_sums::{self, Weights, slopes_and_sums, weighted_sums};
+use super::cuda::row_grid;
 use super::{
-    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, EIGHT, Forward, Init, Keeps, Op,
+    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, Op,
     ParameterSpec, Shape, Tensor, one_space,
 };
 use crate::device::cuda::{Address, CudaProduct, Kernel};
@@ -154,7 +155,8 @@ impl CudaKernel for Linear {
             output.stride().into(),
             output.columns.into(),
         ];
-        stream.launch_over(FINISH, output.storage, output.length() / EIGHT, &arguments)
+        let [grid, block] = row_grid(output.rows, output.columns);
+        stream.launch(FINISH, output.storage, grid, block, &arguments)
     }
 
     fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
@@ -175,7 +177,8 @@ impl CudaKernel for Linear {
                 to.columns.into(),
                 to.stride().into(),
             ];
-            return stream.launch_over(ONE_OUTPUT_INPUT, to.storage, to.length() / EIGHT, &arguments);
+            let [grid, block] = row_grid(to.rows, to.columns);
+            return stream.launch(ONE_OUTPUT_INPUT, to.storage, grid, block, &arguments);
         }
         same_storage(x, output)?;
         slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
