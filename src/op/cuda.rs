@@ -292,7 +292,7 @@ mod tests {
             return down;
         }
         let [below, above] = [down, down + 1].map(|bits| (wide(bits) - f64::from(x)).abs());
-        if below < above || below == above && down % 2 == 0 { down } else { down + 1 }
+        if below < above || below == above && down.is_multiple_of(2) { down } else { down + 1 }
     }
 
     #[test]
