@@ -117,8 +117,8 @@ pub struct CudaPass {
     pub lane_start: u32,
     /// The epoch under way, from zero.
     pub epoch: u32,
-    /// Rounds the size to whole words of eight bytes.
-    pub unused: u32,
+    /// Pairs of the step over all lanes of all ranks.
+    pub total_pairs: u32,
 }
 
 /// For each row of one set, a list of rows of another: as [`super::Segments`], on the device.

@@ -5,13 +5,19 @@
 //! kernel sources on the host, block after block, so that all above the driver
 //! can be tested where there is no GPU.
 
+mod cache;
+/// Which devices there are.
+pub mod devices;
 mod driver;
 mod host;
 mod kernel;
 mod memory;
+#[cfg(feature = "cuda")]
+mod nvidia;
 mod product;
 mod stream;
 
+pub use cache::cache_folder;
 pub use driver::{Driver, Recording};
 pub use host::HostDriver;
 pub use kernel::{Argument, Kernel, Launch, SOURCES, Source};
