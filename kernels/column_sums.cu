@@ -2,9 +2,7 @@
 // rows of 256 columns; what blocks come to is added in their order, so sums depend on shapes alone.
 #include "crossrx.cuh"
 
-#define ROWS 128
-#define LINES 8
-#define FINISH_LINES 32
+enum { ROWS = 128, LINES = 8, FINISH_LINES = 32 };
 
 // Adds what the LINES threads of a column have, and writes it as the block's part of the sum.
 __device__ inline void write_part(float* parts, const float sum[EIGHT], u32 eight, u32 stride) {

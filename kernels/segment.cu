@@ -4,9 +4,8 @@
 // name come from the cache.
 #include "crossrx.cuh"
 
-#define LINES 16
-#define GROUP 4
-#define NO_ROW 0xffffffffu
+enum { LINES = 16, GROUP = 4 };
+constexpr u32 NO_ROW = 0xffffffffu;
 
 // Adds what the `sharing` warps of a list have; the first of them gets the sum.
 __device__ inline void add_lines(float sum[EIGHT], u32 member, u32 sharing) {
