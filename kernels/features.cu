@@ -1,8 +1,8 @@
 // The features of a batch's drugs or samples, from tables of all: batch/cuda_tables.rs. Blocks are of 32
-// threads along a row by LINES rows, and take more rows in turn.
+// threads along a row by THREAD_ROWS rows, and take more rows in turn.
 #include "crossrx.cuh"
 
-enum { LINES = 8 };
+enum { THREAD_ROWS = 8 };
 
 // Copies the rows `listed`, `vectors` of sixteen bytes each; those beyond `count` become zeros.
 KERNEL gather(uint4* __restrict__ to, const uint4* __restrict__ table, const u32* __restrict__ listed,
@@ -11,7 +11,7 @@ KERNEL gather(uint4* __restrict__ to, const uint4* __restrict__ table, const u32
     if (vector >= vectors) return;
     const u32 used = *count;
 #pragma unroll 4
-    for (u32 row = blockIdx.y * LINES + threadIdx.y; row < rows; row += gridDim.y * LINES) {
+    for (u32 row = blockIdx.y * THREAD_ROWS + threadIdx.y; row < rows; row += gridDim.y * THREAD_ROWS) {
         uint4 v = make_uint4(0, 0, 0, 0);
         if (row < used) v = table[(u64)listed[row] * vectors + vector];
         to[(u64)row * vectors + vector] = v;
@@ -29,7 +29,7 @@ KERNEL unpack(T* __restrict__ to, const unsigned char* __restrict__ bits, const 
     load8(zero, values + (u64)eight * EIGHT);
     load8(one, values + (u64)(eights + eight) * EIGHT);
 #pragma unroll 4
-    for (u32 row = blockIdx.y * LINES + threadIdx.y; row < rows; row += gridDim.y * LINES) {
+    for (u32 row = blockIdx.y * THREAD_ROWS + threadIdx.y; row < rows; row += gridDim.y * THREAD_ROWS) {
         float v[EIGHT] = {0.0f};
         if (row < used) {
             const u32 byte = bits[(u64)listed[row] * eights + eight];

@@ -223,12 +223,12 @@ impl CudaAssembler {
         self.tables.ports().capacity(self.most[0], entities)
     }
 
-    /// Where the rows of a batch lie whose spaces have [`Self::counts`] rows, once
-    /// [`Self::assemble`] has run.
-    pub fn rows(&self, counts: [usize; 3]) -> CudaRows {
+    /// The rows of lane `local` of this rank in `step` of the epoch under way, [`Self::counts`] of them, once
+    /// [`Self::assemble`] has run. All batches lie in the same places.
+    pub fn rows(&self, local: usize, step: usize) -> CudaRows {
         let ports = self.tables.ports();
         let mut rows = self.tables.no_rows();
-        rows.count.copy_from_slice(&counts);
+        rows.count.copy_from_slice(&self.counts(local, step));
         rows.number[ports.pairs.0] = Some(self.number.at());
         // Pairs are sorted by drug.
         let orders = [self.count_up.at(), self.sorting.values[self.sorted_by_sample()].at()];
@@ -303,6 +303,12 @@ impl CudaAssembler {
             self.tables.feed(plan, side.entity, rows, side.listed.at(), side.count.at())?;
         }
         Ok(())
+    }
+
+    /// Counts the steps of an epoch so many at a time.
+    #[cfg(test)]
+    pub(super) fn count_in_blocks_of(&mut self, steps: usize) {
+        self.counting.steps = steps.min(self.counting.steps);
     }
 
     /// Sorts the pairs of a batch by their keys, rows of `entity` in the tables, those with the same

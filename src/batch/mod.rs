@@ -9,6 +9,8 @@ mod cuda_assembler;
 mod cuda_feeder;
 mod cuda_pairs;
 mod cuda_tables;
+#[cfg(test)]
+mod cuda_tests;
 mod deal;
 mod lanes;
 mod ports;

@@ -9,7 +9,7 @@ use crate::batch::{CudaAssembler, CudaPairs, CudaTables, Examples};
 use crate::comm::Communicator;
 use crate::device::cuda::{Address, Memory, Recording, Stream};
 use crate::graph::{CudaLayout, CudaParameters, CudaPlan, Gradients, Parameters, Product, Purpose};
-use crate::op::CudaPass;
+use crate::op::{CudaPass, CudaRows};
 use crate::{Result, status};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -37,8 +37,8 @@ pub struct CudaEngine<'a> {
     parts: HashMap<Part, Replay>,
     /// Whether parts are recorded at all.
     records: bool,
-    /// Rows of each space in the last lane of the last step.
-    counts: [usize; 3],
+    /// Those of the last lane of the last step.
+    rows: CudaRows,
     /// Steps since what they came to was read.
     unread: usize,
     /// Steps found not finite so far, on the device's count.
@@ -113,7 +113,7 @@ impl<'a> CudaEngine<'a> {
             passes: stream.zeros(own * size_of::<CudaPass>())?,
             parts: HashMap::new(),
             records: std::env::var_os("CROSSRX_CUDA_GRAPHS").is_none_or(|wish| wish != "no"),
-            counts: [0; 3],
+            rows: CudaRows::default(),
             unread: 0,
             skipped: 0,
             on_host,
@@ -148,9 +148,8 @@ impl<'a> CudaEngine<'a> {
     }
 
     /// Puts a lane's batch, its way forward and its way back on the stream.
-    fn lane(&mut self, local: usize, counts: [usize; 3]) -> Result<()> {
+    fn lane(&mut self, local: usize, rows: &CudaRows) -> Result<()> {
         let pass = self.pass(local);
-        let rows = &self.assembler.rows(counts);
         self.assembler.assemble(&self.plan, rows, pass)?;
         self.plan.forward(&self.parameters, rows, pass)?;
         self.update.loss(self.plan.output(rows), local, pass)?;
@@ -225,8 +224,9 @@ impl Engine for CudaEngine<'_> {
         self.update.ask(asks)?;
         for local in 0..own {
             let counts = self.assembler.counts(local, at);
-            self.run(Part::Lane { local, counts }, |engine| engine.lane(local, counts))?;
-            self.counts = counts;
+            let rows = self.assembler.rows(local, at);
+            self.run(Part::Lane { local, counts }, |engine| engine.lane(local, &rows))?;
+            self.rows = rows;
         }
         let mut asked = None;
         if self.rank_sum.by_host() {
@@ -296,11 +296,11 @@ impl Engine for CudaEngine<'_> {
     }
 
     fn products(&self) -> Vec<Product> {
-        self.plan.products(&self.assembler.rows(self.counts))
+        self.plan.products(&self.rows)
     }
 
     fn distinct(&self) -> [usize; 2] {
-        self.problem.network.ports.entities.map(|port| self.counts[port.space.0])
+        self.problem.network.ports.entities.map(|port| self.rows.of(port.space))
     }
 
     fn spent(&self) -> Vec<(&'static str, Duration)> {
