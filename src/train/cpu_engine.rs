@@ -24,9 +24,9 @@ pub struct CpuEngine<'a> {
     optimizer: Optimizer,
     lane_sum: LaneSum,
     reduction: Reduction<'a>,
-    /// The order of each lane of this rank in the epoch under way.
+    /// Of the epoch under way, one a lane of this rank.
     orders: Vec<Shuffle>,
-    /// Rows of the lane at hand that a step takes.
+    /// Rows of the step under way.
     rows: Vec<u32>,
     /// Sums of the losses of the epoch under way, one a lane of this rank.
     lane_losses: Vec<f64>,
