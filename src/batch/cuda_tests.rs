@@ -83,9 +83,9 @@ fn word(a: usize, b: usize) -> u32 {
 /// Features of `entities` entities, and which of them have some.
 fn features(entity: Entity, entities: usize, columns: usize, kind: Kind) -> (ScaledFeatures, Vec<u32>) {
     let value = |row: usize, column: usize| match kind {
-        Kind::Numbers if word(row, column) % 11 == 0 => f32::NAN,
+        Kind::Numbers if word(row, column).is_multiple_of(11) => f32::NAN,
         Kind::Numbers => (word(row, column) % 1000) as f32 / 99.0,
-        _ => f32::from(u8::from(word(row, column) % 3 == 0)),
+        _ => f32::from(u8::from(word(row, column).is_multiple_of(3))),
     };
     let table = if kind == Kind::Numbers {
         let rows: Vec<Option<Vec<f32>>> = (0..entities)
