@@ -147,3 +147,28 @@ pub struct Launch<'a> {
     /// In the order of its declaration.
     pub arguments: &'a [Argument],
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_parameters_are_read_from_declarations() {
+        let text = "KERNEL not_this(\n\nKERNEL put(T* to, const u64 *from, u32 rows,\n    float x, u64 y) {\n}\nKERNEL none() {";
+        let source = Source { name: "x", text };
+        assert_eq!(source.parameters("put"), b"ppufl");
+        assert_eq!(source.parameters("none"), b"");
+        assert_eq!(source.parameters("pu"), b"");
+        for source in SOURCES {
+            assert!(source.kernels().count() > 0, "{}.cu has no kernel", source.name);
+            for name in source.kernels() {
+                let kinds = source.parameters(name);
+                assert!(
+                    !kinds.is_empty() && !kinds.contains(&b'?'),
+                    "{name} of {}.cu: {kinds:?}",
+                    source.name
+                );
+            }
+        }
+    }
+}
