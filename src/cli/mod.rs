@@ -3,6 +3,7 @@
 /// Speed of this machine.
 pub mod bench;
 mod command_line;
+mod device;
 /// GPUs of this machine.
 pub mod devices;
 /// Import public formats into a store.

@@ -28,7 +28,7 @@ pub fn upload(stream: &Stream, graph: &Graph, rows: &Rows) -> Uploaded {
     let pad = |list: &[u32], length: usize, with: u32| -> Vec<u32> {
         list.iter().copied().chain(std::iter::repeat(with)).take(length).collect()
     };
-    let mut segments = |lists: &Segments, padded: usize, hold: &mut dyn FnMut(&[u32]) -> _| {
+    let segments = |lists: &Segments, padded: usize, hold: &mut dyn FnMut(&[u32]) -> _| {
         let start = pad(&lists.start, padded + 1, lists.order.len() as u32);
         CudaSegments { start: hold(&start), order: hold(&lists.order) }
     };

@@ -2,9 +2,19 @@
 
 mod adam;
 mod checkpoint;
+mod cpu_engine;
+mod cpu_scorer;
+mod cuda_lane_sum;
+mod cuda_optimizer;
+mod cuda_staging;
+mod cuda_tree_sum;
+mod cuda_update;
+#[cfg(test)]
+mod cuda_update_tests;
 mod divergence;
 mod drill;
 mod early_stop;
+mod engine;
 mod fit;
 mod lane_sum;
 mod manifest;
@@ -22,12 +32,15 @@ mod weight_decay;
 mod weights;
 
 pub use checkpoint::Checkpoints;
+pub use cuda_lane_sum::{CudaLaneSum, LastLane, add_values};
+pub use cuda_update::{Counters, CudaUpdate};
 pub use drill::Drill;
+pub use engine::{Asks, Snapshot};
 pub use fit::{Fitted, Observer, fit};
 pub use manifest::Identity;
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
 pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
 pub use state::{Progress, State, StateView};
-pub use trainer::{Asks, Problem, Trainer};
+pub use trainer::{Problem, Trainer};
 pub use weights::{load_weights, save_weights};

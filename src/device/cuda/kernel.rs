@@ -16,7 +16,9 @@ macro_rules! sources {
 }
 
 /// All sources of kernels.
-pub const SOURCES: &[Source] = sources!["add", "column_sums", "linear", "loss", "narrow"];
+pub const SOURCES: &[Source] = sources![
+    "adam", "add", "column_sums", "concat", "dropout", "fuse", "gather", "huber", "lane_sum", "layer_norm", "linear", "loss", "narrow", "segment", "sgd", "squared_error", "update",
+];
 
 /// What all of them include, as `crossrx.cuh`.
 pub const HEADER: &str = include_str!("../../../kernels/crossrx.cuh");

@@ -5,6 +5,7 @@
 //! kernel sources on the host, block after block, so that all above the driver
 //! can be tested where there is no GPU.
 
+mod cache;
 /// Which devices there are.
 pub mod devices;
 mod driver;
@@ -16,6 +17,7 @@ mod nvidia;
 mod product;
 mod stream;
 
+pub use cache::cache_folder;
 pub use driver::{Driver, Recording};
 pub use host::HostDriver;
 pub use kernel::{Argument, Kernel, Launch, SOURCES, Source};

@@ -9,6 +9,7 @@ mod nccl;
 mod nvrtc;
 #[cfg(test)]
 mod resources;
+mod side;
 mod upload;
 
 use super::{Address, CudaProduct, Driver, Kernel, Launch, Recording, SOURCES, Storage};
@@ -17,6 +18,7 @@ use cubins::Cubins;
 use cublaslt::Products;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
+use side::Side;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
@@ -104,6 +106,12 @@ pub struct Properties {
     pub multiprocessors: usize,
     /// Bytes of memory.
     pub memory: usize,
+}
+
+/// What tells a device from all others.
+fn identity(device: sys::CUdevice) -> Result<String, DriverError> {
+    let id = result::device::get_uuid(device)?;
+    Ok(id.bytes.iter().map(|&byte| format!("{:02x}", byte as u8)).collect())
 }
 
 /// How many devices this process may use. [`start`] comes first.
@@ -210,8 +218,10 @@ pub struct NvidiaDriver {
     /// Given back while a recording was under way.
     doomed: RefCell<Vec<Block>>,
     blocks: RefCell<HashMap<u64, Block>>,
+    side: Side,
     stream: sys::CUstream,
     name: String,
+    identity: String,
     architecture: Architecture,
     driver_major: u32,
     context: Context,
@@ -252,7 +262,9 @@ impl NvidiaDriver {
             recordings: RefCell::default(),
             doomed: RefCell::default(),
             blocks: RefCell::default(),
+            side: Side::new()?,
             stream,
+            identity: identity(device).map_err(told(format!("GPU {index}")))?,
             name: format!("GPU {index} ({name}, {architecture})"),
             architecture,
             driver_major,
@@ -288,6 +300,11 @@ impl NvidiaDriver {
             }
         }
         Ok(())
+    }
+
+    /// The stream that work goes to now.
+    fn current(&self) -> sys::CUstream {
+        self.side.current(self.stream)
     }
 
     /// Refuses what would be done at once, amid a recording of what is to be done later.
@@ -378,7 +395,7 @@ impl Driver for NvidiaDriver {
         }
         self.context.make_current()?;
         // SAFETY: both are memory of this device, of a length that the caller vouches for.
-        unsafe { result::memcpy_dtod_async(to.0, from.0, bytes, self.stream) }
+        unsafe { result::memcpy_dtod_async(to.0, from.0, bytes, self.current()) }
             .map_err(told(format!("a copy of {bytes} bytes within the device")))
     }
 
@@ -388,7 +405,7 @@ impl Driver for NvidiaDriver {
         }
         self.context.make_current()?;
         // SAFETY: memory of this device, of a length that the caller vouches for.
-        unsafe { result::memset_d8_async(at.0, 0, bytes, self.stream) }
+        unsafe { result::memset_d8_async(at.0, 0, bytes, self.current()) }
             .map_err(told(format!("setting {bytes} bytes to zero")))
     }
 
@@ -417,7 +434,7 @@ impl Driver for NvidiaDriver {
                 (grid[0], grid[1], 1),
                 (block[0], block[1], 1),
                 0,
-                self.stream,
+                self.current(),
                 &mut values,
             )
         }
@@ -434,6 +451,48 @@ impl Driver for NvidiaDriver {
             Some(products) => products.multiply(product, self.stream),
             None => unreachable!("set above"),
         }
+    }
+
+    fn pin(&self, memory: &[u8]) -> Result<()> {
+        if memory.is_empty() {
+            return Ok(());
+        }
+        self.context.make_current()?;
+        // SAFETY: memory of this process, which the caller keeps until `unpin`.
+        unsafe { sys::cuMemHostRegister_v2(memory.as_ptr().cast_mut().cast(), memory.len(), 0) }
+            .result()
+            .map_err(told(format!("pinning {} bytes of the host's memory", memory.len())))
+    }
+
+    fn unpin(&self, memory: &[u8]) {
+        if memory.is_empty() || self.context.make_current().is_err() {
+            return;
+        }
+        // SAFETY: pinned by `pin`; a failure leaves it pinned, which harms nobody.
+        let _ = unsafe { sys::cuMemHostUnregister(memory.as_ptr().cast_mut().cast()) };
+    }
+
+    fn aside(&self) -> Result<()> {
+        self.context.make_current()?;
+        self.side.fork(self.stream)
+    }
+
+    fn back(&self) -> Result<()> {
+        self.side.back();
+        Ok(())
+    }
+
+    fn join(&self) -> Result<()> {
+        self.context.make_current()?;
+        self.side.join(self.stream)
+    }
+
+    fn handle(&self) -> usize {
+        self.current() as usize
+    }
+
+    fn identity(&self) -> Result<String> {
+        Ok(self.identity.clone())
     }
 
     fn record(&self) -> Result<()> {
