@@ -298,18 +298,20 @@ fn place(matrix: &CudaMatrix, row: usize, column: usize) -> u64 {
 
 fn get(matrix: &CudaMatrix, row: usize, column: usize) -> f32 {
     let at = place(matrix, row, column);
-    // SAFETY: within a matrix in memory of this driver.
     match matrix.storage {
+        // SAFETY: within a matrix in memory of this driver.
         Storage::F32 => unsafe { (at as *const f32).read() },
+        // SAFETY: as above.
         Storage::Bf16 => f32::from_bits(u32::from(unsafe { (at as *const u16).read() }) << 16),
     }
 }
 
 fn put(matrix: &CudaMatrix, row: usize, column: usize, value: f32) {
     let at = place(matrix, row, column);
-    // SAFETY: as in `get`.
     match matrix.storage {
+        // SAFETY: as in `get`.
         Storage::F32 => unsafe { (at as *mut f32).write(value) },
+        // SAFETY: as above.
         Storage::Bf16 => unsafe { (at as *mut u16).write(bf16(value)) },
     }
 }

@@ -17,7 +17,23 @@ macro_rules! sources {
 
 /// All sources of kernels.
 pub const SOURCES: &[Source] = sources![
-    "adam", "add", "column_sums", "concat", "dropout", "fuse", "gather", "huber", "lane_sum", "layer_norm", "linear", "loss", "narrow", "segment", "sgd", "squared_error", "update",
+    "adam",
+    "add",
+    "column_sums",
+    "concat",
+    "dropout",
+    "fuse",
+    "gather",
+    "huber",
+    "lane_sum",
+    "layer_norm",
+    "linear",
+    "loss",
+    "narrow",
+    "segment",
+    "sgd",
+    "squared_error",
+    "update",
 ];
 
 /// What all of them include, as `crossrx.cuh`.

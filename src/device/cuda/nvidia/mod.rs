@@ -442,6 +442,9 @@ impl Driver for NvidiaDriver {
     }
 
     fn product(&self, product: &CudaProduct) -> Result<()> {
+        if self.current() != self.stream {
+            return Err(Error::Device("a product cannot go beside others, whose workspace it shares".into()));
+        }
         self.context.make_current()?;
         if self.products.get().is_none() {
             let made = Products::new(self.architecture, self.driver_major)?;
