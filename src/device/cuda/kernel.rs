@@ -48,6 +48,7 @@ impl Source {
 
     /// The kinds of what kernel `name` takes, as [`Argument::kind`] has them, read from its declaration; none
     /// where there is no such kernel.
+    #[cfg(feature = "cuda")]
     pub(super) fn parameters(&self, name: &str) -> Vec<u8> {
         let head = format!("\nKERNEL {name}(");
         let declared = self.text.split_once(&head).and_then(|(_, rest)| rest.split_once(')'));
@@ -166,7 +167,7 @@ pub struct Launch<'a> {
     pub arguments: &'a [Argument],
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cuda"))]
 mod tests {
     use super::*;
 

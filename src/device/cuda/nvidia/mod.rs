@@ -10,6 +10,8 @@ mod nvrtc;
 #[cfg(test)]
 mod resources;
 mod side;
+#[cfg(test)]
+mod stand_in;
 mod upload;
 
 use super::{Address, CudaProduct, Driver, Kernel, Launch, Recording, SOURCES, Storage};
@@ -536,8 +538,8 @@ impl Driver for NvidiaDriver {
     fn wait(&self) -> Result<()> {
         self.context.make_current()?;
         // SAFETY: destroyed with `self` only.
-        unsafe { result::stream::synchronize(self.stream) }
-            .map_err(told(format!("waiting for {}", self.name)))
+        let first = unsafe { result::stream::synchronize(self.stream) };
+        self.side.wait().and(first).map_err(told(format!("waiting for {}", self.name)))
     }
 }
 
