@@ -184,6 +184,30 @@ __device__ inline uint4 philox(uint4 c, u32 k0, u32 k1) {
 __device__ inline u32 first_row() { return blockIdx.x * (8 * STEPS) + threadIdx.y; }
 __device__ inline u32 first_column() { return (blockIdx.y * 32 + threadIdx.x) * EIGHT; }
 
+// What the threads of a block before this one have, all together, and what all have. Every thread comes here;
+// blocks are of one dimension and whole warps.
+__device__ inline u32 sum_before(u32 v, u32* total) {
+    __shared__ u32 warps[32];
+    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    u32 sum = v;
+#pragma unroll
+    for (u32 distance = 1; distance < 32; distance *= 2) {
+        const u32 other = __shfl_up_sync(0xffffffffu, sum, distance);
+        if (lane >= distance) sum += other;
+    }
+    // An earlier call's may still be read.
+    __syncthreads();
+    if (lane == 31) warps[warp] = sum;
+    __syncthreads();
+    u32 before = sum - v, all = 0;
+    for (u32 w = 0; w < blockDim.x / 32; w++) {
+        before += w < warp ? warps[w] : 0u;
+        all += warps[w];
+    }
+    *total = all;
+    return before;
+}
+
 // Sums over the threads of a warp in a fixed tree; every lane has the sum.
 template <class V>
 __device__ inline V warp_sum(V v) {

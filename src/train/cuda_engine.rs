@@ -5,13 +5,14 @@ use super::cuda_update::{Counters, CudaUpdate};
 use super::divergence::{Diverged, diverged};
 use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use super::{Problem, State, TrainSpec};
-use crate::batch::CudaAssembler;
+use crate::batch::{CudaAssembler, CudaPairs, CudaTables, Examples};
 use crate::comm::Communicator;
 use crate::device::cuda::{Address, Memory, Recording, Stream};
 use crate::graph::{CudaLayout, CudaParameters, CudaPlan, Gradients, Parameters, Product, Purpose};
 use crate::op::{CudaPass, CudaRows};
 use crate::{Result, status};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Trains on a CUDA device. Pairs, features, shuffles, gradients and what the
@@ -20,10 +21,13 @@ use std::time::{Duration, Instant};
 /// recording. The host sends a few words a step, and reads what steps came to every few.
 pub struct CudaEngine<'a> {
     problem: &'a Problem<'a>,
+    seed: u64,
     stream: Stream,
     plan: CudaPlan,
     assembler: CudaAssembler,
     scorer: CudaScorer,
+    /// One list a lane of this rank.
+    validation: CudaPairs,
     parameters: CudaParameters,
     update: CudaUpdate,
     lane_sum: CudaLaneSum,
@@ -33,7 +37,7 @@ pub struct CudaEngine<'a> {
     parts: HashMap<Part, Replay>,
     /// Whether parts are recorded at all.
     records: bool,
-    /// Rows of the last lane of the last step.
+    /// Those of the last lane of the last step.
     rows: CudaRows,
     /// Steps since what they came to was read.
     unread: usize,
@@ -50,7 +54,7 @@ pub struct CudaEngine<'a> {
 enum Part {
     /// A lane of this rank, its batch in so many rows a space; the last one's with what follows it, up
     /// to a sum over ranks that goes by the host.
-    Lane { local: usize, rows: Vec<usize> },
+    Lane { local: usize, counts: [usize; 3] },
     /// What follows a sum over ranks that goes by the host.
     Update,
 }
@@ -77,15 +81,8 @@ impl<'a> CudaEngine<'a> {
         stream: &Stream,
     ) -> Result<Self> {
         let (network, precision) = (problem.network, spec.precision);
-        let assembler = CudaAssembler::new(
-            stream,
-            precision,
-            network.ports,
-            problem.features,
-            problem.train,
-            problem.own.start,
-            problem.lanes,
-        )?;
+        let tables = Rc::new(CudaTables::new(stream, precision, network.ports, problem.features)?);
+        let assembler = CudaAssembler::new(tables.clone(), problem.train, problem.own.start, problem.lanes)?;
         let plan = CudaPlan::new(
             network.graph.clone(),
             Purpose::Train,
@@ -103,10 +100,12 @@ impl<'a> CudaEngine<'a> {
         let validated = problem.validation_entities.map(<[u32]>::len);
         Ok(Self {
             problem,
+            seed,
             stream: stream.clone(),
             plan,
             assembler,
-            scorer: CudaScorer::new(network, problem.features, validated, stream, precision)?,
+            scorer: CudaScorer::new(network, &tables, validated)?,
+            validation: CudaPairs::new(&tables, problem.validation)?,
             parameters,
             update: CudaUpdate::new(stream, spec, layout.clone(), precision, own)?,
             lane_sum: CudaLaneSum::new(stream, &layout, own)?,
@@ -202,8 +201,8 @@ impl Engine for CudaEngine<'_> {
         )
     }
 
-    fn begin_epoch(&mut self, seed: u64, epoch: usize) -> Result<()> {
-        self.assembler.begin_epoch(seed, epoch as u32)
+    fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
+        self.assembler.begin_epoch(self.seed, epoch as u32)
     }
 
     fn step(&mut self, EpochStep { at, step, rate }: EpochStep, asks: Asks) -> Result<Stepped> {
@@ -224,9 +223,9 @@ impl Engine for CudaEngine<'_> {
         self.passes.upload(0, &passes)?;
         self.update.ask(asks)?;
         for local in 0..own {
+            let counts = self.assembler.counts(local, at);
             let rows = self.assembler.rows(local, at);
-            let part = Part::Lane { local, rows: rows.count.clone() };
-            self.run(part, |engine| engine.lane(local, &rows))?;
+            self.run(Part::Lane { local, counts }, |engine| engine.lane(local, &rows))?;
             self.rows = rows;
         }
         let mut asked = None;
@@ -243,7 +242,8 @@ impl Engine for CudaEngine<'_> {
         self.unread += 1;
         status::beat();
         // After a step that was passed over, every step is looked at, so that the one too many is told of.
-        let stepped = if self.unread >= UNREAD || self.skipped > 0 { self.read()?.1 } else { Stepped::default() };
+        let stepped =
+            if self.unread >= UNREAD || self.skipped > 0 { self.read()?.1 } else { Stepped::default() };
         self.spent += started.elapsed();
         Ok(Stepped { asks: asked.unwrap_or(stepped.asks), ..stepped })
     }
@@ -277,9 +277,12 @@ impl Engine for CudaEngine<'_> {
 
     fn validate(&mut self) -> Result<Vec<Vec<f32>>> {
         self.scorer.embed(&self.parameters, self.problem.validation_entities)?;
-        let predict = |lane: &crate::batch::Examples| {
+        let mut first = 0;
+        let predict = |lane: &Examples| {
+            let rows = first..first + lane.len();
+            first = rows.end;
             let mut predicted = Vec::with_capacity(lane.len());
-            self.scorer.predict(&self.parameters, lane, 0..lane.len(), &mut predicted)?;
+            self.scorer.predict(&self.parameters, &self.validation, rows, &mut predicted)?;
             Ok(predicted)
         };
         self.problem.validation.iter().map(predict).collect()

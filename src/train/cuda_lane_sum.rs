@@ -34,6 +34,11 @@ impl CudaLaneSum {
         Ok(Self { stream: stream.clone(), levels: levels.collect::<Result<_>>()?, taken: 0, depth: 0 })
     }
 
+    /// Goes to where lane `local` of this rank comes in, those before it summed.
+    pub fn go_to(&mut self, local: usize) {
+        (self.taken, self.depth) = (local, local.count_ones() as usize);
+    }
+
     /// Where the next lane's gradient goes, if it is not the last; follow with [`Self::taken`].
     pub fn next(&self) -> &CudaGradients {
         &self.levels[self.depth]
@@ -70,6 +75,11 @@ impl LastLane<'_> {
     /// Where the gradient goes.
     pub fn gradients(&self) -> &CudaGradients {
         self.last
+    }
+
+    /// What becomes the sum of all lanes, bucket by bucket.
+    pub fn sum(&self) -> &CudaGradients {
+        self.earlier.first().unwrap_or(self.last)
     }
 
     /// Adds a bucket of the gradient, whole by now, to those before it. What comes of it is

@@ -63,7 +63,8 @@ impl<'a> CudaRankSum<'a> {
             if comm.rank() == 0 {
                 log::info!("gradients are summed by way of the host: {why}");
             }
-            CudaStaging::new(stream, comm, layout.clone()).map(|staging| CudaRankSum::Staged(Box::new(staging)))
+            CudaStaging::new(stream, comm, layout.clone())
+                .map(|staging| CudaRankSum::Staged(Box::new(staging)))
         };
         if shared {
             return by_host("ranks share a GPU");
@@ -75,7 +76,8 @@ impl<'a> CudaRankSum<'a> {
         if spec.lanes.is_none() {
             return Ok(CudaRankSum::Library(stream.clone(), nccl));
         }
-        let most = layout.buckets().iter().map(ExactSizeIterator::len).max().unwrap_or(0) + CudaGradients::WORDS;
+        let most =
+            layout.buckets().iter().map(ExactSizeIterator::len).max().unwrap_or(0) + CudaGradients::WORDS;
         let link = ByNccl { nccl, stream: stream.clone() };
         Ok(CudaRankSum::Tree(stream.clone(), CudaTreeSum::new(stream, link, most)?))
     }

@@ -19,9 +19,11 @@ macro_rules! sources {
 pub const SOURCES: &[Source] = sources![
     "adam",
     "add",
+    "assemble",
     "column_sums",
     "concat",
     "dropout",
+    "features",
     "fuse",
     "gather",
     "huber",
@@ -32,6 +34,8 @@ pub const SOURCES: &[Source] = sources![
     "narrow",
     "segment",
     "sgd",
+    "shuffle",
+    "sort",
     "squared_error",
     "update",
 ];
