@@ -26,7 +26,7 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build demo test proof lint deny doc bench install clean
+.PHONY: help deps test-deps build demo test proof lint deny doc kernels-table bench install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ deny: test-deps ## Check licences and sources of all dependencies
 
 doc: deps ## Build the API documentation, with broken links as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps $(FEATURES)
+
+kernels-table: test-deps ## Write kernels/resources.tsv anew: registers of every kernel on every architecture
+	CROSSRX_WRITE_KERNELS_TABLE=1 cargo test --locked $(FEATURES) --lib kernels_compile
 
 bench: build ## Speed beside the PyTorch peers, where PEER_PYTHON has PyTorch (on an idle machine)
 	python3 benches/compare.py $(CROSSRX)

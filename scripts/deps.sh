@@ -2,7 +2,7 @@
 # Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|test
 #
 #   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
-#   test    the same, and what the tests look with: Python with h5py, cargo-deny, Chromium
+#   test    the same, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels, cargo-deny, Chromium
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
 # modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out.

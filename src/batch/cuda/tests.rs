@@ -1,6 +1,8 @@
 //! Batches that the kernels of a device make, run on the host, held against those of the CPU.
 
-use super::{CudaAssembler, CudaFeeder, CudaPairs, CudaTables, EntityPort, Examples, FeaturePort, Lanes, Ports};
+use super::{
+    CudaAssembler, CudaFeeder, CudaPairs, CudaTables, EntityPort, Examples, FeaturePort, Lanes, Ports,
+};
 use crate::batch::{Assembler, Shuffle};
 use crate::device::cuda::{Address, HostDriver, Precision, Stream};
 use crate::device::philox::{Stream as Use, key, philox4x32_10};

@@ -52,12 +52,21 @@ impl HostDriver {
         })
     }
 
-    /// A stream for tests, its kernels kept beside the build.
+    /// A stream for tests, its kernels kept beside the build: on the host, or on the GPU whose number
+    /// `CROSSRX_TEST_GPU` holds.
     #[cfg(test)]
     pub fn stream() -> super::Stream {
+        match std::env::var("CROSSRX_TEST_GPU") {
+            Ok(index) => super::devices::open(index.parse().unwrap()).unwrap(),
+            Err(_) => super::Stream::new(std::rc::Rc::new(Self::new(&Self::test_cache()).unwrap())),
+        }
+    }
+
+    /// Where the kernels of tests are kept.
+    #[cfg(test)]
+    pub(super) fn test_cache() -> std::path::PathBuf {
         let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-        let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("kernels-on-host");
-        super::Stream::new(std::rc::Rc::new(Self::new(&cache).unwrap()))
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("kernels-on-host")
     }
 
     /// Notes a step where a recording is under way.
@@ -222,6 +231,14 @@ impl Driver for HostDriver {
 
 /// The kernels for tensors of `storage`, built if need be.
 fn library(cache: &Path, storage: Storage) -> Result<libloading::Library> {
+    let path = built(cache, storage)?;
+    // SAFETY: a library of kernels, which has no code that runs on loading but its own constructors.
+    unsafe { libloading::Library::new(&path) }
+        .map_err(|e| Error::Device(format!("{}: cannot be loaded: {e}", path.display())))
+}
+
+/// The file of the library.
+pub(super) fn built(cache: &Path, storage: Storage) -> Result<PathBuf> {
     let mut text = String::from("#include \"crossrx.cuh\"\n");
     for source in SOURCES {
         // A kernel's name is its own only in its source.
@@ -238,9 +255,7 @@ fn library(cache: &Path, storage: Storage) -> Result<libloading::Library> {
     if !path.exists() {
         build(cache, &path, &text, define)?;
     }
-    // SAFETY: a library of kernels, which has no code that runs on loading but its own constructors.
-    unsafe { libloading::Library::new(&path) }
-        .map_err(|e| Error::Device(format!("{}: cannot be loaded: {e}", path.display())))
+    Ok(path)
 }
 
 fn build(cache: &Path, path: &PathBuf, text: &str, define: &str) -> Result<()> {

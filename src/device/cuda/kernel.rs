@@ -52,6 +52,7 @@ impl Source {
 
     /// The kinds of what kernel `name` takes, as [`Argument::kind`] has them, read from its declaration; none
     /// where there is no such kernel.
+    #[cfg(feature = "cuda")]
     pub(super) fn parameters(&self, name: &str) -> Vec<u8> {
         let head = format!("\nKERNEL {name}(");
         let declared = self.text.split_once(&head).and_then(|(_, rest)| rest.split_once(')'));
@@ -168,4 +169,29 @@ pub struct Launch<'a> {
     pub block: [u32; 2],
     /// In the order of its declaration.
     pub arguments: &'a [Argument],
+}
+
+#[cfg(all(test, feature = "cuda"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_parameters_are_read_from_declarations() {
+        let text = "KERNEL not_this(\n\nKERNEL put(T* to, const u64 *from, u32 rows,\n    float x, u64 y) {\n}\nKERNEL none() {";
+        let source = Source { name: "x", text };
+        assert_eq!(source.parameters("put"), b"ppufl");
+        assert_eq!(source.parameters("none"), b"");
+        assert_eq!(source.parameters("pu"), b"");
+        for source in SOURCES {
+            assert!(source.kernels().count() > 0, "{}.cu has no kernel", source.name);
+            for name in source.kernels() {
+                let kinds = source.parameters(name);
+                assert!(
+                    !kinds.is_empty() && !kinds.contains(&b'?'),
+                    "{name} of {}.cu: {kinds:?}",
+                    source.name
+                );
+            }
+        }
+    }
 }

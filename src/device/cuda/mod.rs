@@ -16,6 +16,8 @@ mod memory;
 mod nvidia;
 mod product;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 
 pub use cache::cache_folder;
 pub use driver::{Driver, Recording};

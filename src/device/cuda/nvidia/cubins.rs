@@ -1,10 +1,10 @@
 use super::Architecture;
 use super::nvrtc::{Compiled, Nvrtc, OPTIONS, define};
 use crate::checksum::checksum;
+use crate::device::cuda::cache::lasting_folder;
 use crate::device::cuda::kernel::HEADER;
 use crate::device::cuda::{Source, Storage};
 use crate::{Result, atomic};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -19,7 +19,7 @@ pub struct Cubins {
 impl Cubins {
     /// For devices of `architecture` under a driver for CUDA `driver_major`.
     pub fn new(architecture: Architecture, driver_major: u32) -> Self {
-        Self { architecture, nvrtc: Nvrtc::open(driver_major), cache: Cache::of_user() }
+        Self { architecture, nvrtc: Nvrtc::open(driver_major), cache: Cache { folder: lasting_folder() } }
     }
 
     /// The machine code of every one of `sources` for tensors of `storage`.
@@ -81,11 +81,6 @@ struct Cache {
 const CHECKSUM: usize = 32;
 
 impl Cache {
-    /// `$CROSSRX_CACHE/kernels`, or else `crossrx/kernels` in the user's folder of caches.
-    fn of_user() -> Self {
-        Self { folder: folder(|name| std::env::var_os(name)) }
-    }
-
     fn file(&self, stem: &str, [major, minor]: [u32; 2]) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(format!("{stem}-nvrtc{major}.{minor}.cubin")))
     }
@@ -135,14 +130,6 @@ impl Cache {
         versions.sort_unstable();
         versions.into_iter().rev().find_map(|version| read(&self.file(stem, version)?))
     }
-}
-
-/// Where cubins are kept, by what the environment says; nowhere if it says nothing.
-fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let of_caches = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    let ours = set("CROSSRX_CACHE").or_else(|| Some(of_caches()?.join("crossrx")))?;
-    Some(ours.join("kernels"))
 }
 
 /// The cubin in a file, if it is there and whole.
@@ -216,19 +203,6 @@ mod tests {
             assert_eq!(cache.get_or("add", [12, 9], || Ok(vec![1])).unwrap(), [1]);
             assert_eq!(cache.newest("add"), None);
         }
-    }
-
-    #[test]
-    fn the_folder_is_what_the_user_says_or_the_usual_one() {
-        let of = |pairs: &[(&str, &str)]| {
-            let value = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
-            folder(value).map(|path| path.display().to_string())
-        };
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[("HOME", "/h")]).unwrap(), "/h/.cache/crossrx/kernels");
-        assert_eq!(of(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]).unwrap(), "/x/crossrx/kernels");
-        assert_eq!(of(&[("CROSSRX_CACHE", "/c"), ("XDG_CACHE_HOME", "/x")]).unwrap(), "/c/kernels");
-        assert_eq!(of(&[("CROSSRX_CACHE", ""), ("HOME", "/h")]).unwrap(), "/h/.cache/crossrx/kernels");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use cudarc::cublaslt::sys::{
 use cudarc::driver::sys::CUstream;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{c_char, c_int, c_void};
 use std::rc::Rc;
 
@@ -166,11 +167,10 @@ impl Products {
         let turned = ColumnMajor::of(product);
         let shape = Shape::of(product, &turned);
         let mut ways = self.ways.borrow_mut();
-        if !ways.contains_key(&shape) {
-            let way = self.way(&shape, &turned, product)?;
-            ways.insert(shape, way);
-        }
-        let way = &ways[&shape];
+        let way = match ways.entry(shape) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.way(&shape, &turned, product)?),
+        };
         if let Some(bias) = product.bias {
             let pointer = Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER;
             way.description.set(self.lt.cublasLtMatmulDescSetAttribute, pointer, &bias.0)?;

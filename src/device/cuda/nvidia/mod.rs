@@ -10,6 +10,8 @@ mod nvrtc;
 #[cfg(test)]
 mod resources;
 mod side;
+#[cfg(test)]
+mod stand_in;
 mod upload;
 
 use super::{Address, CudaProduct, Driver, Kernel, Launch, Recording, SOURCES, Storage};
@@ -445,6 +447,9 @@ impl Driver for NvidiaDriver {
     }
 
     fn product(&self, product: &CudaProduct) -> Result<()> {
+        if self.current() != self.stream {
+            return Err(Error::Device("a product cannot go beside others, whose workspace it shares".into()));
+        }
         self.context.make_current()?;
         if self.products.get().is_none() {
             let made = Products::new(self.architecture, self.driver_major)?;
@@ -547,8 +552,8 @@ impl Driver for NvidiaDriver {
     fn wait(&self) -> Result<()> {
         self.context.make_current()?;
         // SAFETY: destroyed with `self` only.
-        unsafe { result::stream::synchronize(self.stream) }
-            .map_err(told(format!("waiting for {}", self.name)))
+        let first = unsafe { result::stream::synchronize(self.stream) };
+        self.side.wait().and(first).map_err(told(format!("waiting for {}", self.name)))
     }
 }
 

@@ -1,6 +1,6 @@
 use super::told;
 use crate::Result;
-use cudarc::driver::result::{event, stream};
+use cudarc::driver::result::{DriverError, event, stream};
 use cudarc::driver::sys;
 use std::cell::Cell;
 
@@ -47,6 +47,12 @@ impl Side {
     /// Work goes to the first stream again.
     pub fn back(&self) {
         self.current.set(false);
+    }
+
+    /// Waits until all that went here is done.
+    pub fn wait(&self) -> Result<(), DriverError> {
+        // SAFETY: destroyed with `self` only.
+        unsafe { stream::synchronize(self.stream) }
     }
 
     /// What `first` is asked for from now on comes after all that went here.
