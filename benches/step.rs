@@ -3,16 +3,18 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossrx::bench::{Case, MadeUp, measure_score};
 use crossrx::comm::Serial;
+use crossrx::device::Device;
+use crossrx::device::cuda::Precision;
 use crossrx::train::{Asks, Trainer};
 use std::time::Duration;
 
 fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
     for case in Case::ALL {
-        let made_up = MadeUp::new(case, 0, 1, None).unwrap();
+        let made_up = MadeUp::new(case, 0, 1, None, Device::Cpu, Precision::Fp32).unwrap();
         let (problem, spec) = (made_up.problem(), made_up.spec());
         let mut trainer = Trainer::new(&problem, &spec, 1, &Serial).unwrap();
-        trainer.shuffle();
+        trainer.begin_epoch().unwrap();
         group.throughput(Throughput::Elements(case.batch() as u64));
         let mut at = (0..problem.lanes.steps()).cycle();
         group.bench_function(case.name(), |bencher| {
@@ -27,7 +29,8 @@ fn scoring(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("score");
     group.throughput(Throughput::Elements(PAIRS as u64));
     group.bench_function(Case::TwoTower1000.name(), |bencher| {
-        let scored = |_| measure_score(Case::TwoTower1000, PAIRS).unwrap().seconds;
+        let scored =
+            |_| measure_score(Case::TwoTower1000, PAIRS, &Device::Cpu, Precision::Fp32).unwrap().seconds;
         bencher.iter_custom(|times| Duration::from_secs_f64((0..times).map(scored).sum()));
     });
     group.finish();

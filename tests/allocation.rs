@@ -2,7 +2,8 @@
 
 use crossrx::bench::{Case, MadeUp};
 use crossrx::comm::Serial;
-use crossrx::device::threads;
+use crossrx::device::cuda::Precision;
+use crossrx::device::{Device, threads};
 use crossrx::train::{Asks, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,10 +48,10 @@ fn a_step_after_the_first_allocates_nothing() {
     }
     threads::start(2).unwrap();
     for case in [Case::TwoTower256, Case::CompoundGene] {
-        let made_up = MadeUp::new(case, 0, 1, None).unwrap();
+        let made_up = MadeUp::new(case, 0, 1, None, Device::Cpu, Precision::Fp32).unwrap();
         let (problem, spec) = (made_up.problem(), made_up.spec());
         let mut trainer = Trainer::new(&problem, &spec, 1, &Serial).unwrap();
-        trainer.shuffle();
+        trainer.begin_epoch().unwrap();
         trainer.step(0, Asks::default()).unwrap();
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         for step in 1..problem.lanes.steps() {

@@ -1,5 +1,5 @@
 use crate::device::{MatRef, matmul_by_library};
-use crate::graph::{CpuPlan, Product};
+use crate::graph::Product;
 use std::time::{Duration, Instant};
 
 /// The matrix products of a step, with operands of their own, to be done by the gemm crate.
@@ -11,9 +11,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Those that a step of `plan` needs for the batch at hand.
-    pub fn of(plan: &CpuPlan<f32>) -> Self {
-        let products = plan.products();
+    /// Those that a step needs.
+    pub fn of(products: Vec<Product>) -> Self {
         let most = |of: fn(&Product) -> usize| products.iter().map(of).max().unwrap_or(0);
         let value = |i: usize| (i % 977) as f32 * 1e-3 - 0.5;
         let filled = |n: usize| (0..n).map(value).collect();

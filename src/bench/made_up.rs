@@ -1,5 +1,7 @@
 use super::Case;
 use crate::batch::{Examples, Lanes, deal};
+use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::feature::ScaledFeatures;
 use crate::model::{Loss, ModelSpec, PairNetwork};
 use crate::train::{OptimizerKind, Problem, TrainSpec};
@@ -14,6 +16,8 @@ pub struct MadeUp {
     lanes: Lanes,
     own: Range<usize>,
     train: Vec<Examples>,
+    device: Device,
+    precision: Precision,
 }
 
 /// Steps an epoch.
@@ -22,7 +26,14 @@ const STEPS: usize = 8;
 impl MadeUp {
     /// What rank `rank` of `ranks` trains on: its share of `lanes`, one a rank if absent. Fails
     /// where lanes cannot be dealt to the ranks.
-    pub fn new(case: Case, rank: usize, ranks: usize, lanes: Option<usize>) -> Result<Self> {
+    pub fn new(
+        case: Case,
+        rank: usize,
+        ranks: usize,
+        lanes: Option<usize>,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self> {
         let lanes = Lanes::new(case.batch() * STEPS, lanes.unwrap_or(ranks), case.batch())?;
         let own = lanes.of_rank(rank, ranks)?;
         let network = ModelSpec::TwoTower(case.network()).build(case.widths(), Loss::Mse)?;
@@ -43,6 +54,8 @@ impl MadeUp {
             lanes,
             train: own.clone().map(of_lane).collect(),
             own,
+            device,
+            precision,
         })
     }
 
@@ -58,6 +71,7 @@ impl MadeUp {
             validation: &[],
             validation_entities: [&[], &[]],
             deviation: 1.0,
+            device: &self.device,
         }
     }
 
@@ -68,6 +82,7 @@ impl MadeUp {
             optimizer: OptimizerKind::Adam,
             learning_rate: 1e-4,
             weight_decay: 0.0,
+            precision: self.precision,
             ..TrainSpec::default()
         }
     }

@@ -1,5 +1,7 @@
 use super::{Case, MadeUp};
 use crate::Result;
+use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::graph::Parameters;
 use crate::train::Scorer;
 use serde::Serialize;
@@ -24,19 +26,24 @@ pub struct ScoreReport {
 }
 
 /// Scores `pairs` pairs of made-up data of the shape of `case` on one rank.
-pub fn measure_score(case: Case, pairs: usize) -> Result<ScoreReport> {
-    let made_up = MadeUp::new(case, 0, 1, None)?;
+pub fn measure_score(case: Case, pairs: usize, device: &Device, precision: Precision) -> Result<ScoreReport> {
+    let made_up = MadeUp::new(case, 0, 1, None, device.clone(), precision)?;
     let problem = made_up.problem();
     let entities = case.sides().map(|side| (0..side.entities as u32).collect::<Vec<u32>>());
     let parameters = Parameters::<f32>::start(&problem.network.graph, 1)?;
-    let mut scorer =
-        Scorer::new(problem.network, problem.features.clone(), entities.each_ref().map(Vec::len))?;
+    let mut scorer = Scorer::new(
+        problem.network,
+        problem.features.clone(),
+        entities.each_ref().map(Vec::len),
+        device,
+        precision,
+    )?;
     let examples = case.pairs(0..pairs);
     let mut predicted = Vec::with_capacity(pairs);
     let started = Instant::now();
-    scorer.embed(&parameters, entities.each_ref().map(Vec::as_slice));
+    scorer.embed(&parameters, entities.each_ref().map(Vec::as_slice))?;
     let embed_s = started.elapsed().as_secs_f64();
-    scorer.predict(&parameters, &examples, 0..pairs, &mut predicted);
+    scorer.predict(&parameters, &examples, 0..pairs, &mut predicted)?;
     let seconds = started.elapsed().as_secs_f64();
     let threads = rayon::current_num_threads();
     Ok(ScoreReport {

@@ -2,6 +2,8 @@ use super::floor::Floor;
 use super::{Case, MadeUp};
 use crate::Result;
 use crate::comm::Communicator;
+use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::report::phrase::count;
 use crate::train::{Asks, Trainer};
 use serde::Serialize;
@@ -47,13 +49,15 @@ pub fn measure_step(
     case: Case,
     seconds: f64,
     lanes: Option<usize>,
+    device: &Device,
+    precision: Precision,
     comm: &dyn Communicator,
 ) -> Result<StepReport> {
-    let made_up = MadeUp::new(case, comm.rank(), comm.size(), lanes)?;
+    let made_up = MadeUp::new(case, comm.rank(), comm.size(), lanes, device.clone(), precision)?;
     let own_lanes = made_up.problem().own.len();
     let (problem, spec) = (made_up.problem(), made_up.spec());
     let mut trainer = Trainer::new(&problem, &spec, 1, comm)?;
-    trainer.shuffle();
+    trainer.begin_epoch()?;
     let mut at = (0..problem.lanes.steps()).cycle();
     let mut step = |trainer: &mut Trainer<'_>| -> Result<Duration> {
         let started = Instant::now();
@@ -63,9 +67,8 @@ pub fn measure_step(
     for _ in 0..WARM {
         step(&mut trainer)?;
     }
-    let rows = trainer.plan().rows();
-    let distinct = problem.network.ports.entities.map(|port| rows.of(port.space));
-    let mut floor = Floor::of(trainer.plan());
+    let distinct = trainer.distinct();
+    let mut floor = Floor::of(trainer.products());
     floor.run();
     trainer.reset_spent();
     let (mut steps, mut floors) = (Vec::new(), Vec::new());

@@ -1,6 +1,8 @@
+use super::device::DeviceArgs;
 use super::say::say;
 use crate::bench::{Case, ScoreReport, StepReport, measure_all_reduce, measure_score, measure_step};
-use crate::comm::Communicator;
+use crate::comm::{Communicator, Serial};
+use crate::device::cuda::Precision;
 use crate::{Error, Result, atomic};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -42,6 +44,11 @@ struct Step {
     /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// In which numbers a GPU computes: fp32, tf32 or bf16.
+    #[arg(long, value_name = "P", default_value = "fp32")]
+    precision: Precision,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +65,11 @@ struct Score {
     /// Threads [default: the processors].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// In which numbers a GPU computes: fp32, tf32 or bf16.
+    #[arg(long, value_name = "P", default_value = "fp32")]
+    precision: Precision,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,9 +100,11 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     match args.what {
         What::Step(step) => {
             let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
+            let device = step.device.open(world)?;
             let mut reports: Vec<StepReport> = Vec::new();
             for case in cases {
-                let report = measure_step(case, step.seconds, step.lanes.map(usize::from), world)?;
+                let lanes = step.lanes.map(usize::from);
+                let report = measure_step(case, step.seconds, lanes, &device, step.precision, world)?;
                 if world.rank() == 0 {
                     say(&report)?;
                 }
@@ -99,7 +113,8 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
             if world.rank() == 0 { write(step.json, &reports) } else { Ok(()) }
         }
         What::Score(score) if world.rank() == 0 => {
-            let report: ScoreReport = measure_score(score.case, score.pairs)?;
+            let device = score.device.open(&Serial)?;
+            let report: ScoreReport = measure_score(score.case, score.pairs, &device, score.precision)?;
             say(&report)?;
             write(score.json, &report)
         }

@@ -3,6 +3,7 @@
 /// Speed of this machine.
 pub mod bench;
 mod command_line;
+mod device;
 /// Import public formats into a store.
 pub mod import;
 /// Print what a store holds.

@@ -1,4 +1,6 @@
+use super::device::DeviceArgs;
 use super::say::say;
+use crate::comm::Serial;
 use crate::study::predict;
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -25,6 +27,9 @@ pub struct Args {
     /// Largest fraction of the model's columns that the store may lack.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     max_missing: f64,
+    /// What to compute on.
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Writes the predictions and says what was matched.
@@ -32,7 +37,8 @@ pub fn run(args: Args) -> Result<()> {
     if !(0.0..=1.0).contains(&args.max_missing) {
         return Err(Error::Request(format!("--max-missing {} is not from 0 to 1", args.max_missing)));
     }
-    let report = predict(&args.model, &args.store, &args.dataset, &args.out, args.max_missing)?;
+    let device = args.device.open(&Serial)?;
+    let report = predict(&args.model, &args.store, &args.dataset, &args.out, args.max_missing, &device)?;
     for columns in &report.missing {
         say(format_args!(
             "{} features: {} of {} columns are not in the store and take their mean in training: {}\n",

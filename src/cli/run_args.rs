@@ -1,3 +1,4 @@
+use super::device::DeviceArgs;
 use crate::deck::{Deck, Override};
 use crate::study::Start;
 use crate::{Result, stop};
@@ -15,6 +16,9 @@ pub struct RunArgs {
     /// Threads a rank [default: the processors, shared evenly by the ranks bound to them].
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// What to compute on.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// What every command takes that fills a folder with a run.

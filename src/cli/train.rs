@@ -33,7 +33,8 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     args.study.listen()?;
     let path = &args.run.deck;
     let deck = args.run.read().and_then(|deck| only(deck, &args.source, args.split, path));
-    run_study(&Corpus::open(deck, path, world)?, &args.out, args.study.start(), world)
+    let device = args.run.device.open(world)?;
+    run_study(&Corpus::open(deck, path, world, device)?, &args.out, args.study.start(), world)
 }
 
 /// The deck cut down to one task, which all ranks then share.

@@ -35,7 +35,8 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         // Before the corpus is opened: that may take minutes of the hours given.
         args.study.listen()?;
     }
-    let corpus = Corpus::open(args.run.read(), &args.run.deck, world)?;
+    let device = args.run.device.open(world)?;
+    let corpus = Corpus::open(args.run.read(), &args.run.deck, world, device)?;
     if args.dry_run {
         let text = agree(
             world,

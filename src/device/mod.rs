@@ -1,4 +1,4 @@
-//! Where kernels run. Today the CPU: `matmul` multiplies, `sweep` walks
+//! Where kernels run: `cuda` has devices of that kind. On the CPU `matmul` multiplies, `sweep` walks
 //! rows in parallel with the widest instructions there are, `threads` sizes
 //! the pool, `philox` gives random bits that depend on counters alone.
 
@@ -11,6 +11,15 @@ pub mod philox;
 mod sweep;
 /// How many threads a rank gets.
 pub mod threads;
+
+/// What a rank computes on.
+#[derive(Debug, Clone)]
+pub enum Device {
+    /// Its processors.
+    Cpu,
+    /// A CUDA device.
+    Cuda(cuda::Stream),
+}
 
 pub use element::Element;
 pub use matmul::{MatRef, matmul, matmul_by_library, matmul_then};

@@ -2,6 +2,7 @@ use super::Task;
 use crate::batch::Lanes;
 use crate::comm::{Communicator, ProcessMemory, agree, same, same_file, set_timeout};
 use crate::deck::{Deck, MissingFeatures, Splits};
+use crate::device::Device;
 use crate::feature::{Features, JoinedTables};
 use crate::model::InputWidths;
 use crate::split::{Folds, Part, RowSet, RuleSplit};
@@ -26,6 +27,8 @@ pub struct Corpus {
     pub samples: Rc<Features>,
     /// Whether the network takes the dose.
     pub dose: bool,
+    /// What this rank computes on.
+    pub device: Device,
     /// Bytes that this process held before it read anything.
     pub(super) program: usize,
     /// Ranks of this node.
@@ -103,7 +106,12 @@ pub const BLOCK: usize = 1 << 18;
 impl Corpus {
     /// Opens the store of `deck` and checks every name in the deck against it.
     /// Every rank of `world` calls this; those of a node share the features.
-    pub fn open(deck: Result<Deck>, deck_path: &Path, world: &dyn Communicator) -> Result<Self> {
+    pub fn open(
+        deck: Result<Deck>,
+        deck_path: &Path,
+        world: &dyn Communicator,
+        device: Device,
+    ) -> Result<Self> {
         let program = ProcessMemory::now().resident as usize;
         let (deck, text) = agree(world, deck.and_then(|deck| deck.to_toml().map(|text| (deck, text))))?;
         same(world, "the deck", &text)?;
@@ -130,6 +138,7 @@ impl Corpus {
             drugs,
             samples,
             dose,
+            device,
             program,
             node_ranks: world.node().size(),
             digest,

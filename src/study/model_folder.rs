@@ -4,6 +4,7 @@ use super::training::Trained;
 use crate::atomic::FolderDraft;
 use crate::comm::Serial;
 use crate::deck::Deck;
+use crate::device::Device;
 use crate::feature::{JoinedTables, ScaledFeatures, Scaling};
 use crate::graph::Parameters;
 use crate::metric::Scores;
@@ -105,7 +106,7 @@ impl SavedModel {
 
     /// Makes ready to predict pairs of `store`: features are matched by name,
     /// and a column that is not there is taken to have its mean in training.
-    pub fn on_store(self, store: &Store) -> Result<(Predictor, Vec<MissingColumns>)> {
+    pub fn on_store(self, store: &Store, device: &Device) -> Result<(Predictor, Vec<MissingColumns>)> {
         let mut absent = Vec::new();
         let data = &self.deck.data;
         let mut arrange = |entity: Entity, names: &[String], bits: Option<bool>| -> Result<ScaledFeatures> {
@@ -125,6 +126,15 @@ impl SavedModel {
         };
         let drugs = arrange(Entity::Drug, &data.drug_features, data.drug_bits)?;
         let samples = arrange(Entity::Sample, &data.sample_features, data.sample_bits)?;
-        Ok((Predictor::new(&self.network, self.parameters, self.scaling, [drugs, samples])?, absent))
+        let precision = self.deck.train.precision;
+        let predictor = Predictor::new(
+            &self.network,
+            self.parameters,
+            self.scaling,
+            [drugs, samples],
+            device,
+            precision,
+        )?;
+        Ok((predictor, absent))
     }
 }

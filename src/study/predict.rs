@@ -1,4 +1,5 @@
 use super::model_folder::{MissingColumns, SavedModel};
+use crate::device::Device;
 use crate::report::predictions::{Values, write_blocks};
 use crate::store::{Entity, Pairs, Store};
 use crate::{Error, Result};
@@ -27,6 +28,7 @@ pub fn predict(
     dataset: &str,
     out: &Path,
     max_missing: f64,
+    device: &Device,
 ) -> Result<PredictReport> {
     let model = SavedModel::load(folder)?;
     let store = Store::open(store)?;
@@ -41,7 +43,7 @@ pub fn predict(
         let what = "has no dose, which the model needs";
         return Err(Error::store(store.path(), format!("/datasets/{dataset}"), what));
     }
-    let (mut predictor, missing) = model.on_store(&store)?;
+    let (mut predictor, missing) = model.on_store(&store, device)?;
     for columns in &missing {
         let part = columns.names.len() as f64 / columns.of as f64;
         if part > max_missing {
@@ -81,7 +83,7 @@ pub fn predict(
             if !measured {
                 pairs.value.fill(f32::NAN);
             }
-            let predicted = predictor.predict(pairs.clone());
+            let predicted = predictor.predict(pairs.clone())?;
             report.predicted += predicted.len();
             let mut values = vec![
                 Values::Same(dataset),

@@ -1,5 +1,7 @@
 use crate::Result;
 use crate::batch::Examples;
+use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::feature::{ScaledFeatures, Scaling};
 use crate::graph::Parameters;
 use crate::model::PairNetwork;
@@ -22,25 +24,28 @@ impl Predictor {
         parameters: Parameters<f32>,
         scaling: Scaling,
         features: [ScaledFeatures; 2],
+        device: &Device,
+        precision: Precision,
     ) -> Result<Self> {
         let present = features.each_ref().map(|features| features.table().present());
-        let mut scorer = Scorer::new(network, features.clone(), present.each_ref().map(Vec::len))?;
-        scorer.embed(&parameters, present.each_ref().map(Vec::as_slice));
+        let mut scorer =
+            Scorer::new(network, features.clone(), present.each_ref().map(Vec::len), device, precision)?;
+        scorer.embed(&parameters, present.each_ref().map(Vec::as_slice))?;
         Ok(Self { parameters, scaling, features, scorer })
     }
 
     /// Predicts pairs whose drug and sample have features, in the endpoint's units.
-    pub fn predict(&mut self, pairs: Pairs) -> Vec<f32> {
+    pub fn predict(&mut self, pairs: Pairs) -> Result<Vec<f32>> {
         let number = (0..pairs.len() as u32).collect();
         self.predict_scaled(&examples(pairs, number, &self.scaling))
     }
 
     /// Like [`Self::predict`], of pairs that are scaled already.
-    pub fn predict_scaled(&mut self, examples: &Examples) -> Vec<f32> {
+    pub fn predict_scaled(&mut self, examples: &Examples) -> Result<Vec<f32>> {
         let mut predicted = Vec::with_capacity(examples.len());
-        self.scorer.predict(&self.parameters, examples, 0..examples.len(), &mut predicted);
+        self.scorer.predict(&self.parameters, examples, 0..examples.len(), &mut predicted)?;
         predicted.iter_mut().for_each(|p| *p = self.scaling.endpoint.restore(*p));
-        predicted
+        Ok(predicted)
     }
 
     /// Whether drug or sample `index` of the store has features.

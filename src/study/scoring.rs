@@ -66,7 +66,7 @@ pub fn score(
     let own = end.min(chunks.start * SCORING_CHUNK)..end;
     let mut predicted = Vec::with_capacity(own.len());
     for block in rows.blocks(own) {
-        predicted.extend(trained.predictor.predict(corpus.pairs(target, &block)?));
+        predicted.extend(trained.predictor.predict(corpus.pairs(target, &block)?)?);
     }
     let predicted = gather(group, root, predicted);
     if group.rank() != root {

@@ -118,6 +118,7 @@ pub fn train<'a>(
         validation: &validation,
         validation_entities: [&validated[0], &validated[1]],
         deviation: f64::from(scaling.endpoint.deviation),
+        device: &corpus.device,
     };
     let seed = deck.train.seed.wrapping_add(u64::from(task.split));
     let Some(fitted) = fit(&problem, &deck.train, seed, group, state, checkpoints, observer)? else {
@@ -125,10 +126,11 @@ pub fn train<'a>(
     };
 
     drop(train);
-    let mut predictor = Predictor::new(&network, fitted.parameters, scaling, features)?;
+    let mut predictor =
+        Predictor::new(&network, fitted.parameters, scaling, features, &corpus.device, deck.train.precision)?;
     let mut predicted = Vec::new();
     for lane in &validation {
-        predicted.extend(predictor.predict_scaled(lane));
+        predicted.extend(predictor.predict_scaled(lane)?);
     }
     Ok(Some(Trained {
         corpus,

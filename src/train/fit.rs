@@ -1,6 +1,6 @@
 use super::early_stop::EarlyStop;
-use super::trainer::{Asks, Problem, Trainer};
-use super::{Checkpoints, Progress, State, StateView, TrainSpec};
+use super::trainer::{Problem, Trainer};
+use super::{Asks, Checkpoints, Progress, Snapshot, State, StateView, TrainSpec};
 use crate::comm::{Communicator, agree};
 use crate::graph::Parameters;
 use crate::metric::Epoch;
@@ -76,7 +76,7 @@ pub fn fit(
     let steps = problem.lanes.steps();
     let mut training = Trainer::new(problem, spec, seed, comm)?;
     let mut run = Run {
-        best: training.parameters().clone(),
+        best: training.parameters()?.clone(),
         history: Vec::new(),
         early: EarlyStop::new(spec.patience),
         at: 0,
@@ -88,19 +88,19 @@ pub fn fit(
             let what = format!("{}: a checkpoint at step {} of {steps}", problem.name, state.progress.at);
             return Err(Error::Training(what));
         }
-        training.restore(&state);
+        training.restore(&state)?;
         run.restore(state);
     }
     let was_finished = run.over(spec);
     while !run.over(spec) {
         run.started = Instant::now();
-        training.shuffle();
+        training.begin_epoch()?;
         while run.at < steps {
             let asks = Asks { stop: observer.stop(), checkpoint: comm.rank() == 0 && checkpoints.due() };
             let asked = training.step(run.at, asks)?;
             run.at += 1;
             if asked.stop || asked.checkpoint {
-                let saved = save(spec, &training, &run, |state| checkpoints.save(comm, state));
+                let saved = save(spec, &mut training, &run, comm, |state| checkpoints.save(comm, state))?;
                 if asked.stop && saved {
                     return Ok(None);
                 }
@@ -114,17 +114,17 @@ pub fn fit(
         let record = Epoch { seconds: run.seconds(), ..training.finish_epoch()? };
         let improved = run.early.improved(record.val_loss);
         if improved {
-            run.best.values_mut().copy_from_slice(training.parameters().values());
+            run.best.values_mut().copy_from_slice(training.parameters()?.values());
         }
         observer.epoch(&record, run.early.best_epoch());
         run.history.push(record);
         (run.at, run.before, run.started) = (0, Duration::ZERO, Instant::now());
         if improved && !run.over(spec) {
-            save(spec, &training, &run, |state| checkpoints.save_best(comm, state));
+            save(spec, &mut training, &run, comm, |state| checkpoints.save_best(comm, state))?;
         }
     }
     if !was_finished {
-        save(spec, &training, &run, |state| checkpoints.save(comm, state));
+        save(spec, &mut training, &run, comm, |state| checkpoints.save(comm, state))?;
     }
     for (part, time) in training.spent().into_iter().chain([("checkpoints", checkpoints.spent())]) {
         log::debug!("{}: {:.2} s in {part}", problem.name, time.as_secs_f64());
@@ -133,23 +133,29 @@ pub fn fit(
     Ok(Some(Fitted { parameters: run.best, best_epoch, history: run.history, was_finished }))
 }
 
-/// Hands the state of a training to `to`. Every rank calls this.
+/// Hands the state of a training to `to`, and returns what it says. Every rank calls this.
 fn save(
     spec: &TrainSpec,
-    training: &Trainer<'_>,
+    training: &mut Trainer<'_>,
     run: &Run,
+    comm: &dyn Communicator,
     to: impl FnOnce(&StateView<'_>) -> bool,
-) -> bool {
-    let (parameters, optimizer) = (training.parameters(), training.optimizer());
-    let lane_losses = training.lane_losses();
+) -> Result<bool> {
+    let epoch = training.epoch();
+    training.settle()?;
+    let skipped = training.skipped();
+    let Snapshot { parameters, memory, optimizer_steps, lane_losses, counted } = training.snapshot()?;
+    let all = comm.all_gather(bytemuck::cast_slice(&lane_losses));
+    let lane_losses: Vec<f64> =
+        all.iter().flat_map(|own| own.chunks_exact(8)).map(bytemuck::pod_read_unaligned).collect();
     let view = StateView {
         progress: Progress {
             lanes: lane_losses.len(),
-            epoch: training.epoch(),
+            epoch,
             at: run.at,
-            optimizer_steps: optimizer.steps(),
-            skipped: training.skipped(),
-            counted: training.counted(),
+            optimizer_steps,
+            skipped,
+            counted,
             seconds: run.seconds(),
         },
         history: &run.history,
@@ -157,8 +163,8 @@ fn save(
         layout: parameters.layout(),
         weights: parameters.values(),
         best: run.best.values(),
-        memory: optimizer.memory(),
+        memory,
         optimizer: spec.optimizer,
     };
-    to(&view)
+    Ok(to(&view))
 }

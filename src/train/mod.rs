@@ -2,9 +2,12 @@
 
 mod adam;
 mod checkpoint;
+mod cpu_engine;
+mod cpu_scorer;
 mod divergence;
 mod drill;
 mod early_stop;
+mod engine;
 mod fit;
 mod lane_sum;
 mod manifest;
@@ -23,11 +26,12 @@ mod weights;
 
 pub use checkpoint::Checkpoints;
 pub use drill::Drill;
+pub use engine::{Asks, Snapshot};
 pub use fit::{Fitted, Observer, fit};
 pub use manifest::Identity;
 pub use schedule::Decay;
 pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
 pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
 pub use state::{Progress, State, StateView};
-pub use trainer::{Asks, Problem, Trainer};
+pub use trainer::{Problem, Trainer};
 pub use weights::{load_weights, save_weights};

@@ -1,77 +1,49 @@
-use crate::batch::{Assembler, Examples};
+use super::cpu_scorer::CpuScorer;
+use crate::Result;
+use crate::batch::Examples;
+use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::feature::ScaledFeatures;
-use crate::graph::{CpuPlan, NodeId, Parameters, Purpose};
+use crate::graph::Parameters;
 use crate::model::PairNetwork;
-use crate::op::Step;
-use crate::store::Entity;
-use crate::{Error, Result};
 use std::ops::Range;
 
-/// Pairs that stream through the head at a time. Ranks share a dataset in
+/// Pairs that stream through the head at a time on processors. Ranks share a dataset in
 /// whole chunks, so that a pair's prediction has the same bits on any number.
 pub const SCORING_CHUNK: usize = 4096;
 
-/// Entities that pass through a tower at a time.
+/// Entities that pass through a tower at a time on processors.
 pub const EMBEDDING_CHUNK: usize = 1024;
-
-/// Scoring draws no random bits.
-const SCORING: Step = Step { seed: 0, number: 0 };
 
 /// Predicts pairs: [`Scorer::embed`] runs each tower once an entity and keeps
 /// what the head reads of it; [`Scorer::predict`] then streams pairs through
 /// the head in chunks, whose features are never laid out.
-pub struct Scorer {
-    towers: Vec<Tower>,
-    head: CpuPlan<f32>,
-    assembler: Assembler,
-}
-
-/// What computes one tensor that the head reads of an entity.
-struct Tower {
-    entity: Entity,
-    /// The tensor.
-    boundary: NodeId,
-    plan: CpuPlan<f32>,
+pub enum Scorer {
+    /// On this rank's processors.
+    Cpu(Box<CpuScorer>),
 }
 
 impl Scorer {
     /// For at most `most` drugs and samples with these features.
-    pub fn new(network: &PairNetwork, features: [ScaledFeatures; 2], most: [usize; 2]) -> Result<Self> {
-        let (graph, ports) = (&network.graph, network.ports);
-        let boundary = graph.boundary(network.prediction);
-        let capacity = ports.capacity(SCORING_CHUNK, most);
-        let head = CpuPlan::new(graph.clone(), Purpose::Score, network.prediction, &boundary, &capacity)?;
-        let tower = |&boundary: &NodeId| {
-            let space = graph.shape(boundary).space;
-            let entity = ports.entity_of(space).ok_or_else(|| {
-                Error::Network("the head reads a tensor that is neither of drugs nor of samples".into())
-            })?;
-            let capacity = ports.capacity(0, [EMBEDDING_CHUNK; 2]);
-            let plan = CpuPlan::new(graph.clone(), Purpose::Score, boundary, &[], &capacity)?;
-            Ok(Tower { entity, boundary, plan })
-        };
-        let towers = boundary.iter().map(tower).collect::<Result<_>>()?;
-        Ok(Self { towers, head, assembler: Assembler::new(ports, features) })
+    pub fn new(
+        network: &PairNetwork,
+        features: [ScaledFeatures; 2],
+        most: [usize; 2],
+        device: &Device,
+        _precision: Precision,
+    ) -> Result<Self> {
+        match device {
+            Device::Cpu => Ok(Scorer::Cpu(Box::new(CpuScorer::new(network, features, most)?))),
+            Device::Cuda(_) => unimplemented!(),
+        }
     }
 
     /// Runs the towers on these entities, each list distinct; their pairs can
     /// be predicted until this is called again. Panics if they are more than the
     /// scorer was made for.
-    pub fn embed(&mut self, parameters: &Parameters<f32>, entities: [&[u32]; 2]) {
-        for tower in &mut self.towers {
-            let entities = entities[tower.entity as usize];
-            self.assembler.feed_entities(&mut self.head, tower.entity, entities);
-            let mut offset = 0;
-            for chunk in entities.chunks(EMBEDDING_CHUNK) {
-                self.assembler.feed_entities(&mut tower.plan, tower.entity, chunk);
-                tower.plan.forward(parameters, SCORING);
-                let embedded = tower.plan.output();
-                if let Some((kept, _)) = self.head.input_mut(tower.boundary) {
-                    kept[offset..offset + embedded.len()].copy_from_slice(embedded);
-                }
-                offset += embedded.len();
-            }
-            self.assembler.locate(tower.entity, entities);
+    pub fn embed(&mut self, parameters: &Parameters<f32>, entities: [&[u32]; 2]) -> Result<()> {
+        match self {
+            Scorer::Cpu(scorer) => scorer.embed(parameters, entities),
         }
     }
 
@@ -83,12 +55,9 @@ impl Scorer {
         examples: &Examples,
         rows: Range<usize>,
         into: &mut Vec<f32>,
-    ) {
-        for first in rows.clone().step_by(SCORING_CHUNK) {
-            let chunk = first..rows.end.min(first + SCORING_CHUNK);
-            self.assembler.feed_pairs(&mut self.head, examples, chunk);
-            self.head.forward(parameters, SCORING);
-            into.extend_from_slice(self.head.output());
+    ) -> Result<()> {
+        match self {
+            Scorer::Cpu(scorer) => scorer.predict(parameters, examples, rows, into),
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::Decay;
+use crate::device::cuda::Precision;
 use crate::model::Loss;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub struct TrainSpec {
     pub patience: usize,
     /// Most steps of a training that may be skipped because a loss or a gradient is not finite.
     pub max_skipped_steps: usize,
+    /// In which numbers a GPU computes; processors compute in single precision.
+    pub precision: Precision,
     /// Seed of starting weights, shuffles and dropout; the split's number is added.
     pub seed: u64,
 }
@@ -108,6 +111,7 @@ impl Default for TrainSpec {
             momentum: 0.9,
             patience: 15,
             max_skipped_steps: 10,
+            precision: Precision::Fp32,
             seed: 1,
         }
     }

@@ -1,22 +1,19 @@
-use super::Drill;
-use super::divergence::diverged;
-use super::lane_sum::LaneSum;
-use super::optimizer::Optimizer;
-use super::reduction::Reduction;
+use super::cpu_engine::CpuEngine;
+use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use super::schedule::learning_rate;
-use super::{Scorer, State, TrainSpec};
-use crate::batch::{Assembler, Examples, Lanes, shuffle};
+use super::{Drill, State, TrainSpec};
+use crate::batch::{Examples, Lanes};
 use crate::comm::{Communicator, agree};
-use crate::device::sum;
+use crate::device::Device;
 use crate::feature::ScaledFeatures;
-use crate::graph::{CpuPlan, Parameters, Purpose};
+use crate::graph::{Parameters, Product};
 use crate::metric::{Epoch, Moments};
 use crate::model::PairNetwork;
 use crate::op::Step;
 use crate::status;
 use crate::{Error, Result};
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What this rank trains on.
 pub struct Problem<'a> {
@@ -38,15 +35,16 @@ pub struct Problem<'a> {
     pub validation_entities: [&'a [u32]; 2],
     /// Standard deviation of the endpoint, to give losses in its units.
     pub deviation: f64,
+    /// What this rank computes on.
+    pub device: &'a Device,
 }
 
-/// What a rank asks of its group at the end of a step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Asks {
-    /// To stop here.
-    pub stop: bool,
-    /// To write a checkpoint.
-    pub checkpoint: bool,
+impl Problem<'_> {
+    /// Most distinct drugs and samples in a lane's step.
+    pub(super) fn most_entities(&self) -> [usize; 2] {
+        let most = self.lanes.most_in_step();
+        self.features.each_ref().map(|features| features.table().rows().min(most))
+    }
 }
 
 /// What one lane comes to over an epoch.
@@ -69,37 +67,11 @@ pub struct Trainer<'a> {
     spec: &'a TrainSpec,
     seed: u64,
     comm: &'a dyn Communicator,
-    plan: CpuPlan<f32>,
-    assembler: Assembler,
-    scorer: Scorer,
-    parameters: Parameters<f32>,
-    optimizer: Optimizer,
-    lane_sum: LaneSum,
-    reduction: Reduction<'a>,
-    /// One shuffled list a lane of this rank.
-    orders: Vec<Vec<u32>>,
-    /// Sums of the epoch under way, one a lane of this rank.
-    totals: Vec<LaneTotals>,
-    /// Training pairs of all lanes in them.
-    counted: usize,
-    /// Sums of the losses of the step under way, one a lane of this rank.
-    losses: Vec<f64>,
-    /// Steps skipped since the start.
+    engine: Box<dyn Engine + 'a>,
+    /// Steps passed over since the start.
     skipped: usize,
     /// Epochs finished.
     epoch: usize,
-    spent: StepTimes,
-}
-
-/// Time that steps have taken outside the network.
-#[derive(Debug, Clone, Copy, Default)]
-struct StepTimes {
-    /// Choosing pairs, their distinct entities and features.
-    assembly: Duration,
-    /// Sums of gradients over lanes, and waiting for their sums over ranks.
-    all_reduce: Duration,
-    /// Changing the parameters.
-    optimizer: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -110,58 +82,17 @@ impl<'a> Trainer<'a> {
         seed: u64,
         comm: &'a dyn Communicator,
     ) -> Result<Self> {
-        let (network, ports) = (problem.network, problem.network.ports);
-        let most = problem.lanes.most_in_step();
-        let entities = problem.features.each_ref().map(|features| features.table().rows().min(most));
-        let capacity = ports.capacity(most, entities);
-        let parameters = Parameters::<f32>::start(&network.graph, seed)?;
-        let plan = CpuPlan::new(network.graph.clone(), Purpose::Train, network.loss, &[], &capacity)?;
-        let lane_sum = LaneSum::new(plan.gradients()?, problem.own.len())?;
-        let reduction = Reduction::new(comm, lane_sum.buckets())?;
-        let validated = problem.validation_entities.map(<[u32]>::len);
-        Ok(Self {
-            problem,
-            spec,
-            seed,
-            comm,
-            plan,
-            assembler: Assembler::new(ports, problem.features.clone()),
-            scorer: Scorer::new(network, problem.features.clone(), validated)?,
-            optimizer: Optimizer::new(spec, &parameters),
-            lane_sum,
-            reduction,
-            orders: problem.train.iter().map(|lane| vec![0; lane.len()]).collect(),
-            totals: vec![LaneTotals::default(); problem.own.len()],
-            counted: 0,
-            losses: vec![0.0; problem.own.len()],
-            skipped: 0,
-            epoch: 0,
-            spent: StepTimes::default(),
-            parameters,
-        })
+        let engine: Box<dyn Engine + 'a> = match problem.device {
+            Device::Cpu => Box::new(CpuEngine::new(problem, spec, seed, comm)?),
+            Device::Cuda(_) => unimplemented!(),
+        };
+        Ok(Self { problem, spec, seed, comm, engine, skipped: 0, epoch: 0 })
     }
 
     /// Goes on from a state of this training: its number of lanes is this one's.
-    pub fn restore(&mut self, state: &State) {
-        self.parameters.values_mut().copy_from_slice(state.weights.values());
-        self.optimizer.restore(&state.memory, state.progress.optimizer_steps);
-        self.epoch = state.progress.epoch;
-        (self.counted, self.skipped) = (state.progress.counted, state.progress.skipped);
-        for (totals, lane) in self.totals.iter_mut().zip(self.problem.own.clone()) {
-            totals.train_loss = state.lane_losses[lane];
-        }
-    }
-
-    /// Sum of the losses of the epoch under way, one a lane of all ranks.
-    pub fn lane_losses(&self) -> Vec<f64> {
-        let own: Vec<f64> = self.totals.iter().map(|totals| totals.train_loss).collect();
-        let all = self.comm.all_gather(bytemuck::cast_slice(&own));
-        all.iter().flat_map(|own| own.chunks_exact(8)).map(bytemuck::pod_read_unaligned).collect()
-    }
-
-    /// The optimiser.
-    pub fn optimizer(&self) -> &Optimizer {
-        &self.optimizer
+    pub fn restore(&mut self, state: &State) -> Result<()> {
+        (self.epoch, self.skipped) = (state.progress.epoch, state.progress.skipped);
+        self.engine.restore(state)
     }
 
     /// Epochs finished.
@@ -169,81 +100,40 @@ impl<'a> Trainer<'a> {
         self.epoch
     }
 
+    /// Steps passed over so far.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
     /// Puts every lane in the order of the epoch under way.
-    pub fn shuffle(&mut self) {
-        for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
-            shuffle(order, self.seed, self.epoch as u32, lane as u32);
-        }
+    pub fn begin_epoch(&mut self) -> Result<()> {
+        self.engine.begin_epoch(self.epoch)
     }
 
     /// Takes step `at` of the epoch, or skips it where a loss or a gradient is
     /// not finite. Returns what any rank of the group has asked for, the same on
     /// all of them. Fails once more steps have been skipped than may be.
     pub fn step(&mut self, at: usize, asks: Asks) -> Result<Asks> {
-        let lanes = self.problem.lanes;
-        let number = (self.epoch * lanes.steps() + at) as u64;
+        let steps = self.problem.lanes.steps();
+        let number = (self.epoch * steps + at) as u64;
         status::step(number + 1);
         Drill::at_step(number + 1)?;
         let step = Step { seed: self.seed, number };
-        let scale = 1.0 / lanes.rows_in_step(at) as f32;
-        let own = self.problem.own.clone();
-        for (local, lane) in own.clone().enumerate() {
-            let rows = &self.orders[local][lanes.step(lane, at)];
-            let started = Instant::now();
-            self.assembler.feed(&mut self.plan, &self.problem.train[local], rows);
-            self.spent.assembly += started.elapsed();
-            self.plan.forward(&self.parameters, step);
-            self.losses[local] = sum(self.plan.output());
-            if lane + 1 < own.end {
-                let gradients = self.lane_sum.next();
-                self.plan.backward(&self.parameters, gradients, scale, step, &mut |_, _| ());
-                let started = Instant::now();
-                self.lane_sum.taken();
-                self.spent.all_reduce += started.elapsed();
-            }
-        }
-        self.backward_of_last_lane(scale, step, asks);
-        let started = Instant::now();
-        let reduced = self.reduction.finish(self.lane_sum.sum())?;
-        let summed = Instant::now();
-        self.spent.all_reduce += summed - started;
-        let [stop, checkpoint, strange] = reduced.words;
-        if reduced.finite && strange == 0.0 {
-            self.totals.iter_mut().zip(&self.losses).for_each(|(lane, loss)| lane.train_loss += loss);
-            self.counted += lanes.rows_in_step(at);
-            let rate = learning_rate(self.spec, number, lanes.steps());
-            self.optimizer.step(&mut self.parameters, self.lane_sum.sum(), rate);
-            self.spent.optimizer += summed.elapsed();
-        } else {
-            self.skip(at)?;
-        }
-        Ok(Asks { stop: stop > 0.0, checkpoint: checkpoint > 0.0 })
+        let rate = learning_rate(self.spec, number, steps);
+        let stepped = self.engine.step(EpochStep { at, step, rate }, asks)?;
+        self.note(stepped)?;
+        Ok(stepped.asks)
     }
 
-    /// Goes backward through the last lane of this rank; each bucket of gradients goes its way over
-    /// ranks as soon as it is whole, the last one with the words.
-    fn backward_of_last_lane(&mut self, scale: f32, step: Step, asks: Asks) {
-        let strange = self.losses.iter().filter(|loss| !loss.is_finite()).count();
-        let words = [f32::from(u8::from(asks.stop)), f32::from(u8::from(asks.checkpoint)), strange as f32];
-        let (mut earlier, last) = self.lane_sum.last();
-        let (reduction, spent) = (&mut self.reduction, &mut self.spent.all_reduce);
-        self.plan.backward(&self.parameters, last, scale, step, &mut |bucket, last| {
-            let started = Instant::now();
-            let values = earlier.take(last, bucket);
-            if bucket + 1 < last.buckets() {
-                reduction.give(bucket, values);
-            } else {
-                reduction.give_last(bucket, values, words);
-            }
-            *spent += started.elapsed();
-        });
-    }
-
-    /// Passes over a step; every rank comes to this alike.
-    fn skip(&mut self, at: usize) -> Result<()> {
-        self.skipped += 1;
+    /// Counts steps that were passed over; every rank comes to this alike.
+    fn note(&mut self, Stepped { skipped, last_skipped, .. }: Stepped) -> Result<()> {
+        if skipped == 0 {
+            return Ok(());
+        }
+        self.skipped += skipped;
         let (name, most) = (&self.problem.name, self.spec.max_skipped_steps);
-        let place = format!("{name}: epoch {}, step {}", self.epoch + 1, at + 1);
+        let steps = self.problem.lanes.steps() as u64;
+        let place = format!("{name}: epoch {}, step {}", last_skipped / steps + 1, last_skipped % steps + 1);
         let speaks = self.comm.rank() == 0;
         if self.skipped <= most {
             if speaks {
@@ -254,7 +144,7 @@ impl<'a> Trainer<'a> {
             }
             return Ok(());
         }
-        let diverged = diverged(&self.parameters, self.lane_sum.sum());
+        let diverged = self.engine.diverged()?;
         if speaks {
             diverged.iter().for_each(|parameter| log::warn!("{name}: {parameter}"));
         }
@@ -273,77 +163,73 @@ impl<'a> Trainer<'a> {
         )
     }
 
+    /// Finishes whatever steps are still under way.
+    pub fn settle(&mut self) -> Result<()> {
+        let settled = self.engine.settle()?;
+        self.note(settled)
+    }
+
+    /// Where this rank's training is, after all steps asked for.
+    pub fn snapshot(&mut self) -> Result<Snapshot<'_>> {
+        self.settle()?;
+        self.engine.snapshot()
+    }
+
     /// The parameters as they are now.
-    pub fn parameters(&self) -> &Parameters<f32> {
-        &self.parameters
+    pub fn parameters(&mut self) -> Result<&Parameters<f32>> {
+        Ok(self.snapshot()?.parameters)
     }
 
-    /// Steps skipped so far.
-    pub fn skipped(&self) -> usize {
-        self.skipped
+    /// The products of every dense layer, for the last lane of the last step.
+    pub fn products(&self) -> Vec<Product> {
+        self.engine.products()
     }
 
-    /// Training pairs, of all lanes, in the steps of the epoch under way that were not skipped.
-    pub fn counted(&self) -> usize {
-        self.counted
-    }
-
-    /// The plan of a lane's step.
-    pub fn plan(&self) -> &CpuPlan<f32> {
-        &self.plan
+    /// Distinct drugs and samples in the last lane of the last step.
+    pub fn distinct(&self) -> [usize; 2] {
+        self.engine.distinct()
     }
 
     /// Time of all steps by what it went to, the most first: ops by their names,
     /// and what is outside the network. Since the start or [`Self::reset_spent`].
     pub fn spent(&self) -> Vec<(&'static str, Duration)> {
-        let StepTimes { assembly, all_reduce, optimizer } = self.spent;
-        let mut parts =
-            vec![("batch assembly", assembly), ("all-reduce", all_reduce), ("optimiser", optimizer)];
-        for (op, time) in self.plan.spent() {
-            match parts.iter_mut().find(|part| part.0 == op) {
-                Some(part) => part.1 += time,
-                None => parts.push((op, time)),
-            }
-        }
-        parts.sort_by_key(|part| std::cmp::Reverse(part.1));
-        parts
+        self.engine.spent()
     }
 
-    /// Starts to count time anew, here and in the plan.
+    /// Starts to count time anew.
     pub fn reset_spent(&mut self) {
-        self.spent = StepTimes::default();
-        self.plan.reset_spent();
+        self.engine.reset_spent();
     }
 
     /// Scores the validation pairs and adds up the epoch over all lanes. Fails
     /// where the loss or a parameter is not finite, every step was skipped, or
     /// ranks have come apart.
     pub fn finish_epoch(&mut self) -> Result<Epoch> {
-        self.scorer.embed(&self.parameters, self.problem.validation_entities);
-        let mut predicted = Vec::new();
-        for (totals, lane) in self.totals.iter_mut().zip(self.problem.validation) {
-            predicted.clear();
-            self.scorer.predict(&self.parameters, lane, 0..lane.len(), &mut predicted);
-            let errors = lane.truth.iter().zip(&predicted).map(|(&t, &p)| f64::from(t) - f64::from(p));
+        let predicted = self.engine.validate()?;
+        let (comm, problem) = (self.comm, self.problem);
+        let Snapshot { parameters, lane_losses, counted, .. } = self.snapshot()?;
+        let mut totals = vec![LaneTotals::default(); problem.own.len()];
+        totals.iter_mut().zip(&lane_losses).for_each(|(lane, &loss)| lane.train_loss = loss);
+        for ((totals, lane), predicted) in totals.iter_mut().zip(problem.validation).zip(&predicted) {
+            let errors = lane.truth.iter().zip(predicted).map(|(&t, &p)| f64::from(t) - f64::from(p));
             totals.squared_error += errors.map(|e| e * e).sum::<f64>();
             totals.truth.add(&lane.truth);
         }
-        let all = agree(self.comm, sum_lanes(self.comm, &self.totals, &self.parameters))?;
-        self.totals.fill(LaneTotals::default());
-        let counted = std::mem::take(&mut self.counted);
+        let all = agree(comm, sum_lanes(comm, &totals, parameters))?;
+        let finite = parameters.values().iter().all(|v| v.is_finite());
+        self.engine.clear_sums()?;
         self.epoch += 1;
-        let steps = (self.epoch * self.problem.lanes.steps()) as u64;
-        let variance = self.problem.deviation.powi(2);
+        let steps = (self.epoch * problem.lanes.steps()) as u64;
+        let variance = problem.deviation.powi(2);
         let record = Epoch {
             epoch: self.epoch as u32,
             step: steps,
-            learning_rate: learning_rate(self.spec, steps - 1, self.problem.lanes.steps()),
+            learning_rate: learning_rate(self.spec, steps - 1, problem.lanes.steps()),
             train_loss: all.train_loss / counted as f64 * variance,
             val_loss: all.squared_error / all.truth.n * variance,
             val_r2: all.truth.r2(all.squared_error),
             seconds: 0.0,
         };
-        let finite = self.parameters.values().iter().all(|v| v.is_finite());
         if finite && record.train_loss.is_finite() && record.val_loss.is_finite() {
             return Ok(record);
         }

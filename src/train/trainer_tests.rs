@@ -3,6 +3,7 @@
 use super::{Asks, OptimizerKind, Problem, Progress, State, TrainSpec, Trainer};
 use crate::batch::{Examples, Lanes};
 use crate::comm::{Communicator, Serial, threads::on_ranks};
+use crate::device::Device;
 use crate::feature::{Features, ScaledFeatures};
 use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower};
 use crate::store::Entity;
@@ -73,6 +74,7 @@ fn with_trainer<R>(
         validation: &validation,
         validation_entities: [&entities[0], &entities[1]],
         deviation: 1.0,
+        device: &Device::Cpu,
     };
     work(&mut Trainer::new(&problem, spec, 5, comm).unwrap())
 }
@@ -80,11 +82,11 @@ fn with_trainer<R>(
 /// Two epochs: parameters and training losses.
 fn two_epochs(training: &mut Trainer<'_>) -> (Vec<f32>, [f64; 2]) {
     let losses = [0, 1].map(|_| {
-        training.shuffle();
+        training.begin_epoch().unwrap();
         (0..STEPS).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
         training.finish_epoch().unwrap().train_loss
     });
-    (training.parameters().values().to_vec(), losses)
+    (training.parameters().unwrap().values().to_vec(), losses)
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn ranks_that_send_buckets_end_with_the_bits_of_one_rank() {
 fn what_one_rank_asks_for_all_ranks_hear_at_that_step() {
     let heard = on_ranks(4, |comm| {
         with_trainer(comm, &spec(), pair, |training| {
-            training.shuffle();
+            training.begin_epoch().unwrap();
             let asks = |at| Asks {
                 stop: at == 1 && comm.rank() == 2,
                 checkpoint: at == 1 && comm.rank() != 1 || at == 2 && comm.rank() == 0,
@@ -147,13 +149,14 @@ fn a_step_that_is_not_finite_is_skipped_on_all_ranks_and_not_counted() {
 fn a_skipped_step_leaves_weights_alone_and_those_after_it_go_on() {
     let moved = on_ranks(2, |comm| {
         with_trainer(comm, &spec(), poisoned, |training| {
-            training.shuffle();
+            training.begin_epoch().unwrap();
             let step = |at| {
-                let (before, skipped) = (training.parameters().values().to_vec(), training.skipped());
+                let (before, skipped) =
+                    (training.parameters().unwrap().values().to_vec(), training.skipped());
                 training.step(at, Asks::default()).unwrap();
-                let finite = training.parameters().values().iter().all(|v| v.is_finite());
+                let finite = training.parameters().unwrap().values().iter().all(|v| v.is_finite());
                 assert!(finite, "weights are spoilt");
-                (training.skipped() > skipped, before != training.parameters().values())
+                (training.skipped() > skipped, before != training.parameters().unwrap().values())
             };
             [0, 1, 2].map(step)
         })
@@ -170,7 +173,7 @@ fn too_many_skipped_steps_end_the_training_on_every_rank() {
         let spec = TrainSpec { learning_rate: 1e30, optimizer, max_skipped_steps, ..spec() };
         let steps = on_ranks(2, |comm| {
             with_trainer(comm, &spec, pair, |training| {
-                training.shuffle();
+                training.begin_epoch().unwrap();
                 let taken = (0..30).position(|at| training.step(at % STEPS, Asks::default()).is_err());
                 (taken, training.skipped())
             })
@@ -186,30 +189,35 @@ fn a_training_restored_after_a_skipped_step_ends_as_the_one_that_went_on() {
     let end = |training: &mut Trainer<'_>| {
         training.step(2, Asks::default()).unwrap();
         let loss = training.finish_epoch().unwrap().train_loss;
-        (training.skipped(), loss, training.parameters().values().to_vec())
+        (training.skipped(), loss, training.parameters().unwrap().values().to_vec())
     };
     let (state, whole) = with_trainer(&Serial, &spec, poisoned, |training| {
         // The first epoch skips a step; of the second, two are taken.
         two_steps_of_the_second_epoch(training);
-        let weights = training.parameters().clone();
+        let losses = |training: &mut Trainer<'_>| training.snapshot().unwrap().lane_losses;
+        let lane_losses = losses(training);
+        let snapshot = training.snapshot().unwrap();
+        let weights = snapshot.parameters.clone();
         let kept = |values: &[f32]| {
             let mut copy = weights.zeros_like();
             copy.values_mut().copy_from_slice(values);
             copy
         };
+        let memory = snapshot.memory.into_iter().map(kept).collect();
+        let (optimizer_steps, counted) = (snapshot.optimizer_steps, snapshot.counted);
         let state = State {
             progress: Progress {
                 lanes: LANES,
                 epoch: training.epoch(),
                 at: 2,
-                optimizer_steps: training.optimizer().steps(),
+                optimizer_steps,
                 skipped: training.skipped(),
-                counted: training.counted(),
+                counted,
                 seconds: 0.0,
             },
             history: Vec::new(),
-            lane_losses: training.lane_losses(),
-            memory: training.optimizer().memory().into_iter().map(kept).collect(),
+            lane_losses,
+            memory,
             best: weights.clone(),
             weights,
         };
@@ -217,17 +225,17 @@ fn a_training_restored_after_a_skipped_step_ends_as_the_one_that_went_on() {
     });
     assert!(state.progress.skipped >= 1 && state.progress.counted >= PAIRS / STEPS);
     let restored = with_trainer(&Serial, &spec, poisoned, |training| {
-        training.restore(&state);
-        training.shuffle();
+        training.restore(&state).unwrap();
+        training.begin_epoch().unwrap();
         end(training)
     });
     assert!(restored == whole, "{:?} and {:?}", (restored.0, restored.1), (whole.0, whole.1));
 }
 
 fn two_steps_of_the_second_epoch(training: &mut Trainer<'_>) {
-    training.shuffle();
+    training.begin_epoch().unwrap();
     (0..STEPS).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
     training.finish_epoch().unwrap();
-    training.shuffle();
+    training.begin_epoch().unwrap();
     (0..2).for_each(|at| assert_eq!(training.step(at, Asks::default()).unwrap(), Asks::default()));
 }

@@ -5,6 +5,7 @@
 //! kernel sources on the host, block after block, so that all above the driver
 //! can be tested where there is no GPU.
 
+mod cache;
 mod driver;
 mod host;
 mod kernel;
@@ -12,6 +13,7 @@ mod memory;
 mod product;
 mod stream;
 
+pub use cache::cache_folder;
 pub use driver::{Driver, Recording};
 pub use host::HostDriver;
 pub use kernel::{Argument, Kernel, Launch, SOURCES, Source};

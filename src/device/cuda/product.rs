@@ -2,7 +2,7 @@ use super::Address;
 use serde::{Deserialize, Serialize};
 
 /// In which numbers a device computes products, and stores tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Single precision throughout.
