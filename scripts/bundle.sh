@@ -108,6 +108,7 @@ fi
 cp scripts/bundle/crossrx "$root/bin/crossrx"
 cp scripts/bundle/environment.sh "$root/libexec/environment.sh"
 
+# shellcheck disable=SC2016 # for the loader, not the shell
 # An old-style run path, which goes before LD_LIBRARY_PATH: another MPI found there would meet these components.
 find "$root/lib" -mindepth 1 -maxdepth 1 -type f -exec patchelf --force-rpath --set-rpath '$ORIGIN' {} +
 find "$root/lib" -mindepth 2 -type f -exec patchelf --force-rpath --set-rpath '$ORIGIN/..' {} +

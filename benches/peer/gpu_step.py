@@ -216,6 +216,9 @@ def main():
             for _ in range(2):
                 training.step()
             say(training.measure(a.steps))
+        if a.turns and a.device == "cuda":
+            # Whoever has the next turn may need the memory.
+            torch.cuda.empty_cache()
         say(dict(round=number))
 
 

@@ -1,4 +1,5 @@
 # Sets what the programs of a bundle find their own files by; $home is the bundle's folder.
+# shellcheck shell=sh disable=SC2154
 
 # A site's own MPI may have set these for itself.
 unset OPAL_DESTDIR OPAL_LIBDIR OPAL_DATADIR PMIX_PREFIX
