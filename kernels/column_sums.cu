@@ -20,11 +20,13 @@ __device__ inline void write_part(float* parts, const float sum[EIGHT], u32 eigh
     if (column < stride) parts[(u64)blockIdx.y * stride + column] = total;
 }
 
-// Turns the gradient of values into that of their arguments, in place, and sums it if `parts` is given.
-KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, u32 rows, u32 stride) {
+// Turns the gradient of values into that of their arguments, in place, and sums it if `parts` is given, and
+// each row times a weight of its own if `weight` is.
+KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, const float* weight, u32 weight_stride,
+              float* weighted_parts, u32 rows, u32 stride) {
     const u32 eight = blockIdx.x * 32 + threadIdx.x;
     const u32 end = min(rows, (blockIdx.y + 1) * ROWS);
-    float sum[EIGHT] = {0.0f};
+    float sum[EIGHT] = {0.0f}, weighted[EIGHT] = {0.0f};
     if (eight * EIGHT < stride) {
         for (u32 row = blockIdx.y * ROWS + threadIdx.y; row < end; row += LINES) {
             const u64 at = (u64)row * stride + eight * EIGHT;
@@ -37,15 +39,23 @@ KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, u32 row
                 for (int e = 0; e < EIGHT; e++) g[e] = activation_slope(activation, g[e], y[e]);
                 store8(gradient + at, g);
             }
+            const float w = weight ? weight[(u64)row * weight_stride] : 0.0f;
 #pragma unroll
-            for (int e = 0; e < EIGHT; e++) sum[e] += g[e];
+            for (int e = 0; e < EIGHT; e++) {
+                sum[e] += g[e];
+                weighted[e] += w * g[e];
+            }
         }
     }
     if (parts) write_part(parts, sum, eight, stride);
+    if (!weight) return;
+    __syncthreads();
+    write_part(weighted_parts, weighted, eight, stride);
 }
 
 // Sums rows, each times a weight of its own, `weight_stride` apart.
-KERNEL weighted(const T* from, const float* weight, u32 weight_stride, float* parts, u32 rows, u32 stride) {
+KERNEL weighted(const T* from, const void* weight, u32 weight_is_bf16, u32 weight_stride, float* parts, u32 rows,
+                u32 stride) {
     const u32 eight = blockIdx.x * 32 + threadIdx.x;
     const u32 end = min(rows, (blockIdx.y + 1) * ROWS);
     float sum[EIGHT] = {0.0f};
@@ -53,12 +63,37 @@ KERNEL weighted(const T* from, const float* weight, u32 weight_stride, float* pa
         for (u32 row = blockIdx.y * ROWS + threadIdx.y; row < end; row += LINES) {
             float x[EIGHT];
             load8(x, from + (u64)row * stride + eight * EIGHT);
-            const float w = weight[(u64)row * weight_stride];
+            const float w = number_at(weight, (u64)row * weight_stride, weight_is_bf16);
 #pragma unroll
             for (int e = 0; e < EIGHT; e++) sum[e] += w * x[e];
         }
     }
     write_part(parts, sum, eight, stride);
+}
+
+// Sums the gradient of a layer norm, and the gradient times the scaled input: by `scales`, mean and inverse
+// deviation of each row.
+KERNEL normalised(const T* gradient, const T* x, const float* scales, float* parts, float* normal_parts, u32 rows,
+                  u32 stride) {
+    const u32 eight = blockIdx.x * 32 + threadIdx.x;
+    const u32 end = min(rows, (blockIdx.y + 1) * ROWS);
+    float sum[EIGHT] = {0.0f}, along[EIGHT] = {0.0f};
+    if (eight * EIGHT < stride) {
+        for (u32 row = blockIdx.y * ROWS + threadIdx.y; row < end; row += LINES) {
+            float g[EIGHT], v[EIGHT];
+            load8(g, gradient + (u64)row * stride + eight * EIGHT);
+            load8(v, x + (u64)row * stride + eight * EIGHT);
+            const float mean = scales[2 * (u64)row], inverse = scales[2 * (u64)row + 1];
+#pragma unroll
+            for (int e = 0; e < EIGHT; e++) {
+                sum[e] += g[e];
+                along[e] += g[e] * ((v[e] - mean) * inverse);
+            }
+        }
+    }
+    write_part(parts, sum, eight, stride);
+    __syncthreads();
+    write_part(normal_parts, along, eight, stride);
 }
 
 // Adds the parts of all blocks.

@@ -68,6 +68,52 @@ __device__ inline void store8(bf16* to, const float v[EIGHT]) {
     *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
 }
 
+// One number of a tensor that may be stored otherwise than in T: one column always is in floats.
+__device__ inline float number_at(const void* from, u64 at, u32 is_bf16) {
+    return is_bf16 ? wide(((const bf16*)from)[at]) : ((const float*)from)[at];
+}
+__device__ inline void set_number(void* to, u64 at, u32 is_bf16, float x) {
+    if (is_bf16) narrow((bf16*)to + at, x);
+    else ((float*)to)[at] = x;
+}
+
+// Eight numbers as they are stored: many can be under way before the first of them is needed.
+struct Eight {
+    uint4 words[sizeof(T) * EIGHT / 16];
+};
+
+__device__ inline Eight zeros8() {
+    Eight raw;
+#pragma unroll
+    for (u32 i = 0; i < sizeof(T) * EIGHT / 16; i++) raw.words[i] = make_uint4(0, 0, 0, 0);
+    return raw;
+}
+__device__ inline Eight fetch8(const T* from) {
+    Eight raw;
+#pragma unroll
+    for (u32 i = 0; i < sizeof(T) * EIGHT / 16; i++) raw.words[i] = reinterpret_cast<const uint4*>(from)[i];
+    return raw;
+}
+__device__ inline void store8(T* to, const Eight& raw) {
+#pragma unroll
+    for (u32 i = 0; i < sizeof(T) * EIGHT / 16; i++) reinterpret_cast<uint4*>(to)[i] = raw.words[i];
+}
+__device__ inline void widen8(float v[EIGHT], const Eight& raw) {
+#pragma unroll
+    for (u32 i = 0; i < sizeof(T) * EIGHT / 16; i++) {
+        const u32 words[4] = {raw.words[i].x, raw.words[i].y, raw.words[i].z, raw.words[i].w};
+#pragma unroll
+        for (int w = 0; w < 4; w++) {
+#ifdef BF16
+            v[2 * w] = __uint_as_float(words[w] << 16);
+            v[2 * w + 1] = __uint_as_float(words[w] & 0xffff0000u);
+#else
+            v[4 * i + w] = __uint_as_float(words[w]);
+#endif
+        }
+    }
+}
+
 // What identifies a pass and changes from one to the next; src/op/cuda.rs writes it.
 struct Pass {
     u64 seed;
@@ -80,7 +126,15 @@ struct Pass {
     u32 lane_rows;    // pairs of the lane
     u32 lane_start;   // where they begin among all pairs held
     u32 epoch;
-    u32 unused;
+    u32 total_pairs;  // of the step, over all lanes and ranks
+};
+
+// What becomes of a step: kernels/update.cu writes it, those of the optimisers go by it.
+struct Verdict {
+    u32 finite;   // whether parameters change at all
+    float rate;   // learning rate over the first moment's bias correction
+    float plain;  // learning rate
+    float root;   // one over the root of the second moment's bias correction
 };
 
 // Activations as src/op/activation.rs numbers them; the derivative follows from the value.
@@ -122,6 +176,37 @@ __device__ inline uint4 philox(uint4 c, u32 k0, u32 k1) {
 
 #define STREAM_SHUFFLE 2u
 #define STREAM_DROPOUT 3u
+
+// What goes through rows does so in blocks of [32, 8] threads: eight columns a thread, of STEPS rows that
+// lie 8 apart, so that loads of all of them are under way together. `row_grid` of src/op/cuda.rs.
+#define STEPS 4
+
+__device__ inline u32 first_row() { return blockIdx.x * (8 * STEPS) + threadIdx.y; }
+__device__ inline u32 first_column() { return (blockIdx.y * 32 + threadIdx.x) * EIGHT; }
+
+// What the threads of a block before this one have, all together, and what all have. Every thread comes here;
+// blocks are of one dimension and whole warps.
+__device__ inline u32 sum_before(u32 v, u32* total) {
+    __shared__ u32 warps[32];
+    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    u32 sum = v;
+#pragma unroll
+    for (u32 distance = 1; distance < 32; distance *= 2) {
+        const u32 other = __shfl_up_sync(0xffffffffu, sum, distance);
+        if (lane >= distance) sum += other;
+    }
+    // An earlier call's may still be read.
+    __syncthreads();
+    if (lane == 31) warps[warp] = sum;
+    __syncthreads();
+    u32 before = sum - v, all = 0;
+    for (u32 w = 0; w < blockDim.x / 32; w++) {
+        before += w < warp ? warps[w] : 0u;
+        all += warps[w];
+    }
+    *total = all;
+    return before;
+}
 
 // Sums over the threads of a warp in a fixed tree; every lane has the sum.
 template <class V>

@@ -153,6 +153,16 @@ template <class V> inline V from_lane(V v, unsigned lane) {
     return got;
 }
 
+// A bit from each lane of this thread's warp.
+inline unsigned from_warp(bool bit) {
+    const unsigned thread = current, turn = warp_turn[thread]++ % 2;
+    warp_values[turn][thread] = bit;
+    leave(IN_WARP);
+    unsigned bits = 0;
+    for (unsigned lane = 0; lane < 32; lane++) bits |= (unsigned)(warp_values[turn][thread / 32 * 32 + lane] & 1) << lane;
+    return bits;
+}
+
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
     kernel(*static_cast<A*>(arguments[I])...);
@@ -202,10 +212,7 @@ template <class V> inline V __shfl_down_sync(unsigned, V v, unsigned delta) {
     return on_host::from_lane(v, lane + delta < 32 ? lane + delta : lane);
 }
 inline unsigned __ballot_sync(unsigned, bool predicate) {
-    unsigned bits = 0;
-    const unsigned value = predicate;
-    for (unsigned lane = 0; lane < 32; lane++) bits |= on_host::from_lane(value, lane) << lane;
-    return bits;
+    return on_host::from_warp(predicate);
 }
 
 // The way in of kernel `name` of source `of`: launches it, and tells what arguments it takes.

@@ -1,7 +1,9 @@
-use crate::Result;
 use crate::comm::{Communicator, agree};
 use crate::device::Device;
-use crate::device::cuda::{HostDriver, Stream, cache_folder};
+use crate::device::cuda::{HostDriver, Stream, cache_folder, devices};
+use crate::op::prove;
+use crate::report::phrase::count;
+use crate::{Error, Result};
 use std::rc::Rc;
 
 /// What every command takes that computes.
@@ -15,12 +17,12 @@ pub struct DeviceArgs {
 /// What a user may wish for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Wish {
-    /// A GPU where there is one that can be used, else the processors
+    /// A GPU a rank where there are GPUs that can be used, else the processors
     #[default]
     Auto,
     /// The processors
     Cpu,
-    /// A GPU, or fail
+    /// A GPU a rank, or fail
     Cuda,
     /// The kernels of a GPU on the processors, to look into them; very slow
     #[value(hide = true)]
@@ -28,15 +30,76 @@ enum Wish {
 }
 
 impl DeviceArgs {
-    /// Opens what was asked for; every rank of `world` calls this, and rank 0 says what was chosen and why.
+    /// Opens what was asked for; every rank of `world` calls this, all of them get the same kind, and
+    /// rank 0 says which and why.
     pub fn open(&self, world: &dyn Communicator) -> Result<Device> {
+        let speaks = world.rank() == 0;
         match self.device {
             Wish::Cpu => Ok(Device::Cpu),
             Wish::CudaOnHost => {
                 let driver = agree(world, HostDriver::new(&cache_folder()))?;
                 Ok(Device::Cuda(Stream::new(Rc::new(driver))))
             }
-            Wish::Auto | Wish::Cuda => Ok(Device::Cpu),
+            Wish::Cuda => {
+                let stream = agree(world, open_gpu(world))?;
+                tell(world, &stream);
+                Ok(Device::Cuda(stream))
+            }
+            Wish::Auto => {
+                let opened = open_gpu(world);
+                let fault = opened.as_ref().err().map(Error::to_string).unwrap_or_default();
+                let faults = world.all_gather(fault.as_bytes());
+                match (opened, faults.iter().find(|fault| !fault.is_empty())) {
+                    (Ok(stream), None) => {
+                        tell(world, &stream);
+                        Ok(Device::Cuda(stream))
+                    }
+                    (_, fault) => {
+                        if speaks {
+                            let why = String::from_utf8_lossy(fault.map_or(&[], Vec::as_slice)).into_owned();
+                            log::info!("computing on processors: {why}");
+                        }
+                        Ok(Device::Cpu)
+                    }
+                }
+            }
         }
+    }
+}
+
+/// The GPU of this rank: those of a host are dealt to its ranks in turn. Fails where there is none, or where
+/// what is needed to use it is missing.
+fn open_gpu(world: &dyn Communicator) -> Result<Stream> {
+    // Collective, so it comes before anything that may fail on one rank only.
+    let node = world.node();
+    let gpus = devices::list()?;
+    if gpus.is_empty() {
+        let what = "the CUDA driver sees no GPU: look at CUDA_VISIBLE_DEVICES, and at what the job was given";
+        return Err(Error::Device(what.into()));
+    }
+    let stream = devices::open(node.rank() % gpus.len())?;
+    prove(&stream)?;
+    Ok(stream)
+}
+
+/// Says on rank 0 what it computes on, and whether ranks share GPUs.
+fn tell(world: &dyn Communicator, stream: &Stream) {
+    let identities = world.all_gather(stream.identity().unwrap_or_default().as_bytes());
+    if world.rank() > 0 {
+        return;
+    }
+    let mut distinct = identities.clone();
+    distinct.sort();
+    distinct.dedup();
+    let (ranks, gpus) = (identities.len(), distinct.len());
+    match ranks {
+        1 => log::info!("computing on {}", stream.name()),
+        _ => log::info!("computing on {}, the first being {}", count(gpus, "GPU"), stream.name()),
+    }
+    if gpus < ranks {
+        log::warn!(
+            "{ranks} ranks share {}: that fills a GPU with small networks, and slows large ones down",
+            count(gpus, "GPU")
+        );
     }
 }

@@ -4,6 +4,8 @@
 pub mod bench;
 mod command_line;
 mod device;
+/// GPUs of this machine.
+pub mod devices;
 /// Import public formats into a store.
 pub mod import;
 /// Print what a store holds.
@@ -51,6 +53,7 @@ pub enum Command {
     Predict(predict::Args),
     Report(report::Args),
     Bench(bench::Args),
+    Devices(devices::Args),
 }
 
 impl Command {
@@ -77,6 +80,7 @@ impl Command {
             Command::Predict(args) => predict::run(args),
             Command::Report(args) => report::run(args),
             Command::Bench(args) => bench::run(args, world),
+            Command::Devices(args) => devices::run(args),
         }
     }
 }

@@ -7,6 +7,7 @@ mod gather;
 mod memory;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod nccl;
 mod node_shared;
 mod same;
 mod sealed;
@@ -23,6 +24,7 @@ pub use gather::gather;
 pub use memory::ProcessMemory;
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiWorld, abort_job, start};
+pub use nccl::Nccl;
 pub use node_shared::{NodeShared, node_shared};
 pub use same::{same, same_file};
 pub use serial::Serial;

@@ -46,7 +46,13 @@ impl ScaledRows<'_> {
     /// becomes zero, the mean in training. Panics if the entity has no row.
     #[inline(always)]
     pub fn write<T: Element>(self, index: u32, into: &mut [T]) {
-        let row = self.features.row(index).iter().zip(self.scale);
+        self.scale(self.features.row(index), into);
+    }
+
+    /// Writes what a row of these values becomes.
+    #[inline(always)]
+    pub fn scale<T: Element>(self, row: &[f32], into: &mut [T]) {
+        let row = row.iter().zip(self.scale);
         for (to, (&x, &(mean, inverse))) in into.iter_mut().zip(row) {
             let scaled = ((x - mean) * inverse).clamp(-self.clip, self.clip);
             *to = T::of(f64::from(if scaled.is_nan() { 0.0 } else { scaled }));

@@ -289,7 +289,7 @@ impl Features {
 
     /// A table of the entities that have a row, for tests.
     #[cfg(test)]
-    pub(super) fn made_up(entity: Entity, names: &[&str], rows: &[Option<&[f32]>]) -> Self {
+    pub(crate) fn made_up(entity: Entity, names: &[&str], rows: &[Option<&[f32]>]) -> Self {
         let columns =
             names.iter().map(|name| Column { feature: "f".into(), name: name.to_string() }).collect();
         let mut next = 0..;

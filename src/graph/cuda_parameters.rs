@@ -1,7 +1,7 @@
 use super::parameters::CELL;
 use super::{Gradients, Graph, Parameters};
 use crate::Result;
-use crate::device::cuda::{Memory, Precision, Storage, Stream};
+use crate::device::cuda::{Address, Memory, Precision, Storage, Stream};
 use crate::op::{CudaParameter, CudaParameterGradient, stride};
 use std::ops::Range;
 use std::sync::Arc;
@@ -191,7 +191,8 @@ impl CudaParameters {
     }
 }
 
-/// Gradients of all parameters on a device, in single precision, laid out as those.
+/// Gradients of all parameters on a device, in single precision, laid out as
+/// those; behind the last bucket, words that are summed over ranks with it.
 #[derive(Debug)]
 pub struct CudaGradients {
     layout: Arc<CudaLayout>,
@@ -199,15 +200,23 @@ pub struct CudaGradients {
 }
 
 impl CudaGradients {
+    /// Words behind the last bucket.
+    pub const WORDS: usize = CELL;
+
     /// Zeros.
     pub fn zeros(stream: &Stream, layout: Arc<CudaLayout>) -> Result<Self> {
-        let memory = stream.zeros(layout.length * Storage::F32.bytes())?;
+        let memory = stream.zeros((layout.length + Self::WORDS) * Storage::F32.bytes())?;
         Ok(Self { layout, memory })
     }
 
-    /// All of them.
+    /// [`CudaLayout::length`] values, then [`Self::WORDS`].
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Where the words are: in single precision, right behind the last bucket.
+    pub fn words(&self) -> Address {
+        self.memory.at().offset(self.layout.length * Storage::F32.bytes())
     }
 
     /// Their places.

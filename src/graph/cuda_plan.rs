@@ -1,3 +1,4 @@
+use super::plan::{Product, products};
 use super::schedule::{Task, Write};
 use super::{CudaGradients, CudaParameters, Graph, NodeId, Purpose, Schedule};
 use crate::Result;
@@ -76,6 +77,11 @@ impl CudaPlan {
     fn at(&self, buffer: Option<usize>, node: NodeId, rows: &CudaRows) -> Tensor {
         let at = buffer.map_or(Address::NONE, |buffer| self.buffers[buffer].at());
         tensor(&self.graph, node, at, rows.of(self.graph.shape(node).space), self.precision)
+    }
+
+    /// The products of every dense layer that learns, for a batch of these rows.
+    pub fn products(&self, rows: &CudaRows) -> Vec<Product> {
+        products(&self.graph, &self.schedule, |space| rows.of(space))
     }
 
     /// Computes the output from what was fed.

@@ -28,14 +28,12 @@ struct Place {
 /// Fewest values of a bucket but the last, 1 MiB of `f32`: smaller messages cost more a value.
 /// (Networks of tests have several, too.)
 const LEAST: usize = if cfg!(test) { 2 * CELL } else { 1 << 18 };
-/// Most buckets.
-const MOST: usize = 8;
 
 /// The cut of a network's parameters into buckets.
 fn places(graph: &Graph, layout: &[Parameter]) -> Arc<[Place]> {
     let end = |number: usize| layout[number].range.end.next_multiple_of(CELL);
     let total = (0..layout.len()).map(end).max().unwrap_or(0);
-    let least = LEAST.max(total.div_ceil(MOST));
+    let least = LEAST.max(total.div_ceil(Gradients::<f32>::MOST));
     let (mut places, mut start) = (Vec::new(), 0);
     for node in (0..graph.len()).rev().map(|id| graph.node(super::NodeId(id))) {
         let first = node.parameters.start;
@@ -51,6 +49,9 @@ fn places(graph: &Graph, layout: &[Parameter]) -> Arc<[Place]> {
 }
 
 impl<T: Element> Gradients<T> {
+    /// Most buckets.
+    pub const MOST: usize = 8;
+
     /// Values that a bucket has room for beyond its own: words that travel with it.
     pub const SPARE: usize = 4;
 
@@ -170,7 +171,7 @@ mod tests {
         }
         let mut gradients = Gradients::<f32>::zeros(&graph).unwrap();
         let total = super::super::Parameters::<f32>::zeros(&graph).unwrap().values().len();
-        assert!((2..=MOST).contains(&gradients.buckets()));
+        assert!((2..=Gradients::<f32>::MOST).contains(&gradients.buckets()));
         let places: Vec<Range<usize>> = (0..gradients.buckets()).map(|b| gradients.place(b)).collect();
         assert_eq!((places[0].start, places[places.len() - 1].end), (0, total));
         assert!(places.windows(2).all(|w| w[0].end == w[1].start && w[0].len() >= LEAST));

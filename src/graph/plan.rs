@@ -86,16 +86,7 @@ impl<T: Number> CpuPlan<T> {
 
     /// The products of every dense layer that learns, for the batch at hand.
     pub fn products(&self) -> Vec<Product> {
-        let layers = self.schedule.backward.iter().filter_map(|task| {
-            let node = self.graph.node(task.node);
-            (node.op.as_ref()?.name() == "linear").then(|| Product {
-                rows: self.rows.of(node.shape.space),
-                from: self.graph.shape(task.inputs[0]).columns,
-                to: node.shape.columns,
-                input_gradient: task.gradients[0].is_some(),
-            })
-        });
-        layers.collect()
+        products(&self.graph, &self.schedule, |space| self.rows.of(space))
     }
 
     /// Op of every node, and the time spent in its kernels since the plan was made
@@ -239,4 +230,22 @@ impl<T: Number> CpuPlan<T> {
         self.spent[id.0] += started.elapsed();
         crate::status::beat();
     }
+}
+
+/// The products of every dense layer that learns, for so many rows of each space.
+pub(super) fn products(
+    graph: &Graph,
+    schedule: &Schedule,
+    rows: impl Fn(crate::op::SpaceId) -> usize,
+) -> Vec<Product> {
+    let layers = schedule.backward.iter().filter_map(|task| {
+        let node = graph.node(task.node);
+        (node.op.as_ref()?.name() == "linear").then(|| Product {
+            rows: rows(node.shape.space),
+            from: graph.shape(task.inputs[0]).columns,
+            to: node.shape.columns,
+            input_gradient: task.gradients[0].is_some(),
+        })
+    });
+    layers.collect()
 }

@@ -1,8 +1,12 @@
+use super::column_sums::{self as device_sums, slopes_and_sums};
 use super::linear::weight_and_bias;
-use super::segment::sum_segments;
+use super::segment::{CudaSums, sum_segments};
 use super::{
-    Activation, Backward, BitsEnds, BitsId, CpuKernel, Forward, Keeps, MapEnds, Op, ParameterSpec, Shape,
+    Activation, Backward, BitsEnds, BitsId, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps,
+    MapEnds, Op, ParameterSpec, Shape, Tensor,
 };
+use crate::Result;
+use crate::device::cuda::{Address, Storage};
 use crate::device::{Element, column_sums, sweep_rows};
 
 /// `y = activation(x W + b)` of rows x of zeros and ones: a row's sum of the
@@ -86,13 +90,39 @@ impl<T: Element> CpuKernel<T> for BitLinear {
     }
 }
 
-impl super::CudaKernel for BitLinear {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+/// Ones that a row of a table of bits is taken to have, and a column: the device is not told.
+const LIKELY_ONES: [usize; 2] = [64, 1024];
+
+impl CudaKernel for BitLinear {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let (output, weight) = (pass.output, pass.parameters[0]);
+        let bits = pass.batch.bits(self.bits)?;
+        // A single unit is computed in single precision whatever the rest is.
+        let at = if output.storage == Storage::F32 { weight.master } else { weight.copy };
+        let from = Tensor { at, rows: weight.rows, ..output };
+        CudaSums {
+            which: bits.entity,
+            bias: pass.parameters.get(1).map_or(Address::NONE, |bias| bias.master),
+            activation: self.activation,
+            likely: LIKELY_ONES[0],
+            ..CudaSums::new(output, false, from, bits.ones)
+        }
+        .launch(pass.stream)
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let CudaBackward { stream, output, output_gradient: gradient, workspace, .. } = pass;
+        let bits = pass.batch.bits(self.bits)?;
+        let bias = pass.parameter_gradients.get(1).map(|bias| bias.at);
+        slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
+        let weight = pass.parameter_gradients[0];
+        let to = Tensor { at: weight.at, rows: weight.rows, storage: Storage::F32, ..gradient };
+        let sums = CudaSums::new(to, false, gradient, bits.by_column);
+        CudaSums { through: bits.row, likely: LIKELY_ONES[1], ..sums }.launch(stream)
+    }
+
+    fn workspace(&self, rows: usize, columns: usize) -> usize {
+        device_sums::workspace(rows, columns)
     }
 }
 

@@ -1,4 +1,10 @@
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape, one_space};
+use super::cuda::row_grid;
+use super::{
+    Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps, MapEnds, Op, Shape, Tensor,
+    one_space,
+};
+use crate::Result;
+use crate::device::cuda::{Argument, Kernel, Storage, Stream};
 use crate::device::{Element, sweep_rows};
 
 /// `y = [x_1, x_2, ...]`, side by side.
@@ -50,13 +56,42 @@ impl<T: Element> CpuKernel<T> for Concat {
     }
 }
 
-impl super::CudaKernel for Concat {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+const COPIED: Kernel = Kernel::new("concat", "copied");
+
+/// Columns of a tensor, from the first on.
+type Part = (Tensor, usize);
+
+fn copy(stream: &Stream, to: Part, from: Part, accumulate: bool, columns: usize) -> Result<()> {
+    let mut arguments = Vec::with_capacity(11);
+    for (tensor, first) in [to, from] {
+        let is_bf16 = tensor.storage == Storage::Bf16;
+        arguments.extend([Argument::from(tensor.at), is_bf16.into(), tensor.stride().into(), first.into()]);
+    }
+    let rows = to.0.rows;
+    arguments.extend([Argument::from(accumulate), rows.into(), columns.into()]);
+    let [grid, block] = row_grid(rows, columns);
+    stream.launch(COPIED, from.0.storage, grid, block, &arguments)
+}
+
+impl CudaKernel for Concat {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let mut offset = 0;
+        for &input in pass.inputs {
+            copy(pass.stream, (pass.output, offset), (input, 0), false, input.columns)?;
+            offset += input.columns;
+        }
+        Ok(())
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let mut offset = 0;
+        for (input, target) in pass.inputs.iter().zip(pass.input_gradients) {
+            if let Some((to, accumulate)) = *target {
+                copy(pass.stream, (to, 0), (pass.output_gradient, offset), accumulate, to.columns)?;
+            }
+            offset += input.columns;
+        }
+        Ok(())
     }
 }
 

@@ -117,8 +117,8 @@ pub struct CudaPass {
     pub lane_start: u32,
     /// The epoch under way, from zero.
     pub epoch: u32,
-    /// Rounds the size to whole words of eight bytes.
-    pub unused: u32,
+    /// Pairs of the step over all lanes of all ranks.
+    pub total_pairs: u32,
 }
 
 /// For each row of one set, a list of rows of another: as [`super::Segments`], on the device.
@@ -252,6 +252,12 @@ pub trait CudaKernel {
     fn workspace(&self, _rows: usize, _columns: usize) -> usize {
         0
     }
+}
+
+/// Blocks for kernels that go through the rows of a tensor, eight columns and four rows a thread:
+/// `first_row` and `first_column` of `kernels/crossrx.cuh`. And the threads of a block.
+pub(super) fn row_grid(rows: usize, columns: usize) -> [[usize; 2]; 2] {
+    [[rows.div_ceil(8 * 4), stride(columns).div_ceil(32 * EIGHT)], [32, 8]]
 }
 
 /// Sets a gradient to `from`, or adds to it: `put` of `kernels/add.cu`.

@@ -1,4 +1,11 @@
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Rows, Shape, SpaceId, Step};
+use super::cuda::row_grid;
+use super::{
+    Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, CudaRows, Forward, Keeps, MapEnds, Op, Rows,
+    Shape, SpaceId, Step, Tensor,
+};
+use crate::Result;
+use crate::device::cuda::Stream as CudaStream;
+use crate::device::cuda::{Address, Kernel};
 use crate::device::philox::{AT_ONCE, Stream, key, philox4x32_10_x16};
 use crate::device::{Element, sweep_rows};
 use pulp::{Arch, Simd, WithSimd};
@@ -27,6 +34,11 @@ fn threshold(rate: f64) -> u32 {
     (rate * 65536.0).round() as u32
 }
 
+/// What the other values are multiplied by.
+fn scale(threshold: u32) -> f64 {
+    65536.0 / (65536.0 - f64::from(threshold))
+}
+
 impl Dropout {
     /// Whether `rate` can be used: from 0 to what leaves some units standing.
     pub fn accepts(rate: f64) -> bool {
@@ -37,7 +49,7 @@ impl Dropout {
     fn mask<T: Element>(&self, values: &mut [T], columns: usize, rows: &Rows, step: Step, node: usize) {
         let numbers = &rows.number[self.space.0];
         let threshold = threshold(self.rate);
-        let scale = T::of(65536.0 / (65536.0 - f64::from(threshold)));
+        let scale = T::of(scale(threshold));
         sweep_rows(values, columns, |first, values| {
             let numbers = &numbers[first..];
             Arch::new().dispatch(Mask { values, columns, numbers, threshold, scale, step, node });
@@ -119,13 +131,49 @@ impl<T: Element> CpuKernel<T> for Dropout {
     }
 }
 
-impl super::CudaKernel for Dropout {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+const MASKED: Kernel = Kernel::new("dropout", "masked");
+
+impl Dropout {
+    /// `to = from * mask / (1 - rate)`, or has that added.
+    #[allow(clippy::too_many_arguments)] // those of a kernel
+    fn cuda_mask(
+        &self,
+        stream: &CudaStream,
+        to: Tensor,
+        accumulate: bool,
+        from: Tensor,
+        batch: &CudaRows,
+        pass: Address,
+        node: usize,
+    ) -> Result<()> {
+        let threshold = threshold(self.rate);
+        let arguments = [
+            to.at.into(),
+            from.at.into(),
+            accumulate.into(),
+            threshold.into(),
+            (scale(threshold) as f32).into(),
+            batch.numbers(self.space)?.into(),
+            pass.into(),
+            node.into(),
+            to.rows.into(),
+            to.stride().into(),
+        ];
+        let [grid, block] = row_grid(to.rows, to.columns);
+        stream.launch(MASKED, to.storage, grid, block, &arguments)
+    }
+}
+
+impl CudaKernel for Dropout {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let CudaForward { stream, output, batch, node, .. } = pass;
+        self.cuda_mask(stream, output, false, pass.inputs[0], batch, pass.pass, node)
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let CudaBackward { stream, output_gradient, batch, node, .. } = pass;
+        let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
+        self.cuda_mask(stream, to, accumulate, output_gradient, batch, pass.pass, node)
     }
 }
 

@@ -1,8 +1,13 @@
-use super::segment::sum_segments;
+use super::column_sums::{WeightedSums, Weights, slopes_and_sums, weighted_sums};
+use super::cuda::row_grid;
+use super::segment::{self, cuda_sum_segments, sum_segments};
 use super::{
-    Activation, Backward, CpuKernel, Forward, Init, Keeps, MapEnds, MapId, Op, ParameterSpec, Shape,
+    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, MapEnds,
+    MapId, Op, ParameterSpec, Shape, Tensor,
 };
+use crate::device::cuda::{Address, Argument, CudaProduct, Kernel, Storage};
 use crate::device::{Element, MatRef, column_sums, matmul, sweep_rows};
+use crate::{Error, Result};
 
 /// Joins entities in a pair: `y[p] = activation(Σ_m x_m[m(p)] + dense[p] V + b)`.
 ///
@@ -132,13 +137,103 @@ impl<T: Element> CpuKernel<T> for Fuse {
     }
 }
 
-impl super::CudaKernel for Fuse {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+const FORWARD: Kernel = Kernel::new("fuse", "forward");
+const DENSE_GRADIENT: Kernel = Kernel::new("fuse", "dense_gradient");
+
+/// Maps that the kernel takes.
+const CUDA_MAPS: usize = 4;
+
+/// Whether the dense input's part is a matrix product; else it has one column, or is stored otherwise.
+fn is_product(dense: Tensor, joined: Tensor) -> bool {
+    dense.columns > 1 && dense.storage == joined.storage
+}
+
+impl CudaKernel for Fuse {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let CudaForward { stream, output, .. } = pass;
+        if self.maps.len() > CUDA_MAPS {
+            let what = format!("fuse of {} maps; a device takes {CUDA_MAPS}", self.maps.len());
+            return Err(Error::Network(what));
+        }
+        let mut arguments = vec![Argument::from(output.at)];
+        for slot in 0..CUDA_MAPS {
+            let (x, index) = match self.maps.get(slot) {
+                Some(&map) => (pass.inputs[slot].at, pass.batch.map(map)?.index),
+                None => (Address::NONE, Address::NONE),
+            };
+            arguments.extend([Argument::from(x), index.into()]);
+        }
+        arguments.push(pass.parameters[0].master.into());
+        let dense = self.dense.then(|| pass.inputs[self.maps.len()]);
+        arguments.extend([
+            dense.map_or(Address::NONE, |dense| dense.at).into(),
+            dense.is_some_and(|dense| dense.storage == Storage::Bf16).into(),
+            dense.map_or(0, |dense| dense.stride()).into(),
+            dense.map_or(0, |dense| dense.columns).into(),
+            pass.parameters.get(1).map_or(Address::NONE, |weight| weight.master).into(),
+            Argument::from(self.activation.number()),
+            output.rows.into(),
+            output.stride().into(),
+        ]);
+        let [grid, block] = row_grid(output.rows, output.columns);
+        stream.launch(FORWARD, output.storage, grid, block, &arguments)
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let CudaBackward { stream, precision, output, output_gradient: gradient, workspace, .. } = pass;
+        let mapped = self.maps.len();
+        let dense = self.dense.then(|| pass.inputs[mapped]);
+        let column = |dense: Tensor, d: usize| Weights {
+            at: dense.at.offset(d * dense.storage.bytes()),
+            stride: dense.stride(),
+            storage: dense.storage,
+        };
+        let weight_row =
+            |d: usize| pass.parameter_gradients[1].at.offset(d * gradient.stride() * Storage::F32.bytes());
+        // A dose is weighed with the same reading of the gradient as the bias is summed with.
+        let one = dense.filter(|dense| dense.columns == 1);
+        let weighted = one.map(|dense| WeightedSums { weights: column(dense, 0), to: weight_row(0) });
+        let bias = Some(pass.parameter_gradients[0].at);
+        slopes_and_sums(stream, gradient, output, self.activation, bias, weighted, workspace)?;
+        for (&map, target) in self.maps.iter().zip(pass.input_gradients) {
+            let Some((to, accumulate)) = *target else { continue };
+            let segments = pass.batch.map(map)?.segments;
+            cuda_sum_segments(stream, to, accumulate, segments, gradient, workspace)?;
+        }
+        let Some(dense) = dense else { return Ok(()) };
+        let product =
+            |a, b, d, accumulate| CudaProduct { a, b, d, accumulate, bias: None, relu: false, precision };
+        if is_product(dense, gradient) {
+            let to = pass.parameter_gradients[1].matrix();
+            stream.product(&product(dense.matrix().t(), gradient.matrix(), to, false))?;
+        } else if dense.columns > 1 {
+            for d in 0..dense.columns {
+                weighted_sums(stream, gradient, column(dense, d), weight_row(d), workspace)?;
+            }
+        }
+        let Some((to, accumulate)) = pass.input_gradients[mapped] else { return Ok(()) };
+        let weight = pass.parameters[1];
+        if is_product(dense, gradient) {
+            let weight = weight.matrix(gradient.storage).t();
+            return stream.product(&product(gradient.matrix(), weight, to.matrix(), accumulate));
+        }
+        let arguments = [
+            to.at.into(),
+            (to.storage == Storage::Bf16).into(),
+            to.stride().into(),
+            gradient.at.into(),
+            weight.master.into(),
+            to.columns.into(),
+            accumulate.into(),
+            gradient.rows.into(),
+            gradient.columns.into(),
+            gradient.stride().into(),
+        ];
+        stream.launch_over(DENSE_GRADIENT, gradient.storage, 32 * gradient.rows, &arguments)
+    }
+
+    fn workspace(&self, rows: usize, columns: usize) -> usize {
+        (2 * super::column_sums::workspace(rows, columns)).max(segment::workspace(columns))
     }
 }
 

@@ -1,5 +1,10 @@
-use super::segment::sum_segments;
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, MapId, Op, Shape};
+use super::cuda::row_grid;
+use super::segment::{self, cuda_sum_segments, sum_segments};
+use super::{
+    Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps, MapEnds, MapId, Op, Shape,
+};
+use crate::Result;
+use crate::device::cuda::Kernel;
 use crate::device::{Element, sweep_rows};
 
 /// `y[p] = x[m(p)]`: rows of an entity laid out a pair at a time.
@@ -51,13 +56,31 @@ impl<T: Element> CpuKernel<T> for Gather {
     }
 }
 
-impl super::CudaKernel for Gather {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+const FORWARD: Kernel = Kernel::new("gather", "forward");
+
+impl CudaKernel for Gather {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let output = pass.output;
+        let index = pass.batch.map(self.map)?.index;
+        let arguments = [
+            output.at.into(),
+            pass.inputs[0].at.into(),
+            index.into(),
+            output.rows.into(),
+            output.stride().into(),
+        ];
+        let [grid, block] = row_grid(output.rows, output.columns);
+        pass.stream.launch(FORWARD, output.storage, grid, block, &arguments)
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
+        let segments = pass.batch.map(self.map)?.segments;
+        cuda_sum_segments(pass.stream, to, accumulate, segments, pass.output_gradient, pass.workspace)
+    }
+
+    fn workspace(&self, _rows: usize, columns: usize) -> usize {
+        segment::workspace(columns)
     }
 }
 

@@ -1,6 +1,8 @@
-use super::loss::{loss_backward, loss_shape};
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape};
+use super::loss::{cuda_loss, cuda_loss_backward, loss_backward, loss_shape};
+use super::{Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps, MapEnds, Op, Shape};
+use crate::Result;
 use crate::device::Element;
+use crate::device::cuda::Kernel;
 
 /// Huber's loss of each row (1964): `e² / 2` up to an error of `delta`, and
 /// `delta (|e| - delta / 2)` beyond; inputs prediction and truth.
@@ -48,13 +50,16 @@ impl<T: Element> CpuKernel<T> for Huber {
     }
 }
 
-impl super::CudaKernel for Huber {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+const FORWARD: Kernel = Kernel::new("huber", "forward");
+const BACKWARD: Kernel = Kernel::new("huber", "backward");
+
+impl CudaKernel for Huber {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        cuda_loss(pass, FORWARD, &[(self.delta as f32).into()])
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        cuda_loss_backward(pass, BACKWARD, &[(self.delta as f32).into()])
     }
 }
 

@@ -1,4 +1,10 @@
-use super::{Backward, CpuKernel, Forward, Init, Keeps, MapEnds, Op, ParameterSpec, Shape};
+use super::column_sums::{self as device_sums, normalised_sums};
+use super::{
+    Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, MapEnds, Op,
+    ParameterSpec, Shape,
+};
+use crate::Result;
+use crate::device::cuda::{Address, Kernel, Storage};
 use crate::device::{Element, column_sums, sweep_rows};
 
 /// Each row scaled to mean zero and variance one, then `gain * x + bias`
@@ -111,13 +117,52 @@ impl<T: Element> CpuKernel<T> for LayerNorm {
     }
 }
 
-impl super::CudaKernel for LayerNorm {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+const FORWARD: Kernel = Kernel::new("layer_norm", "forward");
+const BACKWARD: Kernel = Kernel::new("layer_norm", "backward");
+
+/// Bytes of mean and inverse deviation of so many rows.
+fn scale_bytes(rows: usize) -> usize {
+    (2 * rows * Storage::F32.bytes()).next_multiple_of(256)
+}
+
+impl CudaKernel for LayerNorm {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        let (x, output) = (pass.inputs[0], pass.output);
+        let arguments = [
+            output.at.into(),
+            x.at.into(),
+            pass.parameters[0].master.into(),
+            pass.parameters[1].master.into(),
+            x.rows.into(),
+            x.columns.into(),
+            x.stride().into(),
+        ];
+        pass.stream.launch_over(FORWARD, x.storage, 32 * x.rows, &arguments)
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        let CudaBackward { stream, output_gradient: gradient, workspace, .. } = pass;
+        let x = pass.inputs[0];
+        let target = pass.input_gradients[0];
+        let arguments = [
+            target.map_or(Address::NONE, |(to, _)| to.at).into(),
+            target.is_some_and(|(_, accumulate)| accumulate).into(),
+            gradient.at.into(),
+            x.at.into(),
+            pass.parameters[0].master.into(),
+            workspace.into(),
+            x.rows.into(),
+            x.columns.into(),
+            x.stride().into(),
+        ];
+        stream.launch_over(BACKWARD, x.storage, 32 * x.rows, &arguments)?;
+        let [gain, bias] = [0, 1].map(|p| pass.parameter_gradients[p].at);
+        let parts = workspace.offset(scale_bytes(x.rows));
+        normalised_sums(stream, gradient, x, workspace, [bias, gain], parts)
+    }
+
+    fn workspace(&self, rows: usize, columns: usize) -> usize {
+        scale_bytes(rows) + 2 * device_sums::workspace(rows, columns)
     }
 }
 

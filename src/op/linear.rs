@@ -1,4 +1,4 @@
-use super::column_sums::{self, slopes_and_sums, weighted_sums};
+use super::column_sums::{self, Weights, slopes_and_sums, weighted_sums};
 use super::{
     Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, EIGHT, Forward, Init, Keeps, Op,
     ParameterSpec, Shape, Tensor, one_space,
@@ -160,17 +160,11 @@ impl CudaKernel for Linear {
     fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
         let CudaBackward { stream, precision, output, output_gradient: gradient, workspace, .. } = pass;
         let (x, weight) = (pass.inputs[0], pass.parameters[0]);
-        let bias = pass.parameter_gradients.get(1).copied();
+        let bias = pass.parameter_gradients.get(1).map(|bias| bias.at);
         if output.columns == 1 {
-            slopes_and_sums(stream, gradient, output, self.activation, bias, workspace)?;
-            weighted_sums(
-                stream,
-                x,
-                gradient.at,
-                gradient.stride(),
-                pass.parameter_gradients[0].at,
-                workspace,
-            )?;
+            slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
+            let weights = Weights { at: gradient.at, stride: gradient.stride(), storage: gradient.storage };
+            weighted_sums(stream, x, weights, pass.parameter_gradients[0].at, workspace)?;
             let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
             let arguments = [
                 to.at.into(),
@@ -184,7 +178,7 @@ impl CudaKernel for Linear {
             return stream.launch_over(ONE_OUTPUT_INPUT, to.storage, to.length() / EIGHT, &arguments);
         }
         same_storage(x, output)?;
-        slopes_and_sums(stream, gradient, output, self.activation, bias, workspace)?;
+        slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
         let product =
             |a, b, d, accumulate| CudaProduct { a, b, d, accumulate, bias: None, relu: false, precision };
         let weight_gradient = pass.parameter_gradients[0].matrix();

@@ -1,7 +1,9 @@
 //! What losses of (prediction, truth) have in common.
 
-use super::{Backward, InputGradient, Shape, one_space, same_columns};
+use super::{Backward, CudaBackward, CudaForward, InputGradient, Shape, Tensor, one_space, same_columns};
 use crate::device::Element;
+use crate::device::cuda::{Argument, Kernel, Storage};
+use crate::{Error, Result};
 
 /// The shape of the loss: that of prediction and truth.
 pub(super) fn loss_shape(op: &str, inputs: &[Shape]) -> Result<Shape, String> {
@@ -22,4 +24,41 @@ pub(super) fn loss_backward<T: Element>(pass: Backward<'_, '_, T>, slope: impl F
             *d = if *accumulate { *d + value } else { value };
         }
     }
+}
+
+/// Runs `kernel` on a CUDA device: loss, prediction, truth, `constants`, rows.
+pub(super) fn cuda_loss(pass: CudaForward<'_>, kernel: Kernel, constants: &[Argument]) -> Result<()> {
+    let output = pass.output;
+    one_column(output)?;
+    let mut arguments = vec![output.at.into(), pass.inputs[0].at.into(), pass.inputs[1].at.into()];
+    arguments.extend_from_slice(constants);
+    arguments.push(output.rows.into());
+    pass.stream.launch_over(kernel, output.storage, output.rows, &arguments)
+}
+
+/// Runs `kernel` on a CUDA device for each input that learns: its gradient, that of the loss, prediction,
+/// truth, `constants`, sign, whether to add, rows.
+pub(super) fn cuda_loss_backward(
+    pass: CudaBackward<'_>,
+    kernel: Kernel,
+    constants: &[Argument],
+) -> Result<()> {
+    let gradient = pass.output_gradient;
+    one_column(gradient)?;
+    for (target, sign) in pass.input_gradients.iter().zip([1.0f32, -1.0]) {
+        let Some((to, accumulate)) = *target else { continue };
+        let mut arguments =
+            vec![to.at.into(), gradient.at.into(), pass.inputs[0].at.into(), pass.inputs[1].at.into()];
+        arguments.extend_from_slice(constants);
+        arguments.extend([sign.into(), accumulate.into(), Argument::from(to.rows)]);
+        pass.stream.launch_over(kernel, to.storage, to.rows, &arguments)?;
+    }
+    Ok(())
+}
+
+fn one_column(loss: Tensor) -> Result<()> {
+    if loss.columns == 1 && loss.storage == Storage::F32 {
+        return Ok(());
+    }
+    Err(Error::Network(format!("a loss of {} columns; a device takes one", loss.columns)))
 }

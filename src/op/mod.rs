@@ -20,6 +20,7 @@ mod huber;
 mod layer_norm;
 mod linear;
 mod loss;
+mod prove;
 mod rows;
 mod segment;
 mod squared_error;
@@ -38,6 +39,7 @@ pub use gather::Gather;
 pub use huber::Huber;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use prove::prove;
 pub use rows::{BitRows, RowMap, Rows, Segments};
 pub use squared_error::SquaredError;
 

@@ -1,6 +1,8 @@
-use super::loss::{loss_backward, loss_shape};
-use super::{Backward, CpuKernel, Forward, Keeps, MapEnds, Op, Shape};
+use super::loss::{cuda_loss, cuda_loss_backward, loss_backward, loss_shape};
+use super::{Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps, MapEnds, Op, Shape};
+use crate::Result;
 use crate::device::Element;
+use crate::device::cuda::Kernel;
 
 /// `(prediction - truth)²` of each row; inputs prediction and truth. The mean
 /// over a batch is taken by the one who seeds the gradient.
@@ -33,13 +35,16 @@ impl<T: Element> CpuKernel<T> for SquaredError {
     }
 }
 
-impl super::CudaKernel for SquaredError {
-    fn cuda_forward(&self, _pass: super::CudaForward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+const FORWARD: Kernel = Kernel::new("squared_error", "forward");
+const BACKWARD: Kernel = Kernel::new("squared_error", "backward");
+
+impl CudaKernel for SquaredError {
+    fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
+        cuda_loss(pass, FORWARD, &[])
     }
 
-    fn cuda_backward(&self, _pass: super::CudaBackward<'_>) -> crate::Result<()> {
-        Err(crate::Error::Device("not there yet".into()))
+    fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
+        cuda_loss_backward(pass, BACKWARD, &[])
     }
 }
 

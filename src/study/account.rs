@@ -17,9 +17,8 @@ use crate::train::{EMBEDDING_CHUNK, SCORING_CHUNK};
 const PAIR: usize = 16;
 /// Bytes of a training pair, whichever rank's, while lanes are dealt.
 const DEALT: usize = 4;
-/// Bytes of its dose, and of its place in a shuffle.
+/// Bytes of its dose.
 const DOSE: usize = 4;
-const PLACE: usize = 4;
 /// Bytes of a pair that passes by in a block, as read, as selected and as scaled.
 const PASSING: usize = 52;
 /// Bytes of an imported split as it is read: its rows, and a mark a row.
@@ -73,7 +72,7 @@ impl Account {
         for task in corpus.tasks()? {
             let sizes = corpus.sizes(&task.source, task.split)?;
             let share = |pairs: usize| (pairs * own_lanes).div_ceil(lanes);
-            pairs = pairs.max(share(sizes.train) * (pair + PLACE) + share(sizes.val) * pair + sizes.val * 4);
+            pairs = pairs.max((share(sizes.train) + share(sizes.val)) * pair + sizes.val * 4);
             let read = if imported { IMPORTED * task.pairs } else { 0 };
             split = split.max(read).max(task.pairs / 8 + 4 * (sizes.val + sizes.test));
             dealing = dealing.max(if lanes > 1 { sizes.train * DEALT } else { 0 });

@@ -6,7 +6,7 @@ use super::optimizer::Optimizer;
 use super::reduction::Reduction;
 use super::{Problem, State, TrainSpec};
 use crate::Result;
-use crate::batch::{Assembler, shuffle};
+use crate::batch::{Assembler, Shuffle};
 use crate::comm::Communicator;
 use crate::device::sum;
 use crate::graph::{CpuPlan, Parameters, Product, Purpose};
@@ -24,8 +24,10 @@ pub struct CpuEngine<'a> {
     optimizer: Optimizer,
     lane_sum: LaneSum,
     reduction: Reduction<'a>,
-    /// One shuffled list a lane of this rank.
-    orders: Vec<Vec<u32>>,
+    /// Of the epoch under way, one a lane of this rank.
+    orders: Vec<Shuffle>,
+    /// Rows of the step under way.
+    rows: Vec<u32>,
     /// Sums of the losses of the epoch under way, one a lane of this rank.
     lane_losses: Vec<f64>,
     /// Training pairs of all lanes in them.
@@ -70,7 +72,8 @@ impl<'a> CpuEngine<'a> {
             optimizer: Optimizer::new(spec, &parameters),
             lane_sum,
             reduction,
-            orders: problem.train.iter().map(|lane| vec![0; lane.len()]).collect(),
+            orders: Vec::with_capacity(problem.own.len()),
+            rows: Vec::with_capacity(problem.lanes.most_in_step()),
             lane_losses: vec![0.0; problem.own.len()],
             counted: 0,
             losses: vec![0.0; problem.own.len()],
@@ -109,9 +112,10 @@ impl Engine for CpuEngine<'_> {
     }
 
     fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
-        for (order, lane) in self.orders.iter_mut().zip(self.problem.own.clone()) {
-            shuffle(order, self.seed, epoch as u32, lane as u32);
-        }
+        let (seed, epoch) = (self.seed, epoch as u32);
+        let lanes = self.problem.own.clone().zip(self.problem.train);
+        self.orders.clear();
+        self.orders.extend(lanes.map(|(lane, pairs)| Shuffle::new(seed, epoch, lane as u32, pairs.len())));
         Ok(())
     }
 
@@ -120,9 +124,9 @@ impl Engine for CpuEngine<'_> {
         let scale = 1.0 / lanes.rows_in_step(at) as f32;
         let own = self.problem.own.clone();
         for (local, lane) in own.clone().enumerate() {
-            let rows = &self.orders[local][lanes.step(lane, at)];
             let started = Instant::now();
-            self.assembler.feed(&mut self.plan, &self.problem.train[local], rows);
+            self.orders[local].list(lanes.step(lane, at), &mut self.rows);
+            self.assembler.feed(&mut self.plan, &self.problem.train[local], &self.rows);
             self.spent.assembly += started.elapsed();
             self.plan.forward(&self.parameters, step);
             self.losses[local] = sum(self.plan.output());

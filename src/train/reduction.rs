@@ -3,6 +3,7 @@ use crate::device::all_finite;
 use crate::graph::Gradients;
 use crate::status::{self, Call};
 use crate::{Error, Result};
+use arrayvec::ArrayVec;
 use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,19 +139,33 @@ impl<'a> Reduction<'a> {
 
     /// Waits until all buckets are summed, and puts them back in their places.
     pub fn finish(&mut self, gradients: &mut Gradients<f32>) -> Result<Reduced> {
+        let lengths: ArrayVec<usize, { Gradients::<f32>::MOST }> =
+            (0..gradients.buckets()).map(|bucket| gradients.place(bucket).len()).collect();
+        self.finish_each(&lengths, &mut |bucket, values| {
+            gradients.put(bucket, values);
+            Ok(())
+        })
+    }
+
+    /// Waits until all buckets are summed, each of so many values, and hands them to `put` as they come.
+    pub fn finish_each(
+        &mut self,
+        lengths: &[usize],
+        put: &mut dyn FnMut(usize, Vec<f32>) -> Result<()>,
+    ) -> Result<Reduced> {
         self.hurry.store(true, Ordering::Relaxed);
         // The thread's own calls do not tell: others may be long before this rank has given anything.
         let _waiting = self.thread.is_some().then(|| status::waiting(Call::Sum));
         let mut reduced = Reduced { words: Words::default(), finite: true };
-        for _ in 0..gradients.buckets() {
+        for _ in lengths {
             let mut bucket = self.next()?;
-            let own = gradients.place(bucket.number).len();
+            let own = lengths[bucket.number];
             if let Some(words) = bucket.values.get(own..own + reduced.words.len()) {
                 reduced.words.copy_from_slice(words);
             }
             bucket.values.truncate(own);
             reduced.finite &= bucket.finite;
-            gradients.put(bucket.number, bucket.values);
+            put(bucket.number, bucket.values)?;
         }
         self.hurry.store(false, Ordering::Relaxed);
         Ok(reduced)

@@ -1,12 +1,14 @@
 use super::cpu_scorer::CpuScorer;
+use super::cuda_scorer::CudaScorer;
 use crate::Result;
-use crate::batch::Examples;
+use crate::batch::{CudaPairs, CudaTables, Examples};
 use crate::device::Device;
 use crate::device::cuda::Precision;
 use crate::feature::ScaledFeatures;
-use crate::graph::Parameters;
+use crate::graph::{CudaLayout, CudaParameters, Parameters};
 use crate::model::PairNetwork;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Pairs that stream through the head at a time on processors. Ranks share a dataset in
 /// whole chunks, so that a pair's prediction has the same bits on any number.
@@ -21,6 +23,15 @@ pub const EMBEDDING_CHUNK: usize = 1024;
 pub enum Scorer {
     /// On this rank's processors.
     Cpu(Box<CpuScorer>),
+    /// On a CUDA device.
+    Cuda(Box<OnCuda>),
+}
+
+/// What a device needs to be given parameters and pairs by the host.
+pub struct OnCuda {
+    tables: Rc<CudaTables>,
+    parameters: CudaParameters,
+    scorer: CudaScorer,
 }
 
 impl Scorer {
@@ -30,11 +41,17 @@ impl Scorer {
         features: [ScaledFeatures; 2],
         most: [usize; 2],
         device: &Device,
-        _precision: Precision,
+        precision: Precision,
     ) -> Result<Self> {
         match device {
             Device::Cpu => Ok(Scorer::Cpu(Box::new(CpuScorer::new(network, features, most)?))),
-            Device::Cuda(_) => unimplemented!(),
+            Device::Cuda(stream) => {
+                let tables = Rc::new(CudaTables::new(stream, precision, network.ports, &features)?);
+                let layout = CudaLayout::new(&network.graph)?;
+                let parameters = CudaParameters::zeros(stream, layout, precision)?;
+                let scorer = CudaScorer::new(network, &tables, most)?;
+                Ok(Scorer::Cuda(Box::new(OnCuda { tables, parameters, scorer })))
+            }
         }
     }
 
@@ -44,6 +61,10 @@ impl Scorer {
     pub fn embed(&mut self, parameters: &Parameters<f32>, entities: [&[u32]; 2]) -> Result<()> {
         match self {
             Scorer::Cpu(scorer) => scorer.embed(parameters, entities),
+            Scorer::Cuda(on) => {
+                on.parameters.upload(parameters)?;
+                on.scorer.embed(&on.parameters, entities)
+            }
         }
     }
 
@@ -58,6 +79,10 @@ impl Scorer {
     ) -> Result<()> {
         match self {
             Scorer::Cpu(scorer) => scorer.predict(parameters, examples, rows, into),
+            Scorer::Cuda(on) => {
+                let pairs = CudaPairs::new(&on.tables, std::slice::from_ref(examples))?;
+                on.scorer.predict(&on.parameters, &pairs, rows, into)
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::cpu_engine::CpuEngine;
+use super::cuda_engine::CudaEngine;
 use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use super::schedule::learning_rate;
 use super::{Drill, State, TrainSpec};
@@ -84,7 +85,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let engine: Box<dyn Engine + 'a> = match problem.device {
             Device::Cpu => Box::new(CpuEngine::new(problem, spec, seed, comm)?),
-            Device::Cuda(_) => unimplemented!(),
+            Device::Cuda(stream) => Box::new(CudaEngine::new(problem, spec, seed, comm, stream)?),
         };
         Ok(Self { problem, spec, seed, comm, engine, skipped: 0, epoch: 0 })
     }

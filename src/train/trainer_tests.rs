@@ -138,9 +138,10 @@ fn a_step_that_is_not_finite_is_skipped_on_all_ranks_and_not_counted() {
     let (clean, none) = run(&Serial, |_| (1, 2, 0.5));
     let (alone, skipped) = run(&Serial, poisoned);
     assert_eq!((none, skipped), (0, 2), "one step of each epoch");
-    // Dropout is drawn a pair: the means differ by the pairs that were left out, not by their part of all.
+    // Dropout is drawn a pair: the means differ by the pairs that were left out, not by their part of all,
+    // which is a third.
     for (alone, clean) in alone.iter().zip(clean) {
-        assert!((alone / clean - 1.0).abs() < 0.1, "{alone} where {clean} was expected");
+        assert!((alone / clean - 1.0).abs() < 0.2, "{alone} where {clean} was expected");
     }
     assert_eq!(on_ranks(4, |comm| run(comm, poisoned)), [(alone, 2); 4]);
 }

@@ -20,6 +20,13 @@ pub trait Driver {
     fn upload(&self, to: Address, from: &[u8]) -> Result<()>;
     /// Copies to the host, and waits for it.
     fn download(&self, to: &mut [u8], from: Address) -> Result<()>;
+    /// Keeps host memory where it is, so that copies from and to it go straight; undone by
+    /// [`Driver::unpin`] before it is freed. A device that has no use for it does nothing.
+    fn pin(&self, _memory: &[u8]) -> Result<()> {
+        Ok(())
+    }
+    /// Undoes [`Driver::pin`].
+    fn unpin(&self, _memory: &[u8]) {}
     /// Copies within the device.
     fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<()>;
     /// Sets bytes to zero.
@@ -28,6 +35,27 @@ pub trait Driver {
     fn launch(&self, launch: &Launch<'_>) -> Result<()>;
     /// Multiplies.
     fn product(&self, product: &CudaProduct) -> Result<()>;
+    /// What follows goes beside: after all that was asked for so far, and at the same time as what is
+    /// asked for after [`Driver::back`]. A device without a second stream goes on in order.
+    fn aside(&self) -> Result<()> {
+        Ok(())
+    }
+    /// What follows goes its usual way again.
+    fn back(&self) -> Result<()> {
+        Ok(())
+    }
+    /// What follows comes after all that went beside.
+    fn join(&self) -> Result<()> {
+        Ok(())
+    }
+    /// The CUDA stream that work goes to now, for libraries that take one; zero where there is none.
+    fn handle(&self) -> usize {
+        0
+    }
+    /// What tells the device from all others, on this machine and elsewhere.
+    fn identity(&self) -> Result<String> {
+        Ok(format!("process {}", std::process::id()))
+    }
     /// Notes what follows, without doing it, until [`Driver::recorded`]. Uploads, downloads and
     /// allocations are not for recording.
     fn record(&self) -> Result<()>;

@@ -16,7 +16,29 @@ macro_rules! sources {
 }
 
 /// All sources of kernels.
-pub const SOURCES: &[Source] = sources!["add", "column_sums", "linear", "loss", "narrow"];
+pub const SOURCES: &[Source] = sources![
+    "adam",
+    "add",
+    "assemble",
+    "column_sums",
+    "concat",
+    "dropout",
+    "features",
+    "fuse",
+    "gather",
+    "huber",
+    "lane_sum",
+    "layer_norm",
+    "linear",
+    "loss",
+    "narrow",
+    "segment",
+    "sgd",
+    "shuffle",
+    "sort",
+    "squared_error",
+    "update",
+];
 
 /// What all of them include, as `crossrx.cuh`.
 pub const HEADER: &str = include_str!("../../../kernels/crossrx.cuh");
@@ -26,6 +48,22 @@ impl Source {
     pub fn kernels(&self) -> impl Iterator<Item = &'static str> {
         let heads = self.text.lines().filter_map(|line| line.strip_prefix("KERNEL "));
         heads.filter_map(|head| head.split('(').next()).map(str::trim)
+    }
+
+    /// The kinds of what kernel `name` takes, as [`Argument::kind`] has them, read from its declaration; none
+    /// where there is no such kernel.
+    pub(super) fn parameters(&self, name: &str) -> Vec<u8> {
+        let head = format!("\nKERNEL {name}(");
+        let declared = self.text.split_once(&head).and_then(|(_, rest)| rest.split_once(')'));
+        let parameters = declared.map_or("", |(parameters, _)| parameters).split(',').map(str::trim);
+        let kind = |parameter: &str| match parameter.split_whitespace().next() {
+            _ if parameter.contains('*') => b'p',
+            Some("u32") => b'u',
+            Some("u64") => b'l',
+            Some("float") => b'f',
+            _ => b'?',
+        };
+        parameters.filter(|parameter| !parameter.is_empty()).map(kind).collect()
     }
 }
 

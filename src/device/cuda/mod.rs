@@ -6,10 +6,14 @@
 //! can be tested where there is no GPU.
 
 mod cache;
+/// Which devices there are.
+pub mod devices;
 mod driver;
 mod host;
 mod kernel;
 mod memory;
+#[cfg(feature = "cuda")]
+mod nvidia;
 mod product;
 mod stream;
 

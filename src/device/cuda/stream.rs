@@ -83,6 +83,17 @@ impl Stream {
         self.0.product(product)
     }
 
+    /// Keeps the memory of `values` where it is, so that copies from and to it go straight; undone
+    /// by [`Stream::unpin`] before it is freed.
+    pub fn pin<T: bytemuck::NoUninit>(&self, values: &[T]) -> Result<()> {
+        self.0.pin(bytemuck::cast_slice(values))
+    }
+
+    /// Undoes [`Stream::pin`].
+    pub fn unpin<T: bytemuck::NoUninit>(&self, values: &[T]) {
+        self.0.unpin(bytemuck::cast_slice(values));
+    }
+
     /// Copies within the device.
     pub fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<()> {
         self.0.copy(to, from, bytes)
@@ -91,6 +102,28 @@ impl Stream {
     /// Sets bytes to zero.
     pub fn zero(&self, at: Address, bytes: usize) -> Result<()> {
         self.0.zero(at, bytes)
+    }
+
+    /// What `work` asks for runs beside what is asked for after, until [`Stream::join`].
+    pub fn aside(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.0.aside()?;
+        let worked = work();
+        worked.and(self.0.back())
+    }
+
+    /// What follows comes after all that went aside.
+    pub fn join(&self) -> Result<()> {
+        self.0.join()
+    }
+
+    /// The CUDA stream that work goes to now, for libraries that take one.
+    pub fn handle(&self) -> usize {
+        self.0.handle()
+    }
+
+    /// What tells the device from all others, on this machine and elsewhere.
+    pub fn identity(&self) -> Result<String> {
+        self.0.identity()
     }
 
     /// Records what `work` asks for, without doing it.

@@ -1,0 +1,82 @@
+use super::say::say;
+use crate::Result;
+use crate::device::cuda::devices::{self, Gpu, Library};
+
+/// List the GPUs here and the libraries they are used with.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Prints the table, or why there is none; both are answers.
+pub fn run(_args: Args) -> Result<()> {
+    let (gpus, [major, minor]) = match devices::list().and_then(|gpus| Ok((gpus, devices::driver_version()?)))
+    {
+        Ok(found) => found,
+        Err(why) => return say(format!("no GPU is used, and --device auto is --device cpu: {why}\n")),
+    };
+    let free: Vec<Result<usize>> = gpus.iter().map(|gpu| devices::free_memory(gpu.index)).collect();
+    say(format!("CUDA driver for CUDA {major}.{minor}\n") + &gpu_table(&gpus, &free))?;
+    say(library_lines(&devices::libraries()?))
+}
+
+const GIB: f64 = (1u64 << 30) as f64;
+
+fn gpu_table(gpus: &[Gpu], free: &[Result<usize>]) -> String {
+    if gpus.is_empty() {
+        return "no GPU that this process sees (CUDA_VISIBLE_DEVICES)\n".into();
+    }
+    let width = gpus.iter().map(|gpu| gpu.name.len()).max().unwrap_or(0).max(4);
+    let mut text = format!(
+        "{:>3}  {:width$}  {:8}  {:>3}  {:>10}  {:>10}\n",
+        "GPU", "name", "arch", "SMs", "memory", "free"
+    );
+    for (gpu, free) in gpus.iter().zip(free) {
+        let free =
+            free.as_ref().map_or_else(|_| "in use".into(), |&bytes| format!("{:.1} GiB", bytes as f64 / GIB));
+        let memory = format!("{:.1} GiB", gpu.memory as f64 / GIB);
+        let Gpu { index, name, architecture, multiprocessors, .. } = gpu;
+        text += &format!(
+            "{index:>3}  {name:width$}  {architecture:8}  {multiprocessors:>3}  {memory:>10}  {free:>10}\n"
+        );
+    }
+    text
+}
+
+fn library_lines(libraries: &[Library]) -> String {
+    let line = |library: &Library| match &library.found {
+        Ok((version, Some(file))) => format!("{} {version}  {}\n", library.name, file.display()),
+        Ok((version, None)) => format!("{} {version}\n", library.name),
+        Err(why) => format!("{} is missing: {why}\n", library.name),
+    };
+    libraries.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn the_table_has_a_line_for_each_gpu_and_library() {
+        let gpu = |index, name: &str| Gpu {
+            index,
+            name: name.into(),
+            architecture: "sm_90".into(),
+            multiprocessors: 132,
+            memory: 80 << 30,
+        };
+        let gpus = [gpu(0, "NVIDIA H100 80GB HBM3"), gpu(1, "NVIDIA H200")];
+        let table = gpu_table(&gpus, &[Ok(79 << 30), Err(Error::Device("taken".into()))]);
+        let expected = "\
+GPU  name                   arch      SMs      memory        free
+  0  NVIDIA H100 80GB HBM3  sm_90     132    80.0 GiB    79.0 GiB
+  1  NVIDIA H200            sm_90     132    80.0 GiB      in use
+";
+        assert_eq!(table, expected);
+        assert!(gpu_table(&[], &[]).starts_with("no GPU"));
+        let lines = library_lines(&[
+            Library { name: "NVRTC", found: Ok(("12.9".into(), Some("/lib/libnvrtc.so.12".into()))) },
+            Library { name: "NCCL", found: Err(Error::Device("not found".into())) },
+        ]);
+        assert_eq!(lines, "NVRTC 12.9  /lib/libnvrtc.so.12\nNCCL is missing: device: not found\n");
+    }
+}

@@ -1,0 +1,564 @@
+//! A device of NVIDIA's as a [`Driver`]: libcuda for memory, launches and graphs, NVRTC for the kernels, cuBLASLt
+//! for products. All three are looked for when a device is opened; nothing of CUDA's is needed to build.
+
+mod column_major;
+mod cubins;
+mod cublaslt;
+mod library;
+mod nccl;
+mod nvrtc;
+#[cfg(test)]
+mod resources;
+mod side;
+mod upload;
+
+use super::{Address, CudaProduct, Driver, Kernel, Launch, Recording, SOURCES, Storage};
+use crate::{Error, Result};
+use cubins::Cubins;
+use cublaslt::Products;
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
+use side::Side;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::path::PathBuf;
+use upload::Uploads;
+
+/// A device's compute capability, `[major, minor]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Architecture(pub [u32; 2]);
+
+impl Architecture {
+    /// The first one that the kernels are written for.
+    const FIRST: Self = Self([7, 0]);
+
+    /// As compilers number it: 90 for 9.0.
+    fn number(self) -> u32 {
+        self.0[0] * 10 + self.0[1]
+    }
+}
+
+impl std::fmt::Display for Architecture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sm_{}", self.number())
+    }
+}
+
+/// An error of libcuda's while at `what`, by its own name and text.
+fn told(what: impl std::fmt::Display) -> impl FnOnce(DriverError) -> Error {
+    move |error| Error::Device(format!("{what}: {}", why(error)))
+}
+
+fn why(error: DriverError) -> String {
+    // A driver newer than these lines may know codes that they do not, so nothing is matched on.
+    let text = |got: Result<&std::ffi::CStr, DriverError>| {
+        got.map_or_else(|_| "unknown error".into(), |text| text.to_string_lossy().into_owned())
+    };
+    format!("{} ({})", text(error.error_name()), text(error.error_string()))
+}
+
+/// Starts libcuda and returns the version of CUDA that it is for, `[major, minor]`. Fails where there is none.
+pub fn start() -> Result<[u32; 2]> {
+    // SAFETY: it opens libcuda and closes it again.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::Device(
+            "no CUDA driver here (libcuda.so.1 is not found); NVIDIA's driver brings it, and in a container the \
+             option that passes GPUs on (docker --gpus all, apptainer --nv)"
+                .into(),
+        ));
+    }
+    let mut version = 0;
+    // SAFETY: a place for the number; this function works before cuInit.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(told("the CUDA driver's version"))?;
+    let version = [version / 1000, version % 1000 / 10].map(i32::unsigned_abs);
+    if version < [12, 0] {
+        let [major, minor] = version;
+        return Err(Error::Device(format!(
+            "the CUDA driver is for CUDA {major}.{minor}; CUDA 12.0 or later is needed (driver 525 or later)"
+        )));
+    }
+    result::init().map_err(told("starting CUDA"))?;
+    Ok(version)
+}
+
+/// Version and file of a library.
+pub type Version = (String, Option<PathBuf>);
+
+/// The libraries that a driver for CUDA `driver_major` is used with: what each is for, and its version and file or
+/// why it cannot be used.
+pub fn libraries(driver_major: u32) -> Vec<(&'static str, Result<Version>)> {
+    vec![
+        ("NVRTC", nvrtc::version(driver_major)),
+        ("cuBLASLt", cublaslt::version(driver_major)),
+        ("NCCL", nccl::version()),
+    ]
+}
+
+/// What a device is.
+#[derive(Debug, Clone)]
+pub struct Properties {
+    /// Its name.
+    pub name: String,
+    /// Its architecture.
+    pub architecture: Architecture,
+    /// Streaming multiprocessors.
+    pub multiprocessors: usize,
+    /// Bytes of memory.
+    pub memory: usize,
+}
+
+/// What tells a device from all others.
+fn identity(device: sys::CUdevice) -> Result<String, DriverError> {
+    let id = result::device::get_uuid(device)?;
+    Ok(id.bytes.iter().map(|&byte| format!("{:02x}", byte as u8)).collect())
+}
+
+/// How many devices this process may use. [`start`] comes first.
+pub fn count() -> Result<usize> {
+    let count = result::device::get_count().map_err(told("counting GPUs"))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// What device `index` is. [`start`] comes first.
+pub fn properties(index: usize) -> Result<Properties> {
+    properties_of(device(index)?).map_err(told(format!("GPU {index}")))
+}
+
+fn device(index: usize) -> Result<sys::CUdevice> {
+    let ordinal = i32::try_from(index).unwrap_or(i32::MAX);
+    result::device::get(ordinal).map_err(told(format!("GPU {index}")))
+}
+
+fn properties_of(device: sys::CUdevice) -> Result<Properties, DriverError> {
+    // SAFETY: a device that libcuda has returned.
+    let number =
+        |attribute| unsafe { result::device::get_attribute(device, attribute) }.map(i32::unsigned_abs);
+    Ok(Properties {
+        name: result::device::get_name(device)?,
+        architecture: Architecture([
+            number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        ]),
+        multiprocessors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize,
+        // SAFETY: as above.
+        memory: unsafe { result::device::total_mem(device) }?,
+    })
+}
+
+/// Bytes of memory of device `index` that are free. It takes the device for a moment, which can fail where
+/// another process has it for itself. [`start`] comes first.
+pub fn free_memory(index: usize) -> Result<usize> {
+    let context = Context::new(device(index)?, index)?;
+    context.make_current()?;
+    result::mem_get_info().map(|(free, _)| free).map_err(told(format!("memory of GPU {index}")))
+}
+
+/// A device's primary context, which everything in the process that uses the device shares.
+struct Context {
+    device: sys::CUdevice,
+    context: sys::CUcontext,
+}
+
+impl Context {
+    fn new(device: sys::CUdevice, index: usize) -> Result<Self> {
+        // SAFETY: a device that libcuda has returned; released when dropped.
+        let context =
+            unsafe { result::primary_ctx::retain(device) }.map_err(told(format!("taking GPU {index}")))?;
+        Ok(Self { device, context })
+    }
+
+    /// Makes what this thread asks for be asked of this device.
+    fn make_current(&self) -> Result<()> {
+        // SAFETY: a context that is retained.
+        unsafe { result::ctx::set_current(self.context) }.map_err(told("making a GPU current"))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained in `new`, released here only.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
+    }
+}
+
+/// Memory of the device, given back when dropped.
+struct Block(sys::CUdeviceptr);
+
+impl Block {
+    fn new(bytes: usize) -> Result<Self, DriverError> {
+        // SAFETY: what is in the memory is written before it is read.
+        unsafe { result::malloc_sync(bytes) }.map(Self)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: taken in `new`, given back here only, once the stream that uses it has been waited for.
+        let _ = unsafe { result::free_sync(self.0) };
+    }
+}
+
+/// A kernel as loaded, with the kinds of its arguments.
+struct Loaded {
+    function: sys::CUfunction,
+    parameters: Vec<u8>,
+}
+
+/// One device of NVIDIA's and one stream on it. It is used by one thread, which may use several of them.
+pub struct NvidiaDriver {
+    // Fields are dropped in this order: the context goes last.
+    products: OnceCell<Products>,
+    uploads: Uploads,
+    kernels: RefCell<HashMap<(Kernel, Storage), Loaded>>,
+    modules: RefCell<Vec<sys::CUmodule>>,
+    cubins: Cubins,
+    recording: Cell<bool>,
+    recordings: RefCell<Vec<sys::CUgraphExec>>,
+    /// Given back while a recording was under way.
+    doomed: RefCell<Vec<Block>>,
+    blocks: RefCell<HashMap<u64, Block>>,
+    side: Side,
+    stream: sys::CUstream,
+    name: String,
+    identity: String,
+    architecture: Architecture,
+    driver_major: u32,
+    context: Context,
+}
+
+impl NvidiaDriver {
+    /// Opens device `index`. Its kernels are compiled or taken from the cache when first used, those for tensors
+    /// of one storage all at once.
+    pub fn new(index: usize) -> Result<Self> {
+        let [driver_major, _] = start()?;
+        let count = count()?;
+        if index >= count {
+            return Err(Error::Device(format!(
+                "no GPU {index}: this process sees {count} (CUDA_VISIBLE_DEVICES)"
+            )));
+        }
+        let device = device(index)?;
+        let Properties { name, architecture, .. } = properties(index)?;
+        if architecture < Architecture::FIRST {
+            let first = Architecture::FIRST;
+            return Err(Error::Device(format!(
+                "GPU {index} ({name}) is {architecture}; {first} or later is needed"
+            )));
+        }
+        let context = Context::new(device, index)?;
+        context.make_current()?;
+        let uploads = Uploads::new()?;
+        // One that does not wait for the default stream, nor lets it wait.
+        let stream =
+            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(told("a stream"))?;
+        Ok(Self {
+            products: OnceCell::new(),
+            uploads,
+            kernels: RefCell::default(),
+            modules: RefCell::default(),
+            cubins: Cubins::new(architecture, driver_major),
+            recording: Cell::new(false),
+            recordings: RefCell::default(),
+            doomed: RefCell::default(),
+            blocks: RefCell::default(),
+            side: Side::new()?,
+            stream,
+            identity: identity(device).map_err(told(format!("GPU {index}")))?,
+            name: format!("GPU {index} ({name}, {architecture})"),
+            architecture,
+            driver_major,
+            context,
+        })
+    }
+
+    /// Loads all kernels for tensors of `storage`.
+    fn load(&self, storage: Storage) -> Result<()> {
+        let mut kernels = self.kernels.borrow_mut();
+        for (source, cubin) in SOURCES.iter().zip(self.cubins.of(SOURCES, storage)?) {
+            let what = || format!("kernels of {}.cu for {}", source.name, self.name);
+            // SAFETY: a whole cubin, whose length libcuda reads from its own header.
+            let module = unsafe { result::module::load_data(cubin.as_ptr().cast::<c_void>()) }.map_err(|e| {
+                Error::Device(format!(
+                    "{}: {}; if it is the compiler that is too new for the driver (CUDA {}), load a CUDA toolkit of \
+                     its version and remove the cache",
+                    what(),
+                    why(e),
+                    self.driver_major
+                ))
+            })?;
+            self.modules.borrow_mut().push(module);
+            for name in source.kernels() {
+                let c_name = CString::new(name).map_err(|_| Error::Device(what()))?;
+                // Asking for a function loads its code too, where the driver would else do that at its first
+                // launch.
+                // SAFETY: a module that is loaded.
+                let function = unsafe { result::module::get_function(module, c_name) }
+                    .map_err(told(format!("{name}, {}", what())))?;
+                let loaded = Loaded { function, parameters: source.parameters(name) };
+                kernels.insert((Kernel::new(source.name, name), storage), loaded);
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream that work goes to now.
+    fn current(&self) -> sys::CUstream {
+        self.side.current(self.stream)
+    }
+
+    /// Refuses what would be done at once, amid a recording of what is to be done later.
+    fn not_recording(&self, what: &str) -> Result<()> {
+        if self.recording.get() {
+            return Err(Error::Device(format!("{what} cannot be recorded")));
+        }
+        Ok(())
+    }
+
+    fn end_capture(&self) -> Result<sys::CUgraph> {
+        self.recording.set(false);
+        self.context.make_current()?;
+        // SAFETY: a stream whose capture was begun by this thread.
+        let ended = unsafe { result::stream::end_capture(self.stream) }.map_err(told("recording"));
+        let doomed = self.doomed.take();
+        if !doomed.is_empty() {
+            self.wait()?;
+        }
+        ended
+    }
+}
+
+impl Driver for NvidiaDriver {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn memory(&self) -> Result<[usize; 2]> {
+        self.context.make_current()?;
+        result::mem_get_info().map(|(free, all)| [free, all]).map_err(told("free memory"))
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Address> {
+        self.context.make_current()?;
+        // cuMemAlloc aligns for any kind of variable, which has been 256 bytes or more on every device.
+        let block = Block::new(bytes.max(1)).map_err(|e| {
+            let free = result::mem_get_info().map_or(0, |(free, _)| free);
+            Error::Device(format!(
+                "{bytes} bytes of memory of {}, where {free} are free: {}",
+                self.name,
+                why(e)
+            ))
+        })?;
+        let at = block.0;
+        self.blocks.borrow_mut().insert(at, block);
+        Ok(Address(at))
+    }
+
+    fn release(&self, at: Address) {
+        let Some(block) = self.blocks.borrow_mut().remove(&at.0) else { return };
+        if self.recording.get() {
+            self.doomed.borrow_mut().push(block);
+            return;
+        }
+        // cuMemFree is not promised to wait for what still uses the memory.
+        if let Err(error) = self.wait() {
+            log::warn!("{error}");
+        }
+    }
+
+    fn upload(&self, to: Address, from: &[u8]) -> Result<()> {
+        self.not_recording("an upload")?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        self.context.make_current()?;
+        // SAFETY: `Memory` has checked that there is room; the stream is this device's.
+        unsafe { self.uploads.upload(to, from, self.stream) }
+    }
+
+    fn download(&self, to: &mut [u8], from: Address) -> Result<()> {
+        self.not_recording("a download")?;
+        if to.is_empty() {
+            return self.wait();
+        }
+        self.context.make_current()?;
+        // SAFETY: `Memory` has checked that there is as much; waited for before `to` is seen again.
+        let copied = unsafe { result::memcpy_dtoh_async(to, from.0, self.stream) };
+        // Also after a failure, as part of the copy may be under way.
+        self.wait()?;
+        copied.map_err(told("a copy from the device"))
+    }
+
+    fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.context.make_current()?;
+        // SAFETY: both are memory of this device, of a length that the caller vouches for.
+        unsafe { result::memcpy_dtod_async(to.0, from.0, bytes, self.current()) }
+            .map_err(told(format!("a copy of {bytes} bytes within the device")))
+    }
+
+    fn zero(&self, at: Address, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.context.make_current()?;
+        // SAFETY: memory of this device, of a length that the caller vouches for.
+        unsafe { result::memset_d8_async(at.0, 0, bytes, self.current()) }
+            .map_err(told(format!("setting {bytes} bytes to zero")))
+    }
+
+    fn launch(&self, launch: &Launch<'_>) -> Result<()> {
+        let Launch { kernel, storage, grid, block, arguments } = *launch;
+        let what =
+            || format!("kernel {} of {}.cu on {grid:?} blocks of {block:?}", kernel.name, kernel.source);
+        self.context.make_current()?;
+        let key = (kernel, storage);
+        if !self.kernels.borrow().contains_key(&key) {
+            self.load(storage)?;
+        }
+        let kernels = self.kernels.borrow();
+        let Some(loaded) = kernels.get(&key) else {
+            return Err(Error::Device(format!("{}: no such kernel", what())));
+        };
+        if !arguments.iter().map(super::Argument::kind).eq(loaded.parameters.iter().copied()) {
+            return Err(Error::Device(format!("{}: it takes other arguments", what())));
+        }
+        let mut values: Vec<*mut c_void> = arguments.iter().map(super::Argument::value).collect();
+        // SAFETY: as many values of the kinds that the kernel takes, which libcuda copies; that it stays within
+        // the memory they point to is for the caller to vouch.
+        unsafe {
+            result::launch_kernel(
+                loaded.function,
+                (grid[0], grid[1], 1),
+                (block[0], block[1], 1),
+                0,
+                self.current(),
+                &mut values,
+            )
+        }
+        .map_err(|e| told(what())(e))
+    }
+
+    fn product(&self, product: &CudaProduct) -> Result<()> {
+        self.context.make_current()?;
+        if self.products.get().is_none() {
+            let made = Products::new(self.architecture, self.driver_major)?;
+            let _ = self.products.set(made);
+        }
+        match self.products.get() {
+            Some(products) => products.multiply(product, self.stream),
+            None => unreachable!("set above"),
+        }
+    }
+
+    fn pin(&self, memory: &[u8]) -> Result<()> {
+        if memory.is_empty() {
+            return Ok(());
+        }
+        self.context.make_current()?;
+        // SAFETY: memory of this process, which the caller keeps until `unpin`.
+        unsafe { sys::cuMemHostRegister_v2(memory.as_ptr().cast_mut().cast(), memory.len(), 0) }
+            .result()
+            .map_err(told(format!("pinning {} bytes of the host's memory", memory.len())))
+    }
+
+    fn unpin(&self, memory: &[u8]) {
+        if memory.is_empty() || self.context.make_current().is_err() {
+            return;
+        }
+        // SAFETY: pinned by `pin`; a failure leaves it pinned, which harms nobody.
+        let _ = unsafe { sys::cuMemHostUnregister(memory.as_ptr().cast_mut().cast()) };
+    }
+
+    fn aside(&self) -> Result<()> {
+        self.context.make_current()?;
+        self.side.fork(self.stream)
+    }
+
+    fn back(&self) -> Result<()> {
+        self.side.back();
+        Ok(())
+    }
+
+    fn join(&self) -> Result<()> {
+        self.context.make_current()?;
+        self.side.join(self.stream)
+    }
+
+    fn handle(&self) -> usize {
+        self.current() as usize
+    }
+
+    fn identity(&self) -> Result<String> {
+        Ok(self.identity.clone())
+    }
+
+    fn record(&self) -> Result<()> {
+        self.not_recording("a recording")?;
+        self.context.make_current()?;
+        // Relaxed: kernels of ours and of cuBLASLt's that are used here first are loaded meanwhile, and another
+        // thread may take memory. In the stricter modes either would spoil the recording.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        // SAFETY: a stream that is not capturing.
+        unsafe { result::stream::begin_capture(self.stream, mode) }.map_err(told("recording"))?;
+        self.recording.set(true);
+        Ok(())
+    }
+
+    fn recorded(&self) -> Result<Recording> {
+        let graph = self.end_capture()?;
+        // SAFETY: a graph that was captured whole, destroyed here only; what is made of it does not need it.
+        let made = unsafe {
+            let made = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+            let _ = result::graph::destroy(graph);
+            made
+        };
+        let mut recordings = self.recordings.borrow_mut();
+        recordings.push(made.map_err(told("making a graph of what was recorded"))?);
+        Ok(Recording(recordings.len() - 1))
+    }
+
+    fn replay(&self, Recording(number): Recording) -> Result<()> {
+        self.context.make_current()?;
+        let recordings = self.recordings.borrow();
+        let Some(&graph) = recordings.get(number) else {
+            return Err(Error::Device(format!("no recording {number}")));
+        };
+        // SAFETY: destroyed with `self` only.
+        unsafe { result::graph::launch(graph, self.stream) }.map_err(told("replaying what was recorded"))
+    }
+
+    fn wait(&self) -> Result<()> {
+        self.context.make_current()?;
+        // SAFETY: destroyed with `self` only.
+        unsafe { result::stream::synchronize(self.stream) }
+            .map_err(told(format!("waiting for {}", self.name)))
+    }
+}
+
+impl Drop for NvidiaDriver {
+    fn drop(&mut self) {
+        if self.recording.get()
+            && let Ok(graph) = self.end_capture()
+        {
+            // SAFETY: captured, and destroyed here only.
+            let _ = unsafe { result::graph::destroy(graph) };
+        }
+        // Nothing can be done about failures: after one, libcuda may refuse all that follows.
+        if let Err(error) = self.wait() {
+            log::warn!("{error}");
+        }
+        for graph in self.recordings.take() {
+            // SAFETY: made by this driver, destroyed here only, and done.
+            let _ = unsafe { result::graph::exec_destroy(graph) };
+        }
+        for module in self.modules.take() {
+            // SAFETY: loaded by this driver, unloaded here only; none of its kernels runs any more.
+            let _ = unsafe { result::module::unload(module) };
+        }
+        // SAFETY: created by this driver, destroyed here only.
+        let _ = unsafe { result::stream::destroy(self.stream) };
+    }
+}

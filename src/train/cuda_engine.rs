@@ -1,0 +1,313 @@
+use super::cuda_lane_sum::CudaLaneSum;
+use super::cuda_rank_sum::CudaRankSum;
+use super::cuda_scorer::CudaScorer;
+use super::cuda_update::{Counters, CudaUpdate};
+use super::divergence::{Diverged, diverged};
+use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
+use super::{Problem, State, TrainSpec};
+use crate::batch::{CudaAssembler, CudaPairs, CudaTables, Examples};
+use crate::comm::Communicator;
+use crate::device::cuda::{Address, Memory, Recording, Stream};
+use crate::graph::{CudaLayout, CudaParameters, CudaPlan, Gradients, Parameters, Product, Purpose};
+use crate::op::{CudaPass, CudaRows};
+use crate::{Result, status};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Trains on a CUDA device. Pairs, features, shuffles, gradients and what the
+/// optimiser remembers stay there; a lane's part of a step is recorded for each
+/// number of rows that it comes in, and replayed. With one lane a step is one
+/// recording. The host sends a few words a step, and reads what steps came to every few.
+pub struct CudaEngine<'a> {
+    problem: &'a Problem<'a>,
+    seed: u64,
+    stream: Stream,
+    plan: CudaPlan,
+    assembler: CudaAssembler,
+    scorer: CudaScorer,
+    /// One list a lane of this rank.
+    validation: CudaPairs,
+    parameters: CudaParameters,
+    update: CudaUpdate,
+    lane_sum: CudaLaneSum,
+    rank_sum: CudaRankSum<'a>,
+    /// One [`CudaPass`] a lane of this rank.
+    passes: Memory,
+    parts: HashMap<Part, Replay>,
+    /// Whether parts are recorded at all.
+    records: bool,
+    /// Those of the last lane of the last step.
+    rows: CudaRows,
+    /// Steps since what they came to was read.
+    unread: usize,
+    /// Steps found not finite so far, on the device's count.
+    skipped: usize,
+    /// Copies for the host.
+    on_host: Parameters<f32>,
+    memory_on_host: Vec<Parameters<f32>>,
+    spent: Duration,
+}
+
+/// A part of a step that is recorded as one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Part {
+    /// A lane of this rank, its batch in so many rows a space; the last one's with what follows it, up
+    /// to a sum over ranks that goes by the host.
+    Lane { local: usize, counts: [usize; 3] },
+    /// What follows a sum over ranks that goes by the host.
+    Update,
+}
+
+/// How often a part has been run.
+#[derive(Debug, Clone, Copy)]
+enum Replay {
+    /// Once, as it came: libraries load and settle what they need at the first call.
+    Seen,
+    /// Recorded.
+    Recorded(Recording),
+}
+
+/// Steps between two looks at what they came to.
+const UNREAD: usize = 8;
+
+impl<'a> CudaEngine<'a> {
+    /// At the start: parameters drawn, memory laid out on the device. Fails if there is not enough.
+    pub fn new(
+        problem: &'a Problem<'a>,
+        spec: &TrainSpec,
+        seed: u64,
+        comm: &'a dyn Communicator,
+        stream: &Stream,
+    ) -> Result<Self> {
+        let (network, precision) = (problem.network, spec.precision);
+        let tables = Rc::new(CudaTables::new(stream, precision, network.ports, problem.features)?);
+        let assembler = CudaAssembler::new(tables.clone(), problem.train, problem.own.start, problem.lanes)?;
+        let plan = CudaPlan::new(
+            network.graph.clone(),
+            Purpose::Train,
+            network.loss,
+            &[],
+            &assembler.capacity(),
+            stream,
+            precision,
+        )?;
+        let layout = CudaLayout::new(&network.graph)?;
+        let on_host = Parameters::<f32>::start(&network.graph, seed)?;
+        let parameters = CudaParameters::zeros(stream, layout.clone(), precision)?;
+        parameters.upload(&on_host)?;
+        let own = problem.own.len();
+        let validated = problem.validation_entities.map(<[u32]>::len);
+        Ok(Self {
+            problem,
+            seed,
+            stream: stream.clone(),
+            plan,
+            assembler,
+            scorer: CudaScorer::new(network, &tables, validated)?,
+            validation: CudaPairs::new(&tables, problem.validation)?,
+            parameters,
+            update: CudaUpdate::new(stream, spec, layout.clone(), precision, own)?,
+            lane_sum: CudaLaneSum::new(stream, &layout, own)?,
+            rank_sum: CudaRankSum::new(stream, comm, layout, spec)?,
+            passes: stream.zeros(own * size_of::<CudaPass>())?,
+            parts: HashMap::new(),
+            records: std::env::var_os("CROSSRX_CUDA_GRAPHS").is_none_or(|wish| wish != "no"),
+            rows: CudaRows::default(),
+            unread: 0,
+            skipped: 0,
+            on_host,
+            memory_on_host: Vec::new(),
+            spent: Duration::ZERO,
+        })
+    }
+
+    fn pass(&self, local: usize) -> Address {
+        self.passes.at().offset(local * size_of::<CudaPass>())
+    }
+
+    /// Runs a part: as it comes at first, then recorded, then from the recording.
+    fn run(&mut self, part: Part, work: impl Fn(&mut Self) -> Result<()>) -> Result<()> {
+        if !self.records {
+            return work(self);
+        }
+        match self.parts.get(&part).copied() {
+            None => {
+                work(self)?;
+                self.parts.insert(part, Replay::Seen);
+                Ok(())
+            }
+            Some(Replay::Seen) => {
+                let stream = self.stream.clone();
+                let recording = stream.record(|| work(self))?;
+                self.parts.insert(part, Replay::Recorded(recording));
+                stream.replay(recording)
+            }
+            Some(Replay::Recorded(recording)) => self.stream.replay(recording),
+        }
+    }
+
+    /// Puts a lane's batch, its way forward and its way back on the stream.
+    fn lane(&mut self, local: usize, rows: &CudaRows) -> Result<()> {
+        let pass = self.pass(local);
+        self.assembler.assemble(&self.plan, rows, pass)?;
+        self.plan.forward(&self.parameters, rows, pass)?;
+        self.update.loss(self.plan.output(rows), local, pass)?;
+        self.lane_sum.go_to(local);
+        if local + 1 < self.problem.own.len() {
+            let gradients = self.lane_sum.next();
+            self.plan.backward(&self.parameters, gradients, rows, pass, &mut |_| Ok(()))?;
+            return self.lane_sum.taken();
+        }
+        self.update.words(self.lane_sum.sum())?;
+        let rank_sum = &self.rank_sum;
+        let last = self.lane_sum.last();
+        self.plan.backward(&self.parameters, last.gradients(), rows, pass, &mut |bucket| {
+            last.add(bucket)?;
+            rank_sum.give(bucket, last.sum())
+        })?;
+        self.rank_sum.join()?;
+        if self.rank_sum.by_host() {
+            return Ok(());
+        }
+        self.update.step(&self.parameters, self.lane_sum.sum(), pass)
+    }
+
+    /// Reads what steps have come to.
+    fn read(&mut self) -> Result<(Counters, Stepped)> {
+        let counters = self.update.counters()?;
+        status::beat();
+        self.unread = 0;
+        let skipped = counters.skipped - self.skipped;
+        self.skipped = counters.skipped;
+        let stepped =
+            Stepped { asks: counters.asks, skipped, last_skipped: counters.last_skipped.unwrap_or_default() };
+        Ok((counters, stepped))
+    }
+}
+
+impl Engine for CudaEngine<'_> {
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.parameters.upload(&state.weights)?;
+        let progress = &state.progress;
+        let lane_losses = &state.lane_losses[self.problem.own.clone()];
+        self.skipped = progress.skipped;
+        self.update.restore(
+            &state.memory,
+            progress.optimizer_steps,
+            progress.counted,
+            progress.skipped,
+            lane_losses,
+        )
+    }
+
+    fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
+        self.assembler.begin_epoch(self.seed, epoch as u32)
+    }
+
+    fn step(&mut self, EpochStep { at, step, rate }: EpochStep, asks: Asks) -> Result<Stepped> {
+        let started = Instant::now();
+        let lanes = self.problem.lanes;
+        let total = lanes.rows_in_step(at);
+        let own = self.problem.own.len();
+        let passes: Vec<CudaPass> = (0..own)
+            .map(|local| CudaPass {
+                seed: step.seed,
+                step: step.number,
+                rate,
+                scale: 1.0 / total as f32,
+                total_pairs: total as u32,
+                ..self.assembler.pass(local, at)
+            })
+            .collect();
+        self.passes.upload(0, &passes)?;
+        self.update.ask(asks)?;
+        for local in 0..own {
+            let counts = self.assembler.counts(local, at);
+            let rows = self.assembler.rows(local, at);
+            self.run(Part::Lane { local, counts }, |engine| engine.lane(local, &rows))?;
+            self.rows = rows;
+        }
+        let mut asked = None;
+        if self.rank_sum.by_host() {
+            let words = self.rank_sum.sum_by_host(self.lane_sum.sum().memory())?;
+            asked = Some(Asks { stop: words[0] > 0.0, checkpoint: words[1] > 0.0 });
+            let pass = self.pass(own - 1);
+            self.run(Part::Update, |engine| {
+                engine.update.step(&engine.parameters, engine.lane_sum.sum(), pass)
+            })?;
+        } else if self.rank_sum.is_alone() {
+            asked = Some(asks);
+        }
+        self.unread += 1;
+        status::beat();
+        // After a step that was passed over, every step is looked at, so that the one too many is told of.
+        let stepped =
+            if self.unread >= UNREAD || self.skipped > 0 { self.read()?.1 } else { Stepped::default() };
+        self.spent += started.elapsed();
+        Ok(Stepped { asks: asked.unwrap_or(stepped.asks), ..stepped })
+    }
+
+    fn settle(&mut self) -> Result<Stepped> {
+        if self.unread == 0 {
+            return Ok(Stepped::default());
+        }
+        let started = Instant::now();
+        let stepped = self.read()?.1;
+        self.spent += started.elapsed();
+        Ok(stepped)
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot<'_>> {
+        let (counters, _) = self.read()?;
+        self.parameters.download(&mut self.on_host)?;
+        self.memory_on_host = self.update.memory(&self.on_host)?;
+        Ok(Snapshot {
+            parameters: &self.on_host,
+            memory: self.memory_on_host.iter().map(Parameters::values).collect(),
+            optimizer_steps: counters.steps,
+            lane_losses: counters.lane_losses,
+            counted: counters.counted,
+        })
+    }
+
+    fn clear_sums(&mut self) -> Result<()> {
+        self.update.begin_epoch()
+    }
+
+    fn validate(&mut self) -> Result<Vec<Vec<f32>>> {
+        self.scorer.embed(&self.parameters, self.problem.validation_entities)?;
+        let mut first = 0;
+        let predict = |lane: &Examples| {
+            let rows = first..first + lane.len();
+            first = rows.end;
+            let mut predicted = Vec::with_capacity(lane.len());
+            self.scorer.predict(&self.parameters, &self.validation, rows, &mut predicted)?;
+            Ok(predicted)
+        };
+        self.problem.validation.iter().map(predict).collect()
+    }
+
+    fn diverged(&mut self) -> Result<Vec<Diverged>> {
+        self.parameters.download(&mut self.on_host)?;
+        let mut gradients = Gradients::zeros(&self.problem.network.graph)?;
+        self.lane_sum.sum().download(&mut gradients)?;
+        Ok(diverged(&self.on_host, &gradients))
+    }
+
+    fn products(&self) -> Vec<Product> {
+        self.plan.products(&self.rows)
+    }
+
+    fn distinct(&self) -> [usize; 2] {
+        self.problem.network.ports.entities.map(|port| self.rows.of(port.space))
+    }
+
+    fn spent(&self) -> Vec<(&'static str, Duration)> {
+        vec![("steps", self.spent)]
+    }
+
+    fn reset_spent(&mut self) {
+        self.spent = Duration::ZERO;
+    }
+}
