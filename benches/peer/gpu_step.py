@@ -17,6 +17,7 @@ import sys
 import time
 
 import torch
+import torch._dynamo.config
 import torch.nn.functional as F
 
 from network import Concatenating, Factorised
@@ -191,6 +192,8 @@ def main():
     a = arguments.parse_args()
     if a.device == "cuda" and not torch.cuda.is_available():
         sys.exit("gpu_step.py: PyTorch sees no GPU here (--device cpu --small tries the script)")
+    # Every training compiles the same lines anew; past the usual limit they would run uncompiled.
+    torch._dynamo.config.recompile_limit = 64
     case = SMALL if a.small else FULL
     compiled = a.compile == "yes" or (a.compile is None and a.device == "cuda")
     trainings = []
