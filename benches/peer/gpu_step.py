@@ -193,7 +193,8 @@ def main():
     if a.device == "cuda" and not torch.cuda.is_available():
         sys.exit("gpu_step.py: PyTorch sees no GPU here (--device cpu --small tries the script)")
     # Every training compiles the same lines anew; past the usual limit they would run uncompiled.
-    torch._dynamo.config.recompile_limit = 64
+    limit = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
+    setattr(torch._dynamo.config, limit, 64)
     case = SMALL if a.small else FULL
     compiled = a.compile == "yes" or (a.compile is None and a.device == "cuda")
     trainings = []
