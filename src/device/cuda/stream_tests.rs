@@ -71,15 +71,15 @@ fn what_is_recorded_is_done_when_replayed_and_not_before() {
         .unwrap();
     assert_eq!(floats(&sum, 64), [0.0; 64]);
     for round in 1..4 {
-        stream.replay(recording).unwrap();
+        recording.replay().unwrap();
         // What changes from one replay to the next changes in memory.
         ones.upload(0, &[round as f32 + 1.0; 64]).unwrap();
     }
     assert_eq!(floats(&sum, 64), [6.0; 64]);
     assert_eq!(floats(&other, 64), [6.0; 64]);
     let second = stream.record(|| stream.zero(sum.at(), 256)).unwrap();
-    stream.replay(second).unwrap();
-    stream.replay(recording).unwrap();
+    second.replay().unwrap();
+    recording.replay().unwrap();
     assert_eq!(floats(&sum, 64), [4.0; 64]);
 }
 
@@ -217,7 +217,7 @@ fn what_goes_aside_is_done_by_the_time_of_the_join() {
     work().unwrap();
     assert_eq!(floats(&sum, 64), [2.0; 64]);
     let recording = stream.record(work).unwrap();
-    stream.replay(recording).unwrap();
+    recording.replay().unwrap();
     assert_eq!(floats(&beside, 64), [4.0; 64]);
     assert_eq!(floats(&sum, 64), [7.0; 64]);
 }
