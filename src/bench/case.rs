@@ -5,6 +5,7 @@ use crate::feature::{Features, ScaledFeatures};
 use crate::model::{InputWidths, TwoTower};
 use crate::op::Activation;
 use crate::store::Entity;
+use rayon::prelude::*;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -17,6 +18,9 @@ pub enum Case {
     /// The same at width 256, 4,096 pairs
     #[value(name = "two-tower-256")]
     TwoTower256,
+    /// UNO's on NCI-60's shape, for GPUs: 65,536 pairs of 52,000 drugs and 59 samples
+    #[value(name = "two-tower-nci60")]
+    TwoTowerNci60,
     /// L1000's: bits of 2,000 compounds and 978 genes, 2 x 400, 4,096 pairs
     CompoundGene,
 }
@@ -34,7 +38,7 @@ pub(super) struct Side {
 const SEED: u64 = 1;
 
 impl Case {
-    /// All of them.
+    /// Those of a size for processors.
     pub const ALL: [Case; 3] = [Case::TwoTower1000, Case::TwoTower256, Case::CompoundGene];
 
     /// Its name, such as `two-tower-256`.
@@ -42,6 +46,7 @@ impl Case {
         match self {
             Case::TwoTower1000 => "two-tower-1000",
             Case::TwoTower256 => "two-tower-256",
+            Case::TwoTowerNci60 => "two-tower-nci60",
             Case::CompoundGene => "compound-gene",
         }
     }
@@ -51,13 +56,14 @@ impl Case {
         match self {
             Case::TwoTower1000 => 2048,
             Case::TwoTower256 | Case::CompoundGene => 4096,
+            Case::TwoTowerNci60 => 65_536,
         }
     }
 
     /// Its network; there is no dropout, since the peers have none.
     pub fn network(self) -> TwoTower {
         let (tower, head) = match self {
-            Case::TwoTower1000 => (vec![1000; 3], vec![1000; 4]),
+            Case::TwoTower1000 | Case::TwoTowerNci60 => (vec![1000; 3], vec![1000; 4]),
             Case::TwoTower256 => (vec![256; 3], vec![256; 4]),
             Case::CompoundGene => (vec![], vec![400; 2]),
         };
@@ -76,6 +82,7 @@ impl Case {
         let side = |entities, columns, ones| Side { entities, columns, ones };
         match self {
             Case::CompoundGene => [side(2000, 2048, Some(0.02)), side(978, 1107, Some(0.05))],
+            Case::TwoTowerNci60 => [side(52_000, 3820, None), side(59, 942, None)],
             _ => [side(370, 3820, None), side(812, 942, None)],
         }
     }
@@ -100,7 +107,9 @@ impl Case {
                 )
             };
             let cells = entities * columns;
-            let values = (0..cells.div_ceil(4)).flat_map(draw).take(cells).collect();
+            let mut values = vec![0.0; cells];
+            let blocks = values.par_chunks_mut(4).enumerate();
+            blocks.for_each(|(block, values)| values.copy_from_slice(&draw(block)[..values.len()]));
             let features = Features::of_all(entity, columns, values, ones.is_some())?;
             Ok(ScaledFeatures::new(Rc::new(features), vec![(0.0, 1.0); columns], f32::MAX))
         };

@@ -26,11 +26,15 @@ pub struct StepReport {
     pub ranks: usize,
     /// Threads of a rank.
     pub threads: usize,
+    /// What computed, on the first rank.
+    pub device: String,
+    /// In which numbers.
+    pub precision: Precision,
     /// Pairs a second, by the median step.
     pub samples_per_s: f64,
-    /// Pairs a second if a step were its matrix products alone, done by the gemm crate.
+    /// Pairs a second if a step were its matrix products alone, done by the gemm crate or cuBLASLt.
     pub floor_samples_per_s: f64,
-    /// Rate of the gemm crate on those products, in Gflop/s.
+    /// Rate of that library on those products, in Gflop/s.
     pub floor_gflops: f64,
     /// The first as a part of the second.
     pub ratio: f64,
@@ -38,9 +42,13 @@ pub struct StepReport {
     pub phases: BTreeMap<&'static str, f64>,
 }
 
-/// Steps before the clock runs.
-const WARM: usize = 3;
-/// Most steps in turn with the floor.
+/// Steps before the clock runs: on a GPU, enough for every size of batch to be recorded.
+const WARM: [usize; 2] = [3, 32];
+/// Steps that are timed together: a GPU is waited for after several.
+const AT_ONCE: [usize; 2] = [1, 16];
+/// Steps of which the parts are timed one by one, where that is apart from the others.
+const PROFILED: usize = 3;
+/// Most turns with the floor.
 const MOST: usize = 60;
 
 /// Trains `case` on all ranks of `comm` for about `seconds`, steps and floor taking turns, its pairs
@@ -59,30 +67,40 @@ pub fn measure_step(
     let mut trainer = Trainer::new(&problem, &spec, 1, comm)?;
     trainer.begin_epoch()?;
     let mut at = (0..problem.lanes.steps()).cycle();
-    let mut step = |trainer: &mut Trainer<'_>| -> Result<Duration> {
+    let on_gpu = usize::from(matches!(device, Device::Cuda(_)));
+    let at_once = AT_ONCE[on_gpu];
+    let mut steps_of = |trainer: &mut Trainer<'_>, count: usize| -> Result<Duration> {
         let started = Instant::now();
-        trainer.step(at.next().unwrap_or(0), Asks::default())?;
-        Ok(started.elapsed())
+        for _ in 0..count {
+            trainer.step(at.next().unwrap_or(0), Asks::default())?;
+        }
+        trainer.settle()?;
+        Ok(started.elapsed() / count as u32)
     };
-    for _ in 0..WARM {
-        step(&mut trainer)?;
-    }
+    steps_of(&mut trainer, WARM[on_gpu])?;
     let distinct = trainer.distinct();
-    let mut floor = Floor::of(trainer.products());
-    floor.run();
+    let mut floor = Floor::of(trainer.products(), device, precision)?;
+    floor.run(1)?;
     trainer.reset_spent();
     let (mut steps, mut floors) = (Vec::new(), Vec::new());
     let begun = Instant::now();
     let mut more = true;
     while more {
-        steps.push(step(&mut trainer)?);
-        floors.push((0..own_lanes).map(|_| floor.run()).sum());
+        steps.push(steps_of(&mut trainer, at_once)?);
+        floors.push(floor.run(at_once * own_lanes)? / at_once as u32);
         // All ranks take as many steps as the first.
         let mut go = vec![u8::from(begun.elapsed().as_secs_f64() < seconds && steps.len() < MOST)];
         comm.broadcast(0, &mut go);
         more = go == [1];
     }
-    let phases = phases(&trainer, &steps);
+    let phases = if on_gpu == 1 {
+        trainer.reset_spent();
+        let started = Instant::now();
+        (0..PROFILED).try_for_each(|at| trainer.profile(at % problem.lanes.steps()))?;
+        phases(&trainer, &[started.elapsed() / PROFILED as u32; PROFILED])
+    } else {
+        phases(&trainer, &steps)
+    };
     let floor_gflops = 2e-9 * (own_lanes * floor.multiply_adds()) as f64 / median(&mut floors);
     let per_second = |times: &mut Vec<Duration>| case.batch() as f64 / median(times);
     let (samples_per_s, floor_samples_per_s) = (per_second(&mut steps), per_second(&mut floors));
@@ -93,6 +111,11 @@ pub fn measure_step(
         lanes: problem.lanes.count(),
         ranks: comm.size(),
         threads: rayon::current_num_threads(),
+        device: match device {
+            Device::Cpu => "processors".into(),
+            Device::Cuda(stream) => stream.name(),
+        },
+        precision,
         samples_per_s,
         floor_samples_per_s,
         floor_gflops,
@@ -128,12 +151,13 @@ impl fmt::Display for StepReport {
         let [drugs, samples] = self.distinct;
         writeln!(
             f,
-            "{}: {} pairs a step in {}, {drugs} drugs and {samples} samples in each; {} of {}",
+            "{}: {} pairs a step in {}, {drugs} drugs and {samples} samples in each; {} of {}, on {}",
             self.case,
             self.batch,
             count(self.lanes, "lane"),
             count(self.ranks, "rank"),
-            count(self.threads, "thread")
+            count(self.threads, "thread"),
+            self.device
         )?;
         writeln!(
             f,

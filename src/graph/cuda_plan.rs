@@ -7,7 +7,10 @@ use crate::op::{
     CudaBackward, CudaForward, CudaParameter, CudaParameterGradient, CudaRows, EIGHT, MAX_OPERANDS, Tensor,
 };
 use arrayvec::ArrayVec;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A network compiled for a CUDA device: the counterpart of [`super::CpuPlan`],
 /// with its own memory on a stream. Its passes put kernels on the stream and
@@ -21,6 +24,8 @@ pub struct CudaPlan {
     precision: Precision,
     buffers: Vec<Memory>,
     workspace: Memory,
+    /// Time of each op by its name, where every op is waited for.
+    profile: RefCell<Option<BTreeMap<&'static str, Duration>>>,
 }
 
 /// Sets the gradient of the losses of the pairs in use, and zero in padding.
@@ -51,7 +56,15 @@ impl CudaPlan {
             Some(node.op.as_ref()?.workspace(capacity[node.shape.space.0], widths.max().unwrap_or(0)))
         });
         let workspace = stream.zeros(needs.max().unwrap_or(0))?;
-        Ok(Self { graph, schedule, stream: stream.clone(), precision, buffers, workspace })
+        Ok(Self {
+            graph,
+            schedule,
+            stream: stream.clone(),
+            precision,
+            buffers,
+            workspace,
+            profile: RefCell::default(),
+        })
     }
 
     /// Bytes that a plan takes on a device.
@@ -102,7 +115,7 @@ impl CudaPlan {
             task.inputs.iter().map(|&i| self.value(i, rows)).collect();
         let parameters: ArrayVec<CudaParameter, MAX_OPERANDS> =
             node.parameters.clone().map(|p| parameters.of(p)).collect();
-        op.cuda_forward(CudaForward {
+        let forward = CudaForward {
             stream: &self.stream,
             precision: self.precision,
             inputs: &inputs,
@@ -111,7 +124,27 @@ impl CudaPlan {
             batch: rows,
             pass,
             node: task.node.0,
-        })
+        };
+        self.timed(op.name(), || op.cuda_forward(forward))
+    }
+
+    /// Starts to wait for every op and to count its time by its name, or ends it and returns what came of it.
+    pub fn profile(&self, on: bool) -> BTreeMap<&'static str, Duration> {
+        self.profile.replace(on.then(BTreeMap::new)).unwrap_or_default()
+    }
+
+    fn timed(&self, name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        if self.profile.borrow().is_none() {
+            return work();
+        }
+        self.stream.wait()?;
+        let started = Instant::now();
+        work()?;
+        self.stream.wait()?;
+        if let Some(times) = self.profile.borrow_mut().as_mut() {
+            *times.entry(name).or_default() += started.elapsed();
+        }
+        Ok(())
     }
 
     /// Computes the gradient of [`crate::op::CudaPass::scale`] times the sum of the losses that
@@ -165,7 +198,7 @@ impl CudaPlan {
             numbers.clone().map(|p| parameters.of(p)).collect();
         let parameter_gradients: ArrayVec<CudaParameterGradient, MAX_OPERANDS> =
             numbers.map(|p| gradients.of(p)).collect();
-        op.cuda_backward(CudaBackward {
+        let backward = CudaBackward {
             stream: &self.stream,
             precision: self.precision,
             inputs: &inputs,
@@ -178,7 +211,8 @@ impl CudaPlan {
             pass,
             node: task.node.0,
             workspace: self.workspace.at(),
-        })
+        };
+        self.timed(op.name(), || op.cuda_backward(backward))
     }
 
     /// Fills every buffer with what is not a number, as if from a pass that went wrong.

@@ -29,6 +29,11 @@ pub trait Engine {
     fn products(&self) -> Vec<Product>;
     /// Distinct drugs and samples in the last lane of the last step, or of what they were rounded up to.
     fn distinct(&self) -> [usize; 2];
+    /// Takes a step whose every part is waited for, so that [`Self::spent`] can tell them apart; where
+    /// it always can, a step like any other.
+    fn profile(&mut self, step: EpochStep) -> Result<()> {
+        self.step(step, Asks::default()).map(|_| ())
+    }
     /// Time of all steps by what it went to, since the start or [`Self::reset_spent`].
     fn spent(&self) -> Vec<(&'static str, Duration)>;
     /// Starts to count time anew.

@@ -115,15 +115,26 @@ impl<'a> Trainer<'a> {
     /// not finite. Returns what any rank of the group has asked for, the same on
     /// all of them. Fails once more steps have been skipped than may be.
     pub fn step(&mut self, at: usize, asks: Asks) -> Result<Asks> {
-        let steps = self.problem.lanes.steps();
-        let number = (self.epoch * steps + at) as u64;
-        status::step(number + 1);
-        Drill::at_step(number + 1)?;
-        let step = Step { seed: self.seed, number };
-        let rate = learning_rate(self.spec, number, steps);
-        let stepped = self.engine.step(EpochStep { at, step, rate }, asks)?;
+        let step = self.epoch_step(at);
+        let number = step.step.number + 1;
+        status::step(number);
+        Drill::at_step(number)?;
+        let stepped = self.engine.step(step, asks)?;
         self.note(stepped)?;
         Ok(stepped.asks)
+    }
+
+    /// Takes step `at` of the epoch with every part waited for, so that [`Self::spent`] can tell them apart.
+    pub fn profile(&mut self, at: usize) -> Result<()> {
+        let step = self.epoch_step(at);
+        self.engine.profile(step)
+    }
+
+    fn epoch_step(&self, at: usize) -> EpochStep {
+        let steps = self.problem.lanes.steps();
+        let number = (self.epoch * steps + at) as u64;
+        let rate = learning_rate(self.spec, number, steps);
+        EpochStep { at, step: Step { seed: self.seed, number }, rate }
     }
 
     /// Counts steps that were passed over; every rank comes to this alike.

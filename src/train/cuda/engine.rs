@@ -11,7 +11,7 @@ use crate::train::divergence::{Diverged, diverged};
 use crate::train::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use crate::train::{Problem, State, TrainSpec};
 use crate::{Result, status};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,8 @@ pub struct CudaEngine<'a> {
     /// Copies for the host.
     on_host: Parameters<f32>,
     memory_on_host: Vec<Parameters<f32>>,
-    spent: Duration,
+    /// Time of all steps, or of the parts of those that were profiled.
+    spent: BTreeMap<&'static str, Duration>,
 }
 
 /// A part of a step that is recorded as one.
@@ -115,7 +116,7 @@ impl<'a> CudaEngine<'a> {
             skipped: 0,
             on_host,
             memory_on_host: Vec::new(),
-            spent: Duration::ZERO,
+            spent: BTreeMap::new(),
         })
     }
 
@@ -242,7 +243,7 @@ impl Engine for CudaEngine<'_> {
         // After a step that was passed over, every step is looked at, so that the one too many is told of.
         let stepped =
             if self.unread >= UNREAD || self.skipped > 0 { self.read()?.1 } else { Stepped::default() };
-        self.spent += started.elapsed();
+        *self.spent.entry("steps").or_default() += started.elapsed();
         Ok(Stepped { asks: asked.unwrap_or(stepped.asks), ..stepped })
     }
 
@@ -252,7 +253,7 @@ impl Engine for CudaEngine<'_> {
         }
         let started = Instant::now();
         let stepped = self.read()?.1;
-        self.spent += started.elapsed();
+        *self.spent.entry("steps").or_default() += started.elapsed();
         Ok(stepped)
     }
 
@@ -301,11 +302,32 @@ impl Engine for CudaEngine<'_> {
         self.problem.network.ports.entities.map(|port| self.rows.of(port.space))
     }
 
+    fn profile(&mut self, step: EpochStep) -> Result<()> {
+        self.stream.wait()?;
+        let records = std::mem::replace(&mut self.records, false);
+        self.plan.profile(true);
+        let before = self.spent.clone();
+        let started = Instant::now();
+        self.step(step, Asks::default())?;
+        self.stream.wait()?;
+        let whole = started.elapsed();
+        self.spent = before;
+        let ops = self.plan.profile(false);
+        let rest = whole.saturating_sub(ops.values().sum());
+        for (part, time) in ops.into_iter().chain([("batch assembly, sums and optimiser", rest)]) {
+            *self.spent.entry(part).or_default() += time;
+        }
+        self.records = records;
+        Ok(())
+    }
+
     fn spent(&self) -> Vec<(&'static str, Duration)> {
-        vec![("steps", self.spent)]
+        let mut parts: Vec<_> = self.spent.iter().map(|(&part, &time)| (part, time)).collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.1));
+        parts
     }
 
     fn reset_spent(&mut self) {
-        self.spent = Duration::ZERO;
+        self.spent.clear();
     }
 }
