@@ -2,8 +2,7 @@
 // rows of 256 columns; what blocks come to is added in their order, so sums depend on shapes alone.
 #include "crossrx.cuh"
 
-#define ROWS 128
-#define LINES 8
+enum { ROWS = 128, LINES = 8, FINISH_LINES = 32 };
 
 // Adds what the LINES threads of a column have, and writes it as the block's part of the sum.
 __device__ inline void write_part(float* parts, const float sum[EIGHT], u32 eight, u32 stride) {
@@ -35,8 +34,7 @@ KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, const f
             if (activation != IDENTITY) {
                 float y[EIGHT];
                 load8(y, value + at);
-#pragma unroll
-                for (int e = 0; e < EIGHT; e++) g[e] = activation_slope(activation, g[e], y[e]);
+                activation_slope8(activation, g, y);
                 store8(gradient + at, g);
             }
             const float w = weight ? weight[(u64)row * weight_stride] : 0.0f;
@@ -96,19 +94,22 @@ KERNEL normalised(const T* gradient, const T* x, const float* scales, float* par
     write_part(normal_parts, along, eight, stride);
 }
 
-// Adds the parts of all blocks.
+// Adds the parts of all blocks, in blocks of [32, FINISH_LINES] threads.
 KERNEL finish(float* to, const float* parts, u32 blocks, u32 columns, u32 stride) {
-    __shared__ float shared[LINES][32];
+    __shared__ float shared[FINISH_LINES][32];
     const u32 column = blockIdx.x * 32 + threadIdx.x;
     float sum = 0.0f;
-    if (column < columns)
-        for (u32 block = threadIdx.y; block < blocks; block += LINES) sum += parts[(u64)block * stride + column];
+    if (column < columns) {
+#pragma unroll 8
+        for (u32 block = threadIdx.y; block < blocks; block += FINISH_LINES)
+            sum += parts[(u64)block * stride + column];
+    }
     shared[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
     if (threadIdx.y == 0 && column < columns) {
         float total = 0.0f;
 #pragma unroll
-        for (int line = 0; line < LINES; line++) total += shared[line][threadIdx.x];
+        for (int line = 0; line < FINISH_LINES; line++) total += shared[line][threadIdx.x];
         to[column] = total;
     }
 }

@@ -42,6 +42,17 @@ typedef bf16 T;
 typedef float T;
 #endif
 
+// Two at once, the first in the low half; one instruction where there is one, which makes another NaN of a NaN.
+__device__ inline u32 bf16_pair(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    u32 pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
+    return bf16_bits(low) | bf16_bits(high) << 16;
+#endif
+}
+
 // Eight numbers from an address that is a multiple of 16 bytes.
 __device__ inline void load8(float v[EIGHT], const float* from) {
     const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
@@ -64,7 +75,7 @@ __device__ inline void store8(float* to, const float v[EIGHT]) {
 __device__ inline void store8(bf16* to, const float v[EIGHT]) {
     u32 words[4];
 #pragma unroll
-    for (int i = 0; i < 4; i++) words[i] = bf16_bits(v[2 * i]) | bf16_bits(v[2 * i + 1]) << 16;
+    for (int i = 0; i < 4; i++) words[i] = bf16_pair(v[2 * i], v[2 * i + 1]);
     *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
 }
 
@@ -150,6 +161,17 @@ __device__ inline float activate(u32 activation, float x) {
     }
 }
 
+// Of eight values, the choice between functions made once.
+__device__ inline void activate8(u32 activation, float v[EIGHT]) {
+    if (activation == RELU) {
+#pragma unroll
+        for (int e = 0; e < EIGHT; e++) v[e] = activate(RELU, v[e]);
+    } else if (activation != IDENTITY) {
+#pragma unroll
+        for (int e = 0; e < EIGHT; e++) v[e] = activate(activation, v[e]);
+    }
+}
+
 // The gradient of the argument, from that of the value `y`.
 __device__ inline float activation_slope(u32 activation, float gradient, float y) {
     switch (activation) {
@@ -158,6 +180,16 @@ __device__ inline float activation_slope(u32 activation, float gradient, float y
         case TANH: return gradient * (1.0f - y * y);
         case SIGMOID: return gradient * y * (1.0f - y);
         default: return gradient;
+    }
+}
+
+__device__ inline void activation_slope8(u32 activation, float gradient[EIGHT], const float y[EIGHT]) {
+    if (activation == RELU) {
+#pragma unroll
+        for (int e = 0; e < EIGHT; e++) gradient[e] = activation_slope(RELU, gradient[e], y[e]);
+    } else {
+#pragma unroll
+        for (int e = 0; e < EIGHT; e++) gradient[e] = activation_slope(activation, gradient[e], y[e]);
     }
 }
 

@@ -7,7 +7,7 @@
 typedef u32 Two;
 __device__ inline float first_of(Two two) { return __uint_as_float(two << 16); }
 __device__ inline float second_of(Two two) { return __uint_as_float(two & 0xffff0000u); }
-__device__ inline Two two_of(float a, float b) { return bf16_bits(a) | bf16_bits(b) << 16; }
+__device__ inline Two two_of(float a, float b) { return bf16_pair(a, b); }
 #else
 typedef float2 Two;
 __device__ inline float first_of(Two two) { return two.x; }

@@ -55,8 +55,7 @@ KERNEL forward(T* y, const T* x0, const u32* index0, const T* x1, const u32* ind
     for (int s = 0; s < STEPS; s++) {
         const u32 row = first + 8 * s;
         if (row >= rows) return;
-#pragma unroll
-        for (int e = 0; e < EIGHT; e++) sum[s][e] = activate(activation, sum[s][e]);
+        activate8(activation, sum[s]);
         store8(y + (u64)row * stride + column, sum[s]);
     }
 }

@@ -2,7 +2,7 @@
 // and then from the cache.
 #include "crossrx.cuh"
 
-#define EPSILON 1e-5f
+constexpr float EPSILON = 1e-5f;
 
 struct Scale {
     float mean, inverse;

@@ -3,18 +3,29 @@
 
 // y = activation(y + bias), where the product's own epilogue has no such function.
 KERNEL finish(T* y, const float* bias, u32 activation, u32 rows, u32 stride, u32 columns) {
-    const u32 eights = stride / EIGHT;
-    const u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= (u64)rows * eights) return;
-    const u32 column = (u32)(i % eights) * EIGHT;
-    float v[EIGHT];
-    load8(v, y + i * EIGHT);
+    const u32 column = first_column();
+    if (column >= stride) return;
+    float b[EIGHT] = {0.0f};
 #pragma unroll
-    for (int e = 0; e < EIGHT; e++) {
-        if (bias && column + e < columns) v[e] += bias[column + e];
-        v[e] = activate(activation, v[e]);
+    for (int e = 0; e < EIGHT; e++)
+        if (bias && column + e < columns) b[e] = bias[column + e];
+    Eight raw[STEPS];
+#pragma unroll
+    for (int s = 0; s < STEPS; s++) {
+        const u32 row = first_row() + 8 * s;
+        raw[s] = row < rows ? fetch8(y + (u64)row * stride + column) : zeros8();
     }
-    store8(y + i * EIGHT, v);
+#pragma unroll
+    for (int s = 0; s < STEPS; s++) {
+        const u32 row = first_row() + 8 * s;
+        if (row >= rows) return;
+        float v[EIGHT];
+        widen8(v, raw[s]);
+#pragma unroll
+        for (int e = 0; e < EIGHT; e++) v[e] += b[e];
+        activate8(activation, v);
+        store8(y + (u64)row * stride + column, v);
+    }
 }
 
 // One output: y[row] = activation(x[row] . weight + bias), a warp a row.
@@ -37,15 +48,21 @@ KERNEL one_output(float* y, const T* x, const float* weight, const float* bias, 
 // One output: the gradient of x, an outer product.
 KERNEL one_output_input(T* to, const float* gradient, const float* weight, u32 accumulate, u32 rows, u32 columns,
                         u32 stride) {
-    const u32 eights = stride / EIGHT;
-    const u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= (u64)rows * eights) return;
-    const u32 column = (u32)(i % eights) * EIGHT;
-    const float g = gradient[i / eights * EIGHT];
-    float v[EIGHT] = {0.0f};
-    if (accumulate) load8(v, to + i * EIGHT);
+    const u32 column = first_column();
+    if (column >= stride) return;
+    float w[EIGHT] = {0.0f};
 #pragma unroll
     for (int e = 0; e < EIGHT; e++)
-        if (column + e < columns) v[e] += g * weight[column + e];
-    store8(to + i * EIGHT, v);
+        if (column + e < columns) w[e] = weight[column + e];
+#pragma unroll
+    for (int s = 0; s < STEPS; s++) {
+        const u32 row = first_row() + 8 * s;
+        if (row >= rows) return;
+        const float g = gradient[(u64)row * EIGHT];
+        float v[EIGHT] = {0.0f};
+        if (accumulate) load8(v, to + (u64)row * stride + column);
+#pragma unroll
+        for (int e = 0; e < EIGHT; e++) v[e] += g * w[e];
+        store8(to + (u64)row * stride + column, v);
+    }
 }

@@ -4,9 +4,8 @@
 // name come from the cache.
 #include "crossrx.cuh"
 
-#define LINES 16
-#define GROUP 4
-#define NO_ROW 0xffffffffu
+enum { LINES = 16, GROUP = 4 };
+constexpr u32 NO_ROW = 0xffffffffu;
 
 // Adds what the `sharing` warps of a list have; the first of them gets the sum.
 __device__ inline void add_lines(float sum[EIGHT], u32 member, u32 sharing) {
@@ -69,12 +68,14 @@ __device__ inline void sum_lists(Sum* to, const T* from, const u32* start, const
     Sum* into = to + (u64)slot * stride + column;
     float old[EIGHT] = {0.0f};
     if (accumulate) load8(old, into);
+    if (bias) {
 #pragma unroll
-    for (int e = 0; e < EIGHT; e++) {
-        const float x = bias ? sum[e] + bias[column + e] : sum[e];
-        // Parameters have zeros beyond their columns, which their gradients must keep.
-        sum[e] = column + e < columns ? old[e] + activate(activation, x) : 0.0f;
+        for (int e = 0; e < EIGHT; e++) sum[e] += bias[column + e];
     }
+    activate8(activation, sum);
+    // Parameters have zeros beyond their columns, which their gradients must keep.
+#pragma unroll
+    for (int e = 0; e < EIGHT; e++) sum[e] = column + e < columns ? old[e] + sum[e] : 0.0f;
     store8(into, sum);
 }
 

@@ -7,9 +7,18 @@ use std::sync::Arc;
 
 /// An op on inputs of pairs and of entities, each behind a product whose
 /// weights are what the derivative is checked for.
+#[derive(Clone)]
 pub struct Check<O> {
     op: O,
     inputs: Vec<(Option<usize>, usize)>,
+}
+
+/// A network whose output is the loss.
+struct Made {
+    graph: Graph,
+    loss: NodeId,
+    fed: Vec<NodeId>,
+    capacity: Vec<usize>,
 }
 
 const PAIRS: usize = 7;
@@ -43,14 +52,24 @@ pub(super) fn value(i: usize) -> f64 {
 /// own gradients are added to another's.
 pub fn check_derivative<O: Op + Clone + 'static>(check: Check<O>) {
     for read_twice in [false, true] {
-        check_between(&check, read_twice);
+        let Made { graph, loss, fed, capacity } = between(&check, PAIRS, read_twice);
+        check_network(graph, loss, &fed, &capacity);
     }
 }
 
-fn check_between<O: Op + Clone + 'static>(check: &Check<O>, read_twice: bool) {
+/// Holds the device's kernels against the CPU's alone, at so many pairs: for shapes that are too much
+/// for central differences.
+pub fn check_kernels<O: Op + Clone + 'static>(check: Check<O>, pairs: usize) {
+    for read_twice in [false, true] {
+        let Made { graph, loss, fed, capacity } = between(&check, pairs, read_twice);
+        check_cuda(&Arc::new(graph), loss, &fed, &capacity, &capacity);
+    }
+}
+
+fn between<O: Op + Clone + 'static>(check: &Check<O>, rows: usize, read_twice: bool) -> Made {
     let mut graph = Graph::new();
     let pairs = graph.space("pairs");
-    let mut capacity = vec![PAIRS];
+    let mut capacity = vec![rows];
     let (mut fed, mut operands) = (Vec::new(), Vec::new());
     for (i, &(entities, columns)) in check.inputs.iter().enumerate() {
         let (space, map) = match entities {
@@ -77,11 +96,12 @@ fn check_between<O: Op + Clone + 'static>(check: &Check<O>, read_twice: bool) {
         });
     }
     let weigh = |(i, &result): (usize, &NodeId)| {
-        graph.add(&format!("after{i}"), Linear::new(2, 1, Activation::Tanh), &[result]).unwrap()
+        let fan_in = if rows == PAIRS { 2 } else { graph.shape(result).columns };
+        graph.add(&format!("after{i}"), Linear::new(fan_in, 1, Activation::Tanh), &[result]).unwrap()
     };
     let weighed: Vec<NodeId> = results.iter().enumerate().map(weigh).collect();
     let loss = graph.add("sum", Add, &weighed).unwrap();
-    check_network(graph, loss, &fed, &capacity);
+    Made { graph, loss, fed, capacity }
 }
 
 /// Checks every parameter's gradient of the sum of `loss` over made-up inputs:

@@ -65,10 +65,15 @@ impl CudaKernel for Add {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
         check_derivative(Check::new(Add).input(4).input(4).input(4));
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        check_kernels(Check::new(Add).input(261).input(261), 300);
     }
 }

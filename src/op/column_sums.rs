@@ -13,6 +13,8 @@ const FINISH: Kernel = Kernel::new("column_sums", "finish");
 const ROWS: usize = 128;
 /// Threads of a block, `[x, y]`.
 const BLOCK: [usize; 2] = [32, 8];
+/// Threads of a block that adds parts.
+const FINISH_BLOCK: [usize; 2] = [32, 32];
 
 /// Bytes of the parts of a sum over `rows` rows of `columns` columns.
 pub(super) fn workspace(rows: usize, columns: usize) -> usize {
@@ -134,5 +136,5 @@ fn finish(stream: &Stream, from: Tensor, to: Address, workspace: Address) -> Res
         from.columns.into(),
         from.stride().into(),
     ];
-    stream.launch(FINISH, Storage::F32, [from.columns.div_ceil(BLOCK[0]), 1], BLOCK, &arguments)
+    stream.launch(FINISH, Storage::F32, [from.columns.div_ceil(FINISH_BLOCK[0]), 1], FINISH_BLOCK, &arguments)
 }

@@ -98,10 +98,16 @@ impl CudaKernel for Concat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
         check_derivative(Check::new(Concat).input(4).input(1).input(3));
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        check_kernels(Check::new(Concat).input(70).input(1).input(261), 300);
+        check_kernels(Check::new(Concat).input(1), 33);
     }
 }

@@ -271,3 +271,104 @@ pub(super) fn put(stream: &Stream, to: Tensor, from: Tensor, accumulate: bool) -
         &[to.at.into(), from.at.into(), eights.into(), accumulate.into()],
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cuda::{Argument, HostDriver, Kernel, Memory};
+
+    /// The nearest bfloat16 by its distance, of two as near the even one.
+    fn rounded(x: f32) -> u16 {
+        if x.is_nan() {
+            return (x.to_bits() >> 16) as u16 | 0x40;
+        }
+        let down = (x.to_bits() >> 16) as u16;
+        // Beyond the largest comes what would be next, were there one: infinity stands for it.
+        let wide = |bits: u16| match bits & 0x7fff {
+            0x7f80 => f64::from(f32::MAX.log2().round()).exp2().copysign(f64::from(x)),
+            _ => f64::from(f32::from_bits(u32::from(bits) << 16)),
+        };
+        if x.is_infinite() {
+            return down;
+        }
+        let [below, above] = [down, down + 1].map(|bits| (wide(bits) - f64::from(x)).abs());
+        if below < above || below == above && down.is_multiple_of(2) { down } else { down + 1 }
+    }
+
+    #[test]
+    fn numbers_are_narrowed_to_the_nearest_ties_to_even() {
+        let low = [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff];
+        let all = (0..=u16::MAX).flat_map(|high| low.map(|low| u32::from(high) << 16 | low));
+        let values: Vec<f32> = all.map(f32::from_bits).collect();
+        let stream = HostDriver::stream();
+        let (from, to) = (stream.holding(&values).unwrap(), stream.zeros(2 * values.len()).unwrap());
+        let eights = values.len() / EIGHT;
+        let arguments = [to.at().into(), from.at().into(), eights.into()];
+        stream.launch_over(Kernel::new("narrow", "narrowed"), Storage::Bf16, eights, &arguments).unwrap();
+        let mut got = vec![0u16; values.len()];
+        to.download(0, &mut got).unwrap();
+        for (&x, &got) in values.iter().zip(&got) {
+            assert_eq!(got, rounded(x), "{x:e}, bits {:#x}", x.to_bits());
+        }
+    }
+
+    /// A kernel on blocks and grids of several sizes leaves the same bits.
+    fn same_on_any_grid(kernel: Kernel, arguments: &[Argument], to: &Memory, threads: usize, warps: bool) {
+        let stream = HostDriver::stream();
+        let mut expected: Option<Vec<u32>> = None;
+        let sizes: &[usize] = if warps { &[256, 32, 96, 1024] } else { &[256, 1, 7, 33, 1000] };
+        for &block in sizes {
+            for more in [0, 2] {
+                to.zero().unwrap();
+                let grid = [threads.div_ceil(block) + more, 1];
+                stream.launch(kernel, Storage::F32, grid, [block, 1], arguments).unwrap();
+                let mut got = vec![0u32; to.bytes() / 4];
+                to.download(0, &mut got).unwrap();
+                assert!(got.iter().any(|&bits| bits != 0));
+                let expected = expected.get_or_insert_with(|| got.clone());
+                assert!(*expected == got, "{kernel:?} in blocks of {block}, {more} more than needed");
+            }
+        }
+    }
+
+    #[test]
+    fn kernels_do_not_mind_blocks_of_other_sizes() {
+        let stream = HostDriver::stream();
+        let (rows, columns) = (45, 70);
+        let length = rows * stride(columns);
+        let values: Vec<f32> = (0..length).map(|i| (i as f32).sin()).collect();
+        let [a, b] = [0, 1].map(|_| stream.holding(&values).unwrap());
+        let to = stream.zeros(4 * length).unwrap();
+        let (at, from, other) = (to.at().into(), a.at().into(), b.at().into());
+        let eights = length / EIGHT;
+        let one: Argument = 1u32.into();
+        let (rows_u, columns_u, stride_u) = (rows.into(), columns.into(), stride(columns).into());
+        let put = [at, from, eights.into(), one];
+        same_on_any_grid(Kernel::new("add", "put"), &put, &to, eights, false);
+        let loss = [at, from, b.at().offset(4).into(), rows_u];
+        same_on_any_grid(Kernel::new("squared_error", "forward"), &loss, &to, rows, false);
+        let norm = [at, from, other, from, rows_u, columns_u, stride_u];
+        same_on_any_grid(Kernel::new("layer_norm", "forward"), &norm, &to, 32 * rows, true);
+        let dense = [
+            at,
+            0u32.into(),
+            8u32.into(),
+            from,
+            other,
+            2u32.into(),
+            0u32.into(),
+            rows_u,
+            columns_u,
+            stride_u,
+        ];
+        same_on_any_grid(Kernel::new("fuse", "dense_gradient"), &dense, &to, 32 * rows, true);
+        let join = [at, from, 0u32.into(), 15u32.into(), 3u32.into(), stride_u];
+        same_on_any_grid(
+            Kernel::new("segment", "join_pieces"),
+            &join,
+            &to,
+            15 * stride(columns) / EIGHT,
+            false,
+        );
+    }
+}

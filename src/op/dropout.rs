@@ -135,12 +135,10 @@ const MASKED: Kernel = Kernel::new("dropout", "masked");
 
 impl Dropout {
     /// `to = from * mask / (1 - rate)`, or has that added.
-    #[allow(clippy::too_many_arguments)] // those of a kernel
     fn cuda_mask(
         &self,
         stream: &CudaStream,
-        to: Tensor,
-        accumulate: bool,
+        (to, accumulate): (Tensor, bool),
         from: Tensor,
         batch: &CudaRows,
         pass: Address,
@@ -167,20 +165,23 @@ impl Dropout {
 impl CudaKernel for Dropout {
     fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
         let CudaForward { stream, output, batch, node, .. } = pass;
-        self.cuda_mask(stream, output, false, pass.inputs[0], batch, pass.pass, node)
+        self.cuda_mask(stream, (output, false), pass.inputs[0], batch, pass.pass, node)
     }
 
     fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
         let CudaBackward { stream, output_gradient, batch, node, .. } = pass;
         let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
-        self.cuda_mask(stream, to, accumulate, output_gradient, batch, pass.pass, node)
+        self.cuda_mask(stream, (to, accumulate), output_gradient, batch, pass.pass, node)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::device::cuda::{HostDriver, Storage};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
+    use crate::graph::check_cuda::{download, feed};
+    use crate::op::{CudaPass, stride};
 
     const PAIRS: SpaceId = SpaceId(0);
 
@@ -214,5 +215,44 @@ mod tests {
         let error = 5.0 * (0.25f64 * 0.75 / n).sqrt();
         assert!((dropped - 0.25).abs() < error, "{dropped}");
         assert!((values.iter().map(|&v| f64::from(v)).sum::<f64>() / n - 1.0).abs() < 2.0 * error);
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        for (columns, rows) in [(261, 300), (70, 33), (1, 9)] {
+            check_kernels(Check::new(Dropout { rate: 0.4, space: PAIRS }).input(columns), rows);
+        }
+    }
+
+    #[test]
+    fn a_device_drops_the_units_that_the_cpu_drops() {
+        let stream = HostDriver::stream();
+        let numbers = [0, 1, 77, u32::MAX, 1 << 31, 5, 6, 7, 8, 123_456_789];
+        let (columns, node) = (300, 0xff_1234);
+        let numbers_there = stream.holding(&numbers).unwrap();
+        let batch = CudaRows {
+            count: vec![numbers.len()],
+            number: vec![Some(numbers_there.at())],
+            ..CudaRows::default()
+        };
+        let rows = Rows { count: vec![numbers.len()], number: vec![numbers.to_vec()], ..Rows::default() };
+        let steps = [(5, 0), (0xfeed_0000_0000_0007, 9), (1 << 40, (1 << 32) + 3)];
+        for ((seed, number), rate) in steps.into_iter().flat_map(|s| [0.0, 0.1, 0.5, 0.93].map(|r| (s, r))) {
+            let dropout = Dropout { rate, space: PAIRS };
+            let mut expected = vec![1.0f32; numbers.len() * columns];
+            dropout.mask(&mut expected, columns, &rows, Step { seed, number }, node);
+            let pass = stream.holding(&[CudaPass { seed, step: number, ..CudaPass::default() }]).unwrap();
+            for storage in [Storage::F32, Storage::Bf16] {
+                let held = stream.zeros(numbers.len() * stride(columns) * 4).unwrap();
+                let values = Tensor { at: held.at(), rows: numbers.len(), columns, storage };
+                feed(&stream, values, &vec![1.0; expected.len()]);
+                dropout.cuda_mask(&stream, (values, false), values, &batch, pass.at(), node).unwrap();
+                let got = download(&stream, values, numbers.len());
+                for (i, (&got, &expected)) in got.iter().zip(&expected).enumerate() {
+                    let close = if storage == Storage::F32 { 0.0 } else { expected / 256.0 };
+                    assert!((got - expected).abs() <= close, "{i} at rate {rate}: {got}, not {expected}");
+                }
+            }
+        }
     }
 }

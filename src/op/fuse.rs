@@ -240,7 +240,7 @@ impl CudaKernel for Fuse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
@@ -249,5 +249,28 @@ mod tests {
             check_derivative(Check::new(fuse(false)).mapped(4, 3).mapped(4, 2));
             check_derivative(Check::new(fuse(true)).mapped(4, 3).mapped(4, 6).input(2));
         }
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        let maps = |n| (0..n).map(MapId).collect::<Vec<_>>();
+        let fuse = |n, dense, activation| Fuse { maps: maps(n), dense, activation, variance: 0.1 };
+        let two = |dense, activation| Check::new(fuse(2, dense, activation));
+        // A dose; lists that are empty, and longer than the warps of a block take at once.
+        check_kernels(two(true, Activation::Relu).mapped(261, 90).mapped(261, 2).input(1), 300);
+        // Several dense columns, and as many rows as are cut into pieces.
+        check_kernels(two(true, Activation::Elu).mapped(70, 1).mapped(70, 5).input(9), 700);
+        check_kernels(two(false, Activation::Sigmoid).mapped(70, 1).mapped(70, 40), 1);
+        // One unit is stored in single precision beside a dense input that may not be.
+        check_kernels(two(true, Activation::Tanh).mapped(1, 3).mapped(1, 4).input(3), 33);
+        check_kernels(
+            Check::new(fuse(4, true, Activation::Relu))
+                .mapped(9, 3)
+                .mapped(9, 4)
+                .mapped(9, 2)
+                .mapped(9, 8)
+                .input(1),
+            64,
+        );
     }
 }

@@ -87,10 +87,17 @@ impl CudaKernel for Gather {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
         check_derivative(Check::new(Gather { map: MapId(0) }).mapped(3, 4));
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        for (columns, entities, pairs) in [(261, 40, 300), (70, 1, 700), (1, 3, 300), (8, 2, 1)] {
+            check_kernels(Check::new(Gather { map: MapId(0) }).mapped(columns, entities), pairs);
+        }
     }
 }

@@ -66,10 +66,15 @@ impl CudaKernel for Huber {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
         check_derivative(Check::new(Huber { delta: 0.7 }).input(1).input(1));
+    }
+
+    #[test]
+    fn kernels_at_more_rows_than_a_block_takes() {
+        check_kernels(Check::new(Huber { delta: 0.7 }).input(1).input(1), 300);
     }
 }

@@ -169,10 +169,17 @@ impl CudaKernel for LayerNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
         check_derivative(Check::new(LayerNorm).input(6));
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        for (columns, rows) in [(261, 300), (70, 129), (8, 1), (515, 3)] {
+            check_kernels(Check::new(LayerNorm).input(columns), rows);
+        }
     }
 }

@@ -1,6 +1,7 @@
 use super::column_sums::{self, Weights, slopes_and_sums, weighted_sums};
+use super::cuda::row_grid;
 use super::{
-    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, EIGHT, Forward, Init, Keeps, Op,
+    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, Op,
     ParameterSpec, Shape, Tensor, one_space,
 };
 use crate::device::cuda::{Address, CudaProduct, Kernel};
@@ -154,7 +155,8 @@ impl CudaKernel for Linear {
             output.stride().into(),
             output.columns.into(),
         ];
-        stream.launch_over(FINISH, output.storage, output.length() / EIGHT, &arguments)
+        let [grid, block] = row_grid(output.rows, output.columns);
+        stream.launch(FINISH, output.storage, grid, block, &arguments)
     }
 
     fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
@@ -175,7 +177,8 @@ impl CudaKernel for Linear {
                 to.columns.into(),
                 to.stride().into(),
             ];
-            return stream.launch_over(ONE_OUTPUT_INPUT, to.storage, to.length() / EIGHT, &arguments);
+            let [grid, block] = row_grid(to.rows, to.columns);
+            return stream.launch(ONE_OUTPUT_INPUT, to.storage, grid, block, &arguments);
         }
         same_storage(x, output)?;
         slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
@@ -205,7 +208,7 @@ fn same_storage(x: Tensor, y: Tensor) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{Check, check_derivative};
+    use crate::graph::check::{Check, check_derivative, check_kernels};
 
     #[test]
     fn derivative() {
@@ -222,5 +225,14 @@ mod tests {
         assert_eq!(shape(3, 2).unwrap().columns, 2);
         assert!(shape(3, 0).is_err() && shape(0, 2).is_err());
         assert!(Linear::new(3, 2, Activation::Relu).shape(&[], &[]).is_err());
+    }
+
+    #[test]
+    fn kernels_at_shapes_that_cross_their_tiles() {
+        for (columns, activation) in
+            [(70, Activation::Sigmoid), (261, Activation::Relu), (1, Activation::Elu)]
+        {
+            check_kernels(Check::new(Linear::new(70, columns, activation)).input(70), 300);
+        }
     }
 }

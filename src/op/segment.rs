@@ -192,3 +192,100 @@ pub(super) fn cuda_sum_segments(
     ];
     stream.launch_over(JOIN_PIECES, to.storage, to.length() / EIGHT, &arguments)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cuda::HostDriver;
+    use crate::graph::check_cuda::{download, feed};
+
+    /// Lists of these lengths of rows below `rows`, in no order.
+    fn lists(lengths: &[usize], rows: usize) -> Segments {
+        let mut segments = Segments::default();
+        segments.clear();
+        for (list, &length) in lengths.iter().enumerate() {
+            let of = |i: usize| ((i * i * 7 + list * 13 + i) % rows) as u32;
+            segments.push(&(0..length).map(of).collect::<Vec<_>>());
+        }
+        segments
+    }
+
+    /// Sums on both, with every number of warps to a list; `through` as [`CudaSums`] has it.
+    fn compare(lengths: &[usize], columns: usize, storage: Storage, through: Option<&[u32]>) {
+        const ROWS: usize = 97;
+        // Whole numbers and halves of them, which bfloat16 holds.
+        let value = |i: usize| ((i * 31 + 7) % 64) as f32 - 32.0;
+        let values: Vec<f32> = (0..ROWS * columns).map(value).collect();
+        let segments = lists(lengths, ROWS);
+        let mut expected: Vec<f32> = (0..lengths.len() * columns).map(|i| (i % 5) as f32).collect();
+        let start = expected.clone();
+        let mut seen = Segments::default();
+        seen.clear();
+        for list in 0..lengths.len() {
+            let row = |&entry: &u32| through.map_or(entry, |through| through[entry as usize]);
+            let list = segments.of(list).iter().map(row).filter(|&row| row != u32::MAX);
+            seen.push(&list.collect::<Vec<_>>());
+        }
+        sum_segments(&mut expected, true, &seen, &values, columns);
+
+        let stream = HostDriver::stream();
+        let (starts, order) =
+            (stream.holding(&segments.start).unwrap(), stream.holding(&segments.order).unwrap());
+        let segments = CudaSegments { start: starts.at(), order: order.at() };
+        let through = through.map(|through| stream.holding(through).unwrap());
+        let held = stream.zeros(ROWS * stride(columns) * 4).unwrap();
+        let from = Tensor { at: held.at(), rows: ROWS, columns, storage };
+        feed(&stream, from, &values);
+        for (pieces, likely) in [0, 9, 17, 33, 200].into_iter().flat_map(|n| [(1, n), (3, n)]) {
+            let held = stream.zeros(lengths.len() * pieces * stride(columns) * 4).unwrap();
+            let to = Tensor { at: held.at(), rows: lengths.len(), columns, storage: Storage::F32 };
+            let accumulate = pieces == 1;
+            if accumulate {
+                feed(&stream, to, &start);
+            }
+            let sums = CudaSums {
+                through: through.as_ref().map_or(Address::NONE, |held| held.at()),
+                likely: likely * pieces,
+                ..CudaSums::new(Tensor { rows: to.rows * pieces, ..to }, accumulate, from, segments)
+            };
+            sums.launch_pieces(&stream, pieces).unwrap();
+            let parts = download(&stream, sums.to, to.rows * pieces);
+            for (i, &expected) in expected.iter().enumerate() {
+                let (list, column) = (i / columns, i % columns);
+                let parts = (0..pieces).map(|piece| parts[(list * pieces + piece) * columns + column]);
+                let got = parts.sum::<f32>() + if accumulate { 0.0 } else { start[i] };
+                // Sums of whole numbers are exact in any order.
+                assert_eq!(got, expected, "list {list}, column {column}, {pieces} pieces, {likely} likely");
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_sums_lists_of_any_length_with_any_number_of_warps() {
+        let lengths: Vec<usize> = (0..37).map(|i| [0, 1, 2, 5, 63, 64, 65, 300][i % 8]).collect();
+        for storage in [Storage::F32, Storage::Bf16] {
+            compare(&lengths, 261, storage, None);
+            compare(&[4], 8, storage, None);
+            compare(&[0, 0, 700], 70, storage, None);
+        }
+    }
+
+    #[test]
+    fn entries_without_a_row_are_left_out() {
+        let through: Vec<u32> =
+            (0..97).map(|entry| if entry % 3 == 0 { u32::MAX } else { 96 - entry }).collect();
+        for storage in [Storage::F32, Storage::Bf16] {
+            compare(&[0, 1, 17, 130, 3], 70, storage, Some(&through));
+        }
+    }
+
+    #[test]
+    fn few_lists_are_cut_into_pieces_that_fit_the_workspace() {
+        for (lists, rows) in [(1, 1 << 16), (59, 1 << 16), (127, 1 << 20), (5, 300), (0, 0), (400, 1 << 16)] {
+            let pieces = pieces(lists, rows);
+            assert!(pieces >= 1 && (pieces == 1 || pieces * lists <= 2 * FEW_LISTS), "{lists} lists");
+        }
+        assert_eq!([pieces(1, 1 << 16), pieces(59, 1 << 16), pieces(479, 1 << 16)], [256, 4, 1]);
+        assert_eq!([0, 4, 8, 50, 64, 1 << 20].map(sharing), [1, 1, 2, 8, 16, 16]);
+    }
+}

@@ -4,16 +4,7 @@ mod adam;
 mod checkpoint;
 mod cpu_engine;
 mod cpu_scorer;
-mod cuda_engine;
-mod cuda_lane_sum;
-mod cuda_optimizer;
-mod cuda_rank_sum;
-mod cuda_scorer;
-mod cuda_staging;
-mod cuda_tree_sum;
-mod cuda_update;
-#[cfg(test)]
-mod cuda_update_tests;
+mod cuda;
 mod divergence;
 mod drill;
 mod early_stop;
@@ -35,8 +26,6 @@ mod weight_decay;
 mod weights;
 
 pub use checkpoint::Checkpoints;
-pub use cuda_lane_sum::{CudaLaneSum, LastLane, add_values};
-pub use cuda_update::{Counters, CudaUpdate};
 pub use drill::Drill;
 pub use engine::{Asks, Snapshot};
 pub use fit::{Fitted, Observer, fit};

@@ -1,5 +1,5 @@
 use super::cpu_scorer::CpuScorer;
-use super::cuda_scorer::CudaScorer;
+use super::cuda::CudaScorer;
 use crate::Result;
 use crate::batch::{CudaPairs, CudaTables, Examples};
 use crate::device::Device;

@@ -1,5 +1,5 @@
 use super::cpu_engine::CpuEngine;
-use super::cuda_engine::CudaEngine;
+use super::cuda::CudaEngine;
 use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use super::schedule::learning_rate;
 use super::{Drill, State, TrainSpec};

@@ -63,6 +63,8 @@ pub trait Driver {
     fn recorded(&self) -> Result<Recording>;
     /// Does what was recorded, once more.
     fn replay(&self, recording: Recording) -> Result<()>;
+    /// Forgets a recording, once what was asked for before is done; it is not replayed any more.
+    fn forget(&self, recording: Recording);
     /// Waits until all is done.
     fn wait(&self) -> Result<()>;
 }

@@ -220,6 +220,10 @@ impl Driver for HostDriver {
         recordings[recording.0].iter().try_for_each(|step| self.do_step(step))
     }
 
+    fn forget(&self, recording: Recording) {
+        self.recordings.borrow_mut()[recording.0] = Vec::new();
+    }
+
     fn wait(&self) -> Result<()> {
         Ok(())
     }
@@ -316,8 +320,11 @@ fn get(matrix: &CudaMatrix, row: usize, column: usize) -> f32 {
     match matrix.storage {
         // SAFETY: within a matrix in memory of this driver.
         Storage::F32 => unsafe { (at as *const f32).read() },
-        // SAFETY: as above.
-        Storage::Bf16 => f32::from_bits(u32::from(unsafe { (at as *const u16).read() }) << 16),
+        Storage::Bf16 => {
+            // SAFETY: as above.
+            let bits = unsafe { (at as *const u16).read() };
+            f32::from_bits(u32::from(bits) << 16)
+        }
     }
 }
 
@@ -326,7 +333,7 @@ fn put(matrix: &CudaMatrix, row: usize, column: usize, value: f32) {
     match matrix.storage {
         // SAFETY: as in `get`.
         Storage::F32 => unsafe { (at as *mut f32).write(value) },
-        // SAFETY: as above.
+        // SAFETY: as in `get`.
         Storage::Bf16 => unsafe { (at as *mut u16).write(bf16(value)) },
     }
 }

@@ -25,4 +25,4 @@ pub use host::HostDriver;
 pub use kernel::{Argument, Kernel, Launch, SOURCES, Source};
 pub use memory::{Address, Memory};
 pub use product::{CudaMatrix, CudaProduct, Precision, Storage};
-pub use stream::Stream;
+pub use stream::{Recorded, Stream};

@@ -127,21 +127,37 @@ impl Stream {
     }
 
     /// Records what `work` asks for, without doing it.
-    pub fn record(&self, work: impl FnOnce() -> Result<()>) -> Result<Recording> {
+    pub fn record(&self, work: impl FnOnce() -> Result<()>) -> Result<Recorded> {
         self.0.record()?;
         let worked = work();
         let recorded = self.0.recorded();
-        worked.and(recorded)
-    }
-
-    /// Does what was recorded, once more.
-    pub fn replay(&self, recording: Recording) -> Result<()> {
-        self.0.replay(recording)
+        let recording = worked.and(recorded)?;
+        Ok(Recorded { stream: self.clone(), recording })
     }
 
     /// Waits until all is done.
     pub fn wait(&self) -> Result<()> {
         self.0.wait()
+    }
+}
+
+/// What was recorded of a stream, until it is dropped.
+#[derive(Debug)]
+pub struct Recorded {
+    stream: Stream,
+    recording: Recording,
+}
+
+impl Recorded {
+    /// Does it once more.
+    pub fn replay(&self) -> Result<()> {
+        self.stream.0.replay(self.recording)
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.stream.0.forget(self.recording);
     }
 }
 

@@ -61,25 +61,27 @@ fn what_is_recorded_is_done_when_replayed_and_not_before() {
     let stream = HostDriver::stream();
     let [sum, ones, other] = [0.0f32, 1.0, 0.0].map(|value| stream.holding(&[value; 64]).unwrap());
     let spare = stream.zeros(512).unwrap();
+    let old = stream.record(|| stream.zero(other.at(), 8)).unwrap();
     let recording = stream
         .record(|| {
             add(&stream, &sum, &ones, 8)?;
-            // Memory may be given back meanwhile, though a device cannot be waited for now.
+            // Memory and recordings may be given back meanwhile, though a device cannot be waited for now.
             drop(spare);
+            drop(old);
             stream.copy(other.at(), sum.at(), 256)
         })
         .unwrap();
     assert_eq!(floats(&sum, 64), [0.0; 64]);
     for round in 1..4 {
-        stream.replay(recording).unwrap();
+        recording.replay().unwrap();
         // What changes from one replay to the next changes in memory.
         ones.upload(0, &[round as f32 + 1.0; 64]).unwrap();
     }
     assert_eq!(floats(&sum, 64), [6.0; 64]);
     assert_eq!(floats(&other, 64), [6.0; 64]);
     let second = stream.record(|| stream.zero(sum.at(), 256)).unwrap();
-    stream.replay(second).unwrap();
-    stream.replay(recording).unwrap();
+    second.replay().unwrap();
+    recording.replay().unwrap();
     assert_eq!(floats(&sum, 64), [4.0; 64]);
 }
 
@@ -217,7 +219,7 @@ fn what_goes_aside_is_done_by_the_time_of_the_join() {
     work().unwrap();
     assert_eq!(floats(&sum, 64), [2.0; 64]);
     let recording = stream.record(work).unwrap();
-    stream.replay(recording).unwrap();
+    recording.replay().unwrap();
     assert_eq!(floats(&beside, 64), [4.0; 64]);
     assert_eq!(floats(&sum, 64), [7.0; 64]);
 }

@@ -216,7 +216,9 @@ pub struct NvidiaDriver {
     modules: RefCell<Vec<sys::CUmodule>>,
     cubins: Cubins,
     recording: Cell<bool>,
-    recordings: RefCell<Vec<sys::CUgraphExec>>,
+    /// By number.
+    recordings: RefCell<HashMap<usize, sys::CUgraphExec>>,
+    recorded: Cell<usize>,
     /// Given back while a recording was under way.
     doomed: RefCell<Vec<Block>>,
     blocks: RefCell<HashMap<u64, Block>>,
@@ -262,6 +264,7 @@ impl NvidiaDriver {
             cubins: Cubins::new(architecture, driver_major),
             recording: Cell::new(false),
             recordings: RefCell::default(),
+            recorded: Cell::new(0),
             doomed: RefCell::default(),
             blocks: RefCell::default(),
             side: Side::new()?,
@@ -307,6 +310,15 @@ impl NvidiaDriver {
     /// The stream that work goes to now.
     fn current(&self) -> sys::CUstream {
         self.side.current(self.stream)
+    }
+
+    /// What multiplies, made when first asked for.
+    fn products(&self) -> Result<&Products> {
+        if self.products.get().is_none() {
+            // It was empty, and this thread alone uses it.
+            let _ = self.products.set(Products::new(self.architecture, self.driver_major)?);
+        }
+        self.products.get().ok_or_else(|| Error::Device("cuBLASLt is not there".into()))
     }
 
     /// Refuses what would be done at once, amid a recording of what is to be done later.
@@ -448,14 +460,7 @@ impl Driver for NvidiaDriver {
             return Err(Error::Device("a product cannot go beside others, whose workspace it shares".into()));
         }
         self.context.make_current()?;
-        if self.products.get().is_none() {
-            let made = Products::new(self.architecture, self.driver_major)?;
-            let _ = self.products.set(made);
-        }
-        match self.products.get() {
-            Some(products) => products.multiply(product, self.stream),
-            None => unreachable!("set above"),
-        }
+        self.products()?.multiply(product, self.stream)
     }
 
     fn pin(&self, memory: &[u8]) -> Result<()> {
@@ -503,6 +508,8 @@ impl Driver for NvidiaDriver {
     fn record(&self) -> Result<()> {
         self.not_recording("a recording")?;
         self.context.make_current()?;
+        // cuBLASLt takes memory and waits for the device when it starts, which is not to happen in a recording.
+        self.products()?;
         // Relaxed: kernels of ours and of cuBLASLt's that are used here first are loaded meanwhile, and another
         // thread may take memory. In the stricter modes either would spoil the recording.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
@@ -520,19 +527,34 @@ impl Driver for NvidiaDriver {
             let _ = result::graph::destroy(graph);
             made
         };
-        let mut recordings = self.recordings.borrow_mut();
-        recordings.push(made.map_err(told("making a graph of what was recorded"))?);
-        Ok(Recording(recordings.len() - 1))
+        let made = made.map_err(told("making a graph of what was recorded"))?;
+        let number = self.recorded.get();
+        self.recorded.set(number + 1);
+        self.recordings.borrow_mut().insert(number, made);
+        Ok(Recording(number))
     }
 
     fn replay(&self, Recording(number): Recording) -> Result<()> {
         self.context.make_current()?;
         let recordings = self.recordings.borrow();
-        let Some(&graph) = recordings.get(number) else {
+        let Some(&graph) = recordings.get(&number) else {
             return Err(Error::Device(format!("no recording {number}")));
         };
-        // SAFETY: destroyed with `self` only.
+        // SAFETY: destroyed by `forget` or with `self`, which take it from the list.
         unsafe { result::graph::launch(graph, self.stream) }.map_err(told("replaying what was recorded"))
+    }
+
+    fn forget(&self, Recording(number): Recording) {
+        // Waiting would spoil a recording under way; what is not forgotten goes with the driver.
+        if self.recording.get() {
+            return;
+        }
+        let Some(graph) = self.recordings.borrow_mut().remove(&number) else { return };
+        if let Err(error) = self.wait() {
+            log::warn!("{error}");
+        }
+        // SAFETY: made by this driver, destroyed here only, and done.
+        let _ = unsafe { result::graph::exec_destroy(graph) };
     }
 
     fn wait(&self) -> Result<()> {
@@ -555,7 +577,7 @@ impl Drop for NvidiaDriver {
         if let Err(error) = self.wait() {
             log::warn!("{error}");
         }
-        for graph in self.recordings.take() {
+        for graph in self.recordings.take().into_values() {
             // SAFETY: made by this driver, destroyed here only, and done.
             let _ = unsafe { result::graph::exec_destroy(graph) };
         }

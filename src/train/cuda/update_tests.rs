@@ -1,12 +1,12 @@
 //! What happens to gradients on a device, its kernels run on the host, held against the CPU.
 
-use super::cuda_update::CudaUpdate;
-use super::optimizer::Optimizer;
-use super::{Asks, OptimizerKind, TrainSpec};
-use crate::device::cuda::{Argument, HostDriver, Kernel, Memory, Precision, Recording, Storage, Stream};
+use super::update::CudaUpdate;
+use crate::device::cuda::{Argument, HostDriver, Kernel, Memory, Precision, Recorded, Storage, Stream};
 use crate::device::sum;
 use crate::graph::{CudaGradients, CudaLayout, CudaParameters, Gradients, Graph, Parameters};
 use crate::op::{Activation, CudaPass, EIGHT, LayerNorm, Linear, Tensor};
+use crate::train::optimizer::Optimizer;
+use crate::train::{Asks, OptimizerKind, TrainSpec};
 
 /// Lanes of this rank.
 const LANES: usize = 3;
@@ -35,7 +35,7 @@ struct Device {
     gradients: CudaGradients,
     losses: Vec<(Memory, Tensor)>,
     pass: Memory,
-    step: Recording,
+    step: Recorded,
 }
 
 impl Device {
@@ -63,7 +63,7 @@ impl Device {
         let pass =
             CudaPass { step: number, rate, pairs: PAIRS as u32, total_pairs: 100, ..CudaPass::default() };
         self.pass.upload(0, &[pass]).unwrap();
-        self.stream.replay(self.step).unwrap();
+        self.step.replay().unwrap();
     }
 
     fn set_losses(&self, lane: usize, losses: &[f32]) {
@@ -196,7 +196,7 @@ fn nothing_changes_where_a_gradient_or_a_loss_is_not_finite_and_it_is_counted() 
             skipped += 1;
             let now = device.update.counters().unwrap();
             assert_eq!((now.skipped, now.last_skipped, now.finite), (skipped, Some(number), false), "{what}");
-            let kept = |c: &super::Counters| (c.steps, c.counted, c.lane_losses.clone());
+            let kept = |c: &super::update::Counters| (c.steps, c.counted, c.lane_losses.clone());
             assert_eq!(kept(&now), kept(&counters), "{what}");
             assert!(device.bits(&graph) == before, "{what} changed something");
         };
@@ -306,7 +306,7 @@ fn a_training_goes_on_from_what_was_downloaded() {
         let second = Device::new(&graph, &spec(kind), Precision::Bf16);
         (0..LANES).for_each(|lane| second.set_losses(lane, &[0.25 + lane as f32; ROWS]));
         second.parameters.upload(&parameters).unwrap();
-        let super::Counters { steps, counted, skipped, ref lane_losses, .. } = counters;
+        let super::update::Counters { steps, counted, skipped, ref lane_losses, .. } = counters;
         assert_eq!((counted, skipped), (300, 1));
         second.update.restore(&memory, steps, counted, skipped, lane_losses).unwrap();
         let mut cpu = (parameters.clone(), Optimizer::new(&spec(kind), &parameters));
@@ -323,7 +323,7 @@ fn a_training_goes_on_from_what_was_downloaded() {
         assert_close(&format!("{kind:?}"), second.parameters(&graph).values(), cpu.0.values());
         let [now, then] = [&first, &second].map(|device| device.update.counters().unwrap());
         assert_eq!(now.last_skipped, Some(3));
-        assert_eq!(super::Counters { last_skipped: None, ..now }, then);
+        assert_eq!(super::update::Counters { last_skipped: None, ..now }, then);
     }
 }
 

@@ -1,4 +1,4 @@
-use super::cuda_lane_sum::add_values;
+use super::lane_sum::add_values;
 use crate::Result;
 use crate::device::cuda::{Address, Memory, Stream};
 use std::cell::RefCell;

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use std::rc::Rc;
 
 /// Feeds the steps of a training to a plan on a device: the counterpart of
-/// [`super::Assembler`], with the same batches. The pairs of the lanes of this rank and all
+/// [`crate::batch::Assembler`], with the same batches. The pairs of the lanes of this rank and all
 /// features lie on the device; a step's pairs are drawn, sorted and listed there by kernels
 /// that can be recorded and replayed with another [`CudaPass`].
 #[derive(Debug)]

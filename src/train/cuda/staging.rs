@@ -1,8 +1,8 @@
-use super::reduction::{Reduced, Reduction};
 use crate::Result;
 use crate::comm::Communicator;
 use crate::device::cuda::{Memory, Stream};
 use crate::graph::{CudaGradients, CudaLayout};
+use crate::train::reduction::{Reduced, Reduction};
 use std::sync::Arc;
 
 /// Sums gradients over ranks by way of the host and MPI, where no library sums

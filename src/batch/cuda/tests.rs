@@ -1,8 +1,7 @@
 //! Batches that the kernels of a device make, run on the host, held against those of the CPU.
 
-use super::{
-    Assembler, CudaAssembler, CudaFeeder, CudaPairs, CudaTables, Examples, FeaturePort, Lanes, Shuffle,
-};
+use super::{CudaAssembler, CudaFeeder, CudaPairs, CudaTables, Examples, FeaturePort, Lanes};
+use crate::batch::{Assembler, Shuffle};
 use crate::device::cuda::{Address, HostDriver, Precision, Stream};
 use crate::device::philox::{Stream as Use, key, philox4x32_10};
 use crate::feature::{Features, ScaledFeatures};
@@ -174,11 +173,11 @@ fn check(case: Case, precision: Precision) {
                 shuffle.list(lanes.step(lane, step), &mut rows);
                 on_cpu.feed(&mut cpu, &train[lane], &rows);
                 let batch = assembler.rows(local, step);
-                let recording = *recordings.entry(batch.count.clone()).or_insert_with(|| {
+                let recording = recordings.entry(batch.count.clone()).or_insert_with(|| {
                     stream.record(|| assembler.assemble(&plan, &batch, pass.at())).unwrap()
                 });
                 pass.upload(0, &[assembler.pass(local, step)]).unwrap();
-                stream.replay(recording).unwrap();
+                recording.replay().unwrap();
 
                 let pairs = rows.len();
                 let expected = cpu.rows().clone();
@@ -210,7 +209,7 @@ fn check(case: Case, precision: Precision) {
                             let row = words(&stream, got.row, table.rows());
                             let in_use = row.iter().filter(|&&r| r != u32::MAX).count();
                             assert_eq!(in_use, count);
-                            let ones = lists(&stream, got.ones, table.rows());
+                            let ones = super::tests::lists(&stream, got.ones, table.rows());
                             for (local, &entity) in entities[..count].iter().enumerate() {
                                 assert_eq!(row[entity as usize], local as u32);
                                 assert_eq!(ones.of(entity as usize), expected.bits(id).ones.of(local));
@@ -350,7 +349,7 @@ fn scoring_plans_are_fed_as_on_the_cpu() {
                         let bits = rows.bits(id).unwrap();
                         let table = features[entity as usize].table();
                         let entities = words(&stream, bits.entity, chunk.len());
-                        let ones = super::cuda_tests::lists(&stream, bits.ones, table.rows());
+                        let ones = super::tests::lists(&stream, bits.ones, table.rows());
                         for (&at, &index) in entities.iter().zip(chunk) {
                             assert_eq!(ones.of(at as usize), table.ones_of(index));
                         }

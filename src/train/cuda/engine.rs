@@ -1,15 +1,15 @@
-use super::cuda_lane_sum::CudaLaneSum;
-use super::cuda_rank_sum::CudaRankSum;
-use super::cuda_scorer::CudaScorer;
-use super::cuda_update::{Counters, CudaUpdate};
-use super::divergence::{Diverged, diverged};
-use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
-use super::{Problem, State, TrainSpec};
+use super::lane_sum::CudaLaneSum;
+use super::rank_sum::CudaRankSum;
+use super::scorer::CudaScorer;
+use super::update::{Counters, CudaUpdate};
 use crate::batch::{CudaAssembler, CudaPairs, CudaTables, Examples};
 use crate::comm::Communicator;
-use crate::device::cuda::{Address, Memory, Recording, Stream};
+use crate::device::cuda::{Address, Memory, Recorded, Stream};
 use crate::graph::{CudaLayout, CudaParameters, CudaPlan, Gradients, Parameters, Product, Purpose};
 use crate::op::{CudaPass, CudaRows};
+use crate::train::divergence::{Diverged, diverged};
+use crate::train::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
+use crate::train::{Problem, State, TrainSpec};
 use crate::{Result, status};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -34,7 +34,8 @@ pub struct CudaEngine<'a> {
     rank_sum: CudaRankSum<'a>,
     /// One [`CudaPass`] a lane of this rank.
     passes: Memory,
-    parts: HashMap<Part, Replay>,
+    /// Parts that were run, and what was recorded of them at the second time.
+    parts: HashMap<Part, Option<Recorded>>,
     /// Whether parts are recorded at all.
     records: bool,
     /// Those of the last lane of the last step.
@@ -59,13 +60,9 @@ enum Part {
     Update,
 }
 
-/// How often a part has been run.
-#[derive(Debug, Clone, Copy)]
-enum Replay {
-    /// Once, as it came: libraries load and settle what they need at the first call.
-    Seen,
-    /// Recorded.
-    Recorded(Recording),
+impl Part {
+    /// Run once, as it came, and not recorded yet: libraries load and settle what they need at the first call.
+    const SEEN: Option<Recorded> = None;
 }
 
 /// Steps between two looks at what they came to.
@@ -131,19 +128,20 @@ impl<'a> CudaEngine<'a> {
         if !self.records {
             return work(self);
         }
-        match self.parts.get(&part).copied() {
+        match self.parts.get(&part) {
             None => {
                 work(self)?;
-                self.parts.insert(part, Replay::Seen);
+                self.parts.insert(part, Part::SEEN);
                 Ok(())
             }
-            Some(Replay::Seen) => {
+            Some(Some(recorded)) => recorded.replay(),
+            Some(None) => {
                 let stream = self.stream.clone();
-                let recording = stream.record(|| work(self))?;
-                self.parts.insert(part, Replay::Recorded(recording));
-                stream.replay(recording)
+                let recorded = stream.record(|| work(self))?;
+                recorded.replay()?;
+                self.parts.insert(part, Some(recorded));
+                Ok(())
             }
-            Some(Replay::Recorded(recording)) => self.stream.replay(recording),
         }
     }
 

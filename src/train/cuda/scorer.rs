@@ -1,15 +1,15 @@
-use super::score::{EMBEDDING_CHUNK, SCORING_CHUNK};
 use crate::batch::{CudaFeeder, CudaPairs, CudaTables};
 use crate::device::cuda::{Memory, Stream};
 use crate::graph::{CudaParameters, CudaPlan, NodeId, Purpose};
 use crate::model::PairNetwork;
 use crate::op::{CudaPass, Tensor};
 use crate::store::Entity;
+use crate::train::score::{EMBEDDING_CHUNK, SCORING_CHUNK};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Predicts pairs on a CUDA device: the counterpart of [`super::cpu_scorer::CpuScorer`].
+/// Predicts pairs on a CUDA device: the counterpart of [`crate::train::cpu_scorer::CpuScorer`].
 pub struct CudaScorer {
     stream: Stream,
     towers: Vec<Tower>,

@@ -111,11 +111,11 @@ pub fn add_values(stream: &Stream, sum: Address, other: Address, values: usize) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::lane_sum::LaneSum;
     use super::*;
     use crate::device::cuda::HostDriver;
     use crate::graph::{Gradients, Graph};
     use crate::op::{Activation, Linear};
+    use crate::train::lane_sum::LaneSum;
 
     /// A network of two buckets, with rows of 3 and 17 values.
     fn graph() -> Graph {

@@ -1,11 +1,11 @@
-use super::TrainSpec;
-use super::cuda_staging::CudaStaging;
-use super::cuda_tree_sum::{CudaTreeSum, Link};
-use super::reduction::Words;
+use super::staging::CudaStaging;
+use super::tree_sum::{CudaTreeSum, Link};
 use crate::Result;
 use crate::comm::{Communicator, Nccl, agree};
 use crate::device::cuda::{Address, Memory, Storage, Stream};
 use crate::graph::{CudaGradients, CudaLayout};
+use crate::train::TrainSpec;
+use crate::train::reduction::Words;
 use std::rc::Rc;
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-use super::{OptimizerKind, TrainSpec};
 use crate::Result;
 use crate::device::cuda::{Address, Argument, Kernel, Memory, Precision, Storage, Stream};
 use crate::graph::{CudaGradients, CudaLayout, CudaParameters, Parameters};
 use crate::op::EIGHT;
+use crate::train::{OptimizerKind, TrainSpec};
 use std::sync::Arc;
 
 /// The rules of [`super::optimizer::Optimizer`] on a device: all parameters in

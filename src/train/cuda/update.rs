@@ -1,9 +1,9 @@
-use super::cuda_optimizer::CudaOptimizer;
-use super::{Asks, OptimizerKind, TrainSpec};
+use super::optimizer::CudaOptimizer;
 use crate::Result;
 use crate::device::cuda::{Address, Kernel, Memory, Precision, Storage, Stream};
 use crate::graph::{CudaGradients, CudaLayout, CudaParameters, Parameters};
 use crate::op::{EIGHT, Tensor};
+use crate::train::{Asks, OptimizerKind, TrainSpec};
 use std::cell::Cell;
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct CudaUpdate {
 /// What a training on a device has counted, as its last step left it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counters {
-    /// Steps of the optimiser, where they matter: as [`super::Progress`] has them.
+    /// Steps of the optimiser, where they matter: as [`crate::train::Progress`] has them.
     pub steps: i32,
     /// Training pairs of all lanes in the steps of the epoch under way that were not skipped.
     pub counted: usize,

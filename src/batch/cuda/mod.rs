@@ -1,0 +1,15 @@
+//! Batches on a CUDA device: features and pairs lie there, and are shuffled, sorted and gathered there.
+
+mod assembler;
+mod feeder;
+mod pairs;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use assembler::CudaAssembler;
+pub use feeder::CudaFeeder;
+pub use pairs::CudaPairs;
+pub use tables::CudaTables;
+
+use super::{EntityPort, Examples, FeaturePort, Lanes, Ports};
