@@ -26,7 +26,7 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build demo test proof lint deny doc kernels-table bench install clean
+.PHONY: help deps test-deps build bundle demo test proof lint deny doc kernels-table bench install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test-deps:
 
 build: deps ## Build target/release/crossrx
 	cargo build --release --locked $(FEATURES)
+
+bundle: build ## Pack the program with its libraries and mpirun, for machines without MPI and HDF5
+	@scripts/deps.sh bundle
+	scripts/bundle.sh $(CROSSRX) $(TARGET)/bundle
 
 demo: build ## Make a synthetic corpus, run the transfer study on it, print matrix and report
 	rm -rf $(DEMO)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|test
+# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|bundle|test
 #
 #   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
+#   bundle  the same, and patchelf
 #   test    the same, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels, cargo-deny, Chromium
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
@@ -10,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 purpose=${1:-build}
-case $purpose in build | test) ;; *) echo "usage: scripts/deps.sh build|test" >&2 && exit 2 ;; esac
+case $purpose in build | bundle | test) ;; *) echo "usage: scripts/deps.sh build|bundle|test" >&2 && exit 2 ;; esac
 target=${CARGO_TARGET_DIR:-target}
 cargo_deny_version=0.20.2
 
@@ -58,6 +59,9 @@ find_missing() {
         has_mpi || missing+=(mpi)
         has_libclang || missing+=(libclang)
     fi
+    if [ "$purpose" != build ]; then
+        on_path patchelf || missing+=(patchelf)
+    fi
     if [ "$purpose" = test ]; then
         has_python || missing+=(python)
         on_path h5dump || missing+=(h5dump)
@@ -72,6 +76,7 @@ row() {
         hdf5)     echo "libhdf5-dev pkg-config     |hdf5-devel           |hdf5~mpi  |hdf5" ;;
         mpi)      echo "openmpi-bin libopenmpi-dev |openmpi openmpi-devel|openmpi   |openmpi" ;;
         libclang) echo "libclang-dev               |clang-devel          |llvm+clang|llvm" ;;
+        patchelf) echo "patchelf                   |patchelf             |patchelf  |patchelf" ;;
         python)   echo "python3 python3-venv       |python3              |python    |python" ;;
         h5dump)   echo "hdf5-tools                 |hdf5                 |hdf5~mpi  |hdf5" ;;
         chromium) echo "$apt_chromium              |chromium             |-         |-" ;;

@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod bench;
+#[cfg(target_os = "linux")]
+mod bundle;
 mod corpus;
 #[cfg(target_os = "linux")]
 mod failing;

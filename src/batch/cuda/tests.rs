@@ -1,26 +1,68 @@
 //! Batches that the kernels of a device make, run on the host, held against those of the CPU.
 
-use super::{CudaAssembler, CudaFeeder, CudaPairs, CudaTables, Examples, FeaturePort, Lanes};
+use super::{
+    CudaAssembler, CudaFeeder, CudaPairs, CudaTables, EntityPort, Examples, FeaturePort, Lanes, Ports,
+};
 use crate::batch::{Assembler, Shuffle};
 use crate::device::cuda::{Address, HostDriver, Precision, Stream};
 use crate::device::philox::{Stream as Use, key, philox4x32_10};
 use crate::feature::{Features, ScaledFeatures};
 use crate::graph::check_cuda::download;
-use crate::graph::{CpuPlan, CudaPlan, NodeId, Purpose};
-use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower};
-use crate::op::{CudaSegments, Segments};
+use crate::graph::{CpuPlan, CudaPlan, Graph, NodeId, Purpose};
+use crate::op::{Activation, BitLinear, CudaSegments, Fuse, Linear, Segments, SquaredError};
 use crate::store::Entity;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 const SEED: u64 = 7;
 
 /// A corpus with its network.
 struct Case {
-    network: PairNetwork,
+    network: Network,
     features: [ScaledFeatures; 2],
     lanes: Lanes,
     train: Vec<Examples>,
+}
+
+/// One layer an entity, joined with the dose.
+struct Network {
+    graph: Arc<Graph>,
+    ports: Ports,
+    loss: NodeId,
+}
+
+impl Network {
+    fn new(columns: [usize; 2], kinds: [Kind; 2]) -> Self {
+        let mut graph = Graph::new();
+        let pairs = graph.space("pairs");
+        let spaces = [graph.space("drugs"), graph.space("samples")];
+        let activation = Activation::Identity;
+        let mut layers = Vec::new();
+        let entities = [0, 1].map(|side| {
+            let (space, map) = (spaces[side], graph.map(pairs, spaces[side]));
+            let (features, layer) = if kinds[side] == Kind::Bits {
+                let (bits, ends) = graph.bits(space, columns[side]);
+                let op = BitLinear { bits, ends, columns: 4, bias: false, activation, variance: 1.0 };
+                (FeaturePort::Bits(bits), graph.add("tower", op, &[]).unwrap())
+            } else {
+                let input = graph.input(space, columns[side]);
+                let layer = graph.add("tower", Linear::new(columns[side], 4, activation), &[input]).unwrap();
+                (FeaturePort::Values(input), layer)
+            };
+            layers.push(layer);
+            EntityPort { space, map, features }
+        });
+        let dose = graph.input(pairs, 1);
+        let maps = entities.map(|port| port.map).to_vec();
+        let fuse = Fuse { maps, dense: true, activation, variance: 1.0 };
+        let fused = graph.add("fused", fuse, &[layers[0], layers[1], dose]).unwrap();
+        let out = graph.add("out", Linear::new(4, 1, activation), &[fused]).unwrap();
+        let truth = graph.input(pairs, 1);
+        let loss = graph.add("loss", SquaredError, &[out, truth]).unwrap();
+        let ports = Ports { pairs, entities, dose: Some(dose), truth };
+        Self { graph: Arc::new(graph), ports, loss }
+    }
 }
 
 /// How the features of an entity are.
@@ -41,9 +83,9 @@ fn word(a: usize, b: usize) -> u32 {
 /// Features of `entities` entities, and which of them have some.
 fn features(entity: Entity, entities: usize, columns: usize, kind: Kind) -> (ScaledFeatures, Vec<u32>) {
     let value = |row: usize, column: usize| match kind {
-        Kind::Numbers if word(row, column) % 11 == 0 => f32::NAN,
+        Kind::Numbers if word(row, column).is_multiple_of(11) => f32::NAN,
         Kind::Numbers => (word(row, column) % 1000) as f32 / 99.0,
-        _ => f32::from(u8::from(word(row, column) % 3 == 0)),
+        _ => f32::from(u8::from(word(row, column).is_multiple_of(3))),
     };
     let table = if kind == Kind::Numbers {
         let rows: Vec<Option<Vec<f32>>> = (0..entities)
@@ -68,10 +110,7 @@ fn case(kinds: [Kind; 2], entities: [usize; 2], lanes: Lanes, pair: impl Fn(usiz
         let side = entity as usize;
         features(entity, entities[side], columns[side], kinds[side])
     });
-    let spec = TwoTower { drug_tower: vec![8], sample_tower: vec![4], head: vec![6], ..TwoTower::default() };
-    let bits = kinds.map(|kind| kind == Kind::Bits);
-    let widths = InputWidths { drug: columns[0], sample: columns[1], dose: true, bits };
-    let network = ModelSpec::TwoTower(spec).build(widths, Loss::Mse).unwrap();
+    let network = Network::new(columns, kinds);
     let mut number = 0;
     let train = (0..lanes.count()).map(|lane| {
         let mut examples = Examples::default();
