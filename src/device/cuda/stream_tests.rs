@@ -61,11 +61,13 @@ fn what_is_recorded_is_done_when_replayed_and_not_before() {
     let stream = HostDriver::stream();
     let [sum, ones, other] = [0.0f32, 1.0, 0.0].map(|value| stream.holding(&[value; 64]).unwrap());
     let spare = stream.zeros(512).unwrap();
+    let old = stream.record(|| stream.zero(other.at(), 8)).unwrap();
     let recording = stream
         .record(|| {
             add(&stream, &sum, &ones, 8)?;
-            // Memory may be given back meanwhile, though a device cannot be waited for now.
+            // Memory and recordings may be given back meanwhile, though a device cannot be waited for now.
             drop(spare);
+            drop(old);
             stream.copy(other.at(), sum.at(), 256)
         })
         .unwrap();

@@ -19,7 +19,11 @@ pub struct Cubins {
 impl Cubins {
     /// For devices of `architecture` under a driver for CUDA `driver_major`.
     pub fn new(architecture: Architecture, driver_major: u32) -> Self {
-        Self { architecture, nvrtc: Nvrtc::open(driver_major), cache: Cache { folder: lasting_folder() } }
+        Self {
+            architecture,
+            nvrtc: Nvrtc::open(driver_major, Some(architecture)),
+            cache: Cache { folder: lasting_folder() },
+        }
     }
 
     /// The machine code of every one of `sources` for tensors of `storage`.

@@ -312,6 +312,15 @@ impl NvidiaDriver {
         self.side.current(self.stream)
     }
 
+    /// What multiplies, made when first asked for.
+    fn products(&self) -> Result<&Products> {
+        if self.products.get().is_none() {
+            // It was empty, and this thread alone uses it.
+            let _ = self.products.set(Products::new(self.architecture, self.driver_major)?);
+        }
+        self.products.get().ok_or_else(|| Error::Device("cuBLASLt is not there".into()))
+    }
+
     /// Refuses what would be done at once, amid a recording of what is to be done later.
     fn not_recording(&self, what: &str) -> Result<()> {
         if self.recording.get() {
@@ -451,14 +460,7 @@ impl Driver for NvidiaDriver {
             return Err(Error::Device("a product cannot go beside others, whose workspace it shares".into()));
         }
         self.context.make_current()?;
-        if self.products.get().is_none() {
-            let made = Products::new(self.architecture, self.driver_major)?;
-            let _ = self.products.set(made);
-        }
-        match self.products.get() {
-            Some(products) => products.multiply(product, self.stream),
-            None => unreachable!("set above"),
-        }
+        self.products()?.multiply(product, self.stream)
     }
 
     fn pin(&self, memory: &[u8]) -> Result<()> {
@@ -506,6 +508,8 @@ impl Driver for NvidiaDriver {
     fn record(&self) -> Result<()> {
         self.not_recording("a recording")?;
         self.context.make_current()?;
+        // cuBLASLt takes memory and waits for the device when it starts, which is not to happen in a recording.
+        self.products()?;
         // Relaxed: kernels of ours and of cuBLASLt's that are used here first are loaded meanwhile, and another
         // thread may take memory. In the stricter modes either would spoil the recording.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
@@ -541,6 +545,10 @@ impl Driver for NvidiaDriver {
     }
 
     fn forget(&self, Recording(number): Recording) {
+        // Waiting would spoil a recording under way; what is not forgotten goes with the driver.
+        if self.recording.get() {
+            return;
+        }
         let Some(graph) = self.recordings.borrow_mut().remove(&number) else { return };
         if let Err(error) = self.wait() {
             log::warn!("{error}");

@@ -36,7 +36,7 @@ pub struct Nvrtc {
 
 /// The version found.
 pub fn version(driver_major: u32) -> Result<Version> {
-    let [major, minor] = Nvrtc::open(driver_major)?.version;
+    let [major, minor] = Nvrtc::open(driver_major, None)?.version;
     Ok((format!("{major}.{minor}"), file_of("nvrtc")))
 }
 
@@ -49,16 +49,27 @@ pub struct Compiled {
 }
 
 impl Nvrtc {
-    /// The one of this machine, of the driver's own major version first: later ones make code that it may refuse.
-    pub fn open(driver_major: u32) -> Result<Self> {
+    /// The one of this machine that knows `architecture`, of the driver's own major version first: later ones make
+    /// code that it may refuse.
+    pub fn open(driver_major: u32, architecture: Option<Architecture>) -> Result<Self> {
         let majors = if driver_major >= 13 { [13, 12] } else { [12, 13] };
-        let library = Library::open("nvrtc", &majors).map_err(|why| {
-            Error::Device(format!(
-                "NVRTC, which compiles the kernels: {why}; load a CUDA toolkit (module load cuda) or install \
-                 NVRTC (pip install nvidia-cuda-nvrtc-cu12), with its folder in LD_LIBRARY_PATH"
-            ))
-        })?;
-        Self::of(&library)
+        let mut unfit = None;
+        for major in majors {
+            let Ok(library) = Library::open("nvrtc", &[major]) else { continue };
+            let nvrtc = Self::of(&library)?;
+            match architecture.map(|architecture| nvrtc.known(architecture)) {
+                None | Some(Ok(_)) => return Ok(nvrtc),
+                Some(Err(why)) => unfit = unfit.or(Some(why)),
+            }
+        }
+        Err(unfit.unwrap_or_else(|| {
+            Error::Device(
+                "NVRTC, which compiles the kernels, is not found (libnvrtc.so.12 or libnvrtc.so.13); load a CUDA \
+                 toolkit (module load cuda) or install NVRTC (pip install nvidia-cuda-nvrtc-cu12), with its folder \
+                 in LD_LIBRARY_PATH"
+                    .into(),
+            )
+        }))
     }
 
     /// The one at `path`.

@@ -40,7 +40,7 @@ fn nvrtc() -> Option<Nvrtc> {
         pythons.map(|python| python.path().join("site-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.12"));
     match installed.into_iter().find(|path| path.exists()) {
         Some(path) => Some(Nvrtc::at(&path).unwrap()),
-        None => Nvrtc::open(12).ok(),
+        None => Nvrtc::open(12, None).ok(),
     }
 }
 
