@@ -3,6 +3,7 @@ use super::{
     Address, Argument, CudaMatrix, CudaProduct, Driver, Kernel, Launch, Recording, SOURCES, Storage,
 };
 use crate::checksum::checksum;
+use crate::device::{MatRef, matmul};
 use crate::{Error, Result};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
@@ -290,22 +291,23 @@ fn build(cache: &Path, path: &PathBuf, text: &str, define: &str) -> Result<()> {
     std::fs::rename(made, path).map_err(io)
 }
 
-/// A product as a device computes it: factors as they are stored, sums in higher precision, the result rounded once.
+/// A product as a device computes it: factors as they are stored, sums in single precision, the result rounded once.
 fn multiply(product: &CudaProduct) {
     let (m, n, k) = product.shape();
-    for i in 0..m {
-        for j in 0..n {
-            let terms = (0..k).map(|l| f64::from(get(&product.a, i, l)) * f64::from(get(&product.b, l, j)));
-            let mut sum = terms.sum::<f64>();
-            if product.accumulate {
-                sum += f64::from(get(&product.d, i, j));
-            }
-            if let Some(at) = product.bias {
-                let bias = CudaMatrix { at, rows: 1, columns: n, stride: n, transposed: false, ..product.d };
-                sum += f64::from(get(&bias, 0, j));
-            }
-            let sum = if product.relu && sum < 0.0 { 0.0 } else { sum };
-            put(&product.d, i, j, sum as f32);
+    let values = |matrix: &CudaMatrix, [rows, columns]: [usize; 2]| -> Vec<f32> {
+        (0..rows).flat_map(|row| (0..columns).map(move |column| get(matrix, row, column))).collect()
+    };
+    let (a, b) = (values(&product.a, [m, k]), values(&product.b, [k, n]));
+    let mut d = if product.accumulate { values(&product.d, [m, n]) } else { vec![0.0; m * n] };
+    matmul(&mut d, MatRef::new(&a, m, k), MatRef::new(&b, k, n), product.accumulate);
+    let bias = product.bias.map(|at| {
+        let bias = CudaMatrix { at, rows: 1, columns: n, stride: n, transposed: false, ..product.d };
+        values(&bias, [1, n])
+    });
+    for (i, row) in d.chunks_exact(n).enumerate() {
+        for (j, &sum) in row.iter().enumerate() {
+            let sum = sum + bias.as_ref().map_or(0.0, |bias| bias[j]);
+            put(&product.d, i, j, if product.relu && sum < 0.0 { 0.0 } else { sum });
         }
     }
 }
