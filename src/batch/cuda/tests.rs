@@ -200,7 +200,7 @@ fn check(case: Case, precision: Precision) {
     let first = usize::from(lanes.count() > 1);
     let mut assembler = CudaAssembler::new(tables, &train[first..], first, *lanes).unwrap();
     let plan = cuda_plan(&case, &assembler.capacity(), &stream, precision);
-    plan.spoil();
+    plan.spoil().unwrap();
     let pass = stream.zeros(size_of::<crate::op::CudaPass>()).unwrap();
     let mut recordings = HashMap::new();
     for epoch in 0..2 {
@@ -364,7 +364,7 @@ fn scoring_plans_are_fed_as_on_the_cpu() {
         assert_eq!(feeder.tower_capacity(), ports.capacity(0, [32; 2]));
         assert_eq!(feeder.head_capacity([9, 17]), ports.capacity(32, [16, 24]));
         let plan = cuda_plan(&case, &capacity.map(|n| n.next_multiple_of(8)), &stream, precision);
-        plan.spoil();
+        plan.spoil().unwrap();
         let lists = Entity::ALL.map(|entity| {
             // In another order than the table's.
             let mut list: Vec<u32> = train[0].of(entity).to_vec();
