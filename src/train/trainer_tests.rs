@@ -4,6 +4,7 @@ use super::{Asks, OptimizerKind, Problem, Progress, State, TrainSpec, Trainer};
 use crate::batch::{Examples, Lanes};
 use crate::comm::{Communicator, Serial, threads::on_ranks};
 use crate::device::Device;
+use crate::device::cuda::HostDriver;
 use crate::feature::{Features, ScaledFeatures};
 use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower};
 use crate::store::Entity;
@@ -52,8 +53,16 @@ fn spec() -> TrainSpec {
     TrainSpec { batch: PAIRS / STEPS, learning_rate: 0.01, warmup_epochs: 0.0, ..TrainSpec::default() }
 }
 
+/// Opens what a rank computes on.
+type Open = fn() -> Device;
+
+const CPU: Open = || Device::Cpu;
+/// A CUDA device whose kernels run on the host.
+const CUDA: Open = || Device::Cuda(HostDriver::stream());
+
 /// Runs `work` on a training of four lanes on this rank, its training pairs as given.
 fn with_trainer<R>(
+    open: Open,
     comm: &dyn Communicator,
     spec: &TrainSpec,
     pair_of: impl Fn(u32) -> (u32, u32, f32),
@@ -74,7 +83,7 @@ fn with_trainer<R>(
         validation: &validation,
         validation_entities: [&entities[0], &entities[1]],
         deviation: 1.0,
-        device: &Device::Cpu,
+        device: &open(),
     };
     work(&mut Trainer::new(&problem, spec, 5, comm).unwrap())
 }
@@ -92,12 +101,13 @@ fn two_epochs(training: &mut Trainer<'_>) -> (Vec<f32>, [f64; 2]) {
 #[test]
 fn ranks_that_send_buckets_end_with_the_bits_of_one_rank() {
     assert!(crate::graph::Gradients::<f32>::zeros(&network().graph).unwrap().buckets() > 3);
-    for optimizer in [OptimizerKind::AdamW, OptimizerKind::Sgd] {
+    let (adam, sgd) = (OptimizerKind::AdamW, OptimizerKind::Sgd);
+    for (open, optimizer) in [(CPU, adam), (CPU, sgd), (CUDA, adam), (CUDA, sgd)] {
         let spec = TrainSpec { optimizer, ..spec() };
-        let alone = with_trainer(&Serial, &spec, pair, two_epochs);
+        let alone = with_trainer(open, &Serial, &spec, pair, two_epochs);
         assert!(alone.1[1] < alone.1[0], "nothing was learnt: {:?}", alone.1);
         for ranks in [2, 4] {
-            for one in on_ranks(ranks, |comm| with_trainer(comm, &spec, pair, two_epochs)) {
+            for one in on_ranks(ranks, |comm| with_trainer(open, comm, &spec, pair, two_epochs)) {
                 assert!(one == alone, "{optimizer:?} on {ranks} ranks");
             }
         }
@@ -105,9 +115,40 @@ fn ranks_that_send_buckets_end_with_the_bits_of_one_rank() {
 }
 
 #[test]
+fn a_device_follows_the_loss_curve_of_processors() {
+    for optimizer in [OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::Sgd] {
+        let spec = TrainSpec { optimizer, weight_decay: 0.1, ..spec() };
+        let curve = |open: Open| {
+            with_trainer(open, &Serial, &spec, pair, |training| {
+                let epochs = [(); 4].map(|()| {
+                    training.begin_epoch().unwrap();
+                    (0..STEPS).for_each(|at| _ = training.step(at, Asks::default()).unwrap());
+                    training.finish_epoch().unwrap()
+                });
+                (epochs, training.parameters().unwrap().values().to_vec())
+            })
+        };
+        let ((expected, weights), (got, on_device)) = (curve(CPU), curve(CUDA));
+        for (got, expected) in got.iter().zip(&expected) {
+            let close = |got: f64, expected: f64| (got - expected).abs() <= 1e-5 * expected.abs();
+            assert!(close(got.train_loss, expected.train_loss), "{optimizer:?}: {got:?} {expected:?}");
+            assert!(close(got.val_loss, expected.val_loss), "{optimizer:?}: {got:?} {expected:?}");
+            assert_eq!((got.step, got.learning_rate), (expected.step, expected.learning_rate));
+        }
+        let apart = weights.iter().zip(&on_device).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Adam turns rounding of a gradient near zero into a step of its own size.
+        assert!(apart < 2e-3, "{optimizer:?}: weights {apart} apart");
+    }
+}
+
+#[test]
 fn what_one_rank_asks_for_all_ranks_hear_at_that_step() {
+    [CPU, CUDA].into_iter().for_each(what_one_rank);
+}
+
+fn what_one_rank(open: Open) {
     let heard = on_ranks(4, |comm| {
-        with_trainer(comm, &spec(), pair, |training| {
+        with_trainer(open, comm, &spec(), pair, |training| {
             training.begin_epoch().unwrap();
             let asks = |at| Asks {
                 stop: at == 1 && comm.rank() == 2,
@@ -127,10 +168,14 @@ fn poisoned(number: u32) -> (u32, u32, f32) {
 
 #[test]
 fn a_step_that_is_not_finite_is_skipped_on_all_ranks_and_not_counted() {
+    [CPU, CUDA].into_iter().for_each(a_step_that);
+}
+
+fn a_step_that(open: Open) {
     // So slow that every pair's loss stays what it is: only skipped steps can change the mean.
     let spec = TrainSpec { learning_rate: 1e-30, weight_decay: 0.0, max_skipped_steps: 2, ..spec() };
     let run = |comm: &dyn Communicator, pair_of: fn(u32) -> (u32, u32, f32)| {
-        with_trainer(comm, &spec, pair_of, |training| {
+        with_trainer(open, comm, &spec, pair_of, |training| {
             let (_, losses) = two_epochs(training);
             (losses, training.skipped())
         })
@@ -148,8 +193,12 @@ fn a_step_that_is_not_finite_is_skipped_on_all_ranks_and_not_counted() {
 
 #[test]
 fn a_skipped_step_leaves_weights_alone_and_those_after_it_go_on() {
+    [CPU, CUDA].into_iter().for_each(a_skipped_step);
+}
+
+fn a_skipped_step(open: Open) {
     let moved = on_ranks(2, |comm| {
-        with_trainer(comm, &spec(), poisoned, |training| {
+        with_trainer(open, comm, &spec(), poisoned, |training| {
             training.begin_epoch().unwrap();
             let step = |at| {
                 let (before, skipped) =
@@ -169,30 +218,39 @@ fn a_skipped_step_leaves_weights_alone_and_those_after_it_go_on() {
 
 #[test]
 fn too_many_skipped_steps_end_the_training_on_every_rank() {
-    for max_skipped_steps in [0, 3] {
+    for (open, max_skipped_steps) in [(CPU, 0), (CPU, 3), (CUDA, 0), (CUDA, 3)] {
         let optimizer = OptimizerKind::Sgd;
         let spec = TrainSpec { learning_rate: 1e30, optimizer, max_skipped_steps, ..spec() };
         let steps = on_ranks(2, |comm| {
-            with_trainer(comm, &spec, pair, |training| {
+            with_trainer(open, comm, &spec, pair, |training| {
                 training.begin_epoch().unwrap();
                 let taken = (0..30).position(|at| training.step(at % STEPS, Asks::default()).is_err());
                 (taken, training.skipped())
             })
         });
-        // The first step is taken; its weights give no finite number any more.
-        assert_eq!(steps, [(Some(max_skipped_steps + 1), max_skipped_steps + 1); 2]);
+        // The first step is taken; its weights give no finite number any more. A device tells every few steps.
+        if matches!(open(), Device::Cpu) {
+            assert_eq!(steps, [(Some(max_skipped_steps + 1), max_skipped_steps + 1); 2]);
+        } else {
+            assert!(steps[0] == steps[1] && steps[0].0.is_some_and(|at| at <= 8), "{steps:?}");
+            assert!(steps[0].1 > max_skipped_steps, "{steps:?}");
+        }
     }
 }
 
 #[test]
 fn a_training_restored_after_a_skipped_step_ends_as_the_one_that_went_on() {
+    [CPU, CUDA].into_iter().for_each(a_training_restored);
+}
+
+fn a_training_restored(open: Open) {
     let spec = TrainSpec { max_skipped_steps: 3, ..spec() };
     let end = |training: &mut Trainer<'_>| {
         training.step(2, Asks::default()).unwrap();
         let loss = training.finish_epoch().unwrap().train_loss;
         (training.skipped(), loss, training.parameters().unwrap().values().to_vec())
     };
-    let (state, whole) = with_trainer(&Serial, &spec, poisoned, |training| {
+    let (state, whole) = with_trainer(open, &Serial, &spec, poisoned, |training| {
         // The first epoch skips a step; of the second, two are taken.
         two_steps_of_the_second_epoch(training);
         let losses = |training: &mut Trainer<'_>| training.snapshot().unwrap().lane_losses;
@@ -225,7 +283,7 @@ fn a_training_restored_after_a_skipped_step_ends_as_the_one_that_went_on() {
         (state, end(training))
     });
     assert!(state.progress.skipped >= 1 && state.progress.counted >= PAIRS / STEPS);
-    let restored = with_trainer(&Serial, &spec, poisoned, |training| {
+    let restored = with_trainer(open, &Serial, &spec, poisoned, |training| {
         training.restore(&state).unwrap();
         training.begin_epoch().unwrap();
         end(training)
