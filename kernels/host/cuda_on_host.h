@@ -5,11 +5,13 @@
 #pragma once
 #include <cmath>
 #include <csetjmp>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ucontext.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -72,6 +74,33 @@ inline void* body_arguments;
 [[noreturn]] inline void refuse(const char* what) {
     fprintf(stderr, "kernel on host: %s\n", what);
     abort();
+}
+
+// The kernel that runs, or none.
+inline const char* volatile running;
+
+// What reaches past an end of its memory is told by name before the program ends; on a stack of its own where
+// the thread has one.
+inline void (*handler_before)(int, siginfo_t*, void*);
+inline void out_of_memory(int signal, siginfo_t* info, void* context) {
+    if (const char* name = running) {
+        running = nullptr;
+        for (const char* part : {"kernel on host: ", name, " reads or writes outside all memory\n"})
+            (void)!write(2, part, strlen(part));
+    }
+    if (handler_before) handler_before(signal, info, context);
+    else ::signal(SIGSEGV, SIG_DFL);
+}
+
+inline void tell_of_faults() {
+    static bool told;
+    if (told) return;
+    told = true;
+    struct sigaction ours = {}, before = {};
+    ours.sa_sigaction = out_of_memory;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGSEGV, &ours, &before);
+    handler_before = before.sa_flags & SA_SIGINFO ? before.sa_sigaction : nullptr;
 }
 
 }  // namespace on_host
@@ -218,6 +247,9 @@ inline unsigned __ballot_sync(unsigned, bool predicate) {
 // The way in of kernel `name` of source `of`: launches it, and tells what arguments it takes.
 #define EXPORT(of, name)                                                                                       \
     extern "C" void launch_##of##_##name(const unsigned* grid, const unsigned* block, void** arguments) {      \
+        on_host::tell_of_faults();                                                                            \
+        on_host::running = #name " of " #of ".cu";                                                            \
         on_host::launch(name, grid, block, arguments);                                                        \
+        on_host::running = nullptr;                                                                           \
     }                                                                                                         \
     extern "C" const char* kinds_##of##_##name() { return on_host::kinds(name); }

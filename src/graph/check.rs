@@ -15,7 +15,7 @@ const PAIRS: usize = 7;
 pub fn check_derivative<O: Op + Clone + 'static>(check: Check<O>) {
     for read_twice in [false, true] {
         let Trial { graph, loss, fed, capacity } = check.between(PAIRS, read_twice, Some(2)).unwrap();
-        check_network(graph, loss, &fed, &capacity);
+        check_network(Arc::into_inner(graph).unwrap(), loss, &fed, &capacity);
     }
 }
 
@@ -24,7 +24,7 @@ pub fn check_derivative<O: Op + Clone + 'static>(check: Check<O>) {
 pub fn check_kernels<O: Op + Clone + 'static>(check: Check<O>, pairs: usize) {
     for read_twice in [false, true] {
         let Trial { graph, loss, fed, capacity } = check.between(pairs, read_twice, None).unwrap();
-        check_cuda(&Arc::new(graph), loss, &fed, &capacity, &capacity);
+        check_cuda(&graph, loss, &fed, &capacity, &capacity);
     }
 }
 

@@ -67,6 +67,11 @@ impl CudaPlan {
         })
     }
 
+    /// In which numbers it computes.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Bytes that a plan takes on a device.
     pub fn bytes(&self) -> usize {
         self.buffers.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()

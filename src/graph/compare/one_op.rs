@@ -1,6 +1,7 @@
 use crate::Result;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Activation, Add, Gather, Linear, Op};
+use std::sync::Arc;
 
 /// An op on inputs of pairs and of entities, each behind a product whose
 /// weights are what the derivative is checked for.
@@ -13,7 +14,7 @@ pub struct OneOp<O> {
 /// A network whose output is the loss.
 pub struct Trial {
     /// The network.
-    pub graph: Graph,
+    pub graph: Arc<Graph>,
     /// `[pairs, 1]`.
     pub loss: NodeId,
     /// What is fed from outside.
@@ -82,6 +83,6 @@ impl<O: Op + Clone + 'static> OneOp<O> {
             )?);
         }
         let loss = graph.add("sum", Add, &weighed)?;
-        Ok(Trial { graph, loss, fed, capacity })
+        Ok(Trial { graph: Arc::new(graph), loss, fed, capacity })
     }
 }
