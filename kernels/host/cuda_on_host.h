@@ -59,7 +59,7 @@ struct Fiber {
     ucontext_t start;
     jmp_buf at;
     State state;
-    bool begun;
+    bool begun = false;
     std::vector<char> stack = std::vector<char>(1 << 16);
 };
 
@@ -116,10 +116,22 @@ inline void leave(State state) {
     if (_setjmp(fibers[current]->at) == 0) _longjmp(scheduler, 1);
 }
 
+// A fiber runs a thread of one block after another: to start it anew would cost more than most threads do.
 inline void enter() {
-    body(body_arguments);
-    fibers[current]->state = DONE;
-    _longjmp(scheduler, 1);
+    for (;;) {
+        body(body_arguments);
+        leave(DONE);
+    }
+}
+
+inline Fiber* new_fiber() {
+    Fiber* fiber = new Fiber;
+    getcontext(&fiber->start);
+    fiber->start.uc_stack.ss_sp = fiber->stack.data();
+    fiber->start.uc_stack.ss_size = fiber->stack.size();
+    fiber->start.uc_link = nullptr;
+    makecontext(&fiber->start, enter, 0);
+    return fiber;
 }
 
 inline void resume(unsigned thread) {
@@ -136,17 +148,10 @@ inline void resume(unsigned thread) {
 }
 
 inline void run_block(unsigned threads) {
-    while (fibers.size() < threads) fibers.push_back(new Fiber);
+    while (fibers.size() < threads) fibers.push_back(new_fiber());
     for (unsigned t = 0; t < threads; t++) {
-        Fiber& fiber = *fibers[t];
-        fiber.state = RUNNABLE;
-        fiber.begun = false;
+        fibers[t]->state = RUNNABLE;
         warp_turn[t] = 0;
-        getcontext(&fiber.start);
-        fiber.start.uc_stack.ss_sp = fiber.stack.data();
-        fiber.start.uc_stack.ss_size = fiber.stack.size();
-        fiber.start.uc_link = nullptr;
-        makecontext(&fiber.start, enter, 0);
     }
     for (;;) {
         unsigned at_barrier = 0, done = 0;

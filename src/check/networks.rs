@@ -47,7 +47,7 @@ fn case(
     let network = ModelSpec::TwoTower(spec.clone()).build(widths, loss)?;
     let (fed, capacity) = (fed(network.ports), capacity.to_vec());
     let trial = Trial { graph: network.graph, loss: network.loss, fed, capacity };
-    Ok(Case { name, trials: vec![trial], whole: true })
+    Ok(Case { name, trials: vec![trial], as_one: true })
 }
 
 fn fed(ports: Ports) -> Vec<NodeId> {

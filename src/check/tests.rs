@@ -27,7 +27,7 @@ fn kernels_on_the_host_pass() {
 enum Fault {
     /// No product adds its bias.
     NoBias,
-    /// Every other product does not.
+    /// Products forget it after a while.
     NoBiasAtTimes,
     /// Pairs are not drawn.
     NoShuffle,
@@ -85,7 +85,7 @@ impl Driver for Faulty {
         self.products.set(self.products.get() + 1);
         let forgets = match self.fault {
             Fault::NoBias => true,
-            // Of the three products of a pass forward.
+            // All but the first few.
             Fault::NoBiasAtTimes => self.products.get() > 3,
             _ => false,
         };

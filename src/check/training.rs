@@ -190,6 +190,6 @@ impl Run {
         let weights = self.weights.iter().zip(&other.weights).filter(other_bits).count();
         let loss =
             self.losses.last().map(|loss| loss.to_bits()) != other.losses.last().map(|loss| loss.to_bits());
-        ((weights + usize::from(loss)) as f64, "weights with other bits".into())
+        ((weights + usize::from(loss)) as f64, "number of weights".into())
     }
 }
