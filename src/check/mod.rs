@@ -13,16 +13,18 @@ pub use outcome::Outcome;
 use crate::Result;
 use crate::device::cuda::{Precision, Stream};
 
-/// Goes through all cases on a device; each one's outcome is told as soon as it is known. What fails on the device
-/// is an outcome; an error is one of the processors', or of `tell`.
-pub fn check_device(stream: &Stream, tell: &mut dyn FnMut(&Outcome) -> Result<()>) -> Result<()> {
+/// Goes through all cases on a device, in each precision; an outcome is told as soon as it is known. What fails on
+/// the device is an outcome; an error is one of the processors', or of `tell`.
+pub fn check_device(
+    stream: &Stream,
+    precisions: &[Precision],
+    tell: &mut dyn FnMut(&Outcome) -> Result<()>,
+) -> Result<()> {
     for case in ops::cases()?.into_iter().chain(networks::cases()?) {
         let mut references = case.references()?;
-        for precision in PRECISIONS {
+        for &precision in precisions {
             tell(&case.on(&mut references, stream, precision))?;
         }
     }
-    training::check(stream, tell)
+    training::check(stream, precisions, tell)
 }
-
-const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Tf32, Precision::Bf16];

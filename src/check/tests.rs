@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::device::cuda::{Address, CudaProduct, Driver, HostDriver, Launch, Recording};
+use clap::ValueEnum;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -12,7 +13,7 @@ fn kernels_on_the_host_pass() {
         outcomes.push(outcome.clone());
         Ok(())
     };
-    check_device(&HostDriver::stream(), &mut tell).unwrap();
+    check_device(&HostDriver::stream(), Precision::value_variants(), &mut tell).unwrap();
     let table: String = outcomes.iter().map(Outcome::to_string).collect();
     assert!(outcomes.iter().all(|outcome| outcome.passed), "{table}");
     let of = |precision| outcomes.iter().filter(|outcome| outcome.precision == precision).count();
@@ -26,13 +27,13 @@ fn kernels_on_the_host_pass() {
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     /// No product adds its bias.
-    NoBias,
+    Bias,
     /// Products forget it after a while.
-    NoBiasAtTimes,
+    BiasAtTimes,
     /// Pairs are not drawn.
-    NoShuffle,
+    Shuffle,
     /// Nothing can be launched.
-    NoLaunch,
+    Launch,
 }
 
 /// A driver with a fault.
@@ -76,17 +77,17 @@ impl Driver for Faulty {
     }
     fn launch(&self, launch: &Launch<'_>) -> Result<()> {
         match self.fault {
-            Fault::NoLaunch => Err(crate::Error::Device("no kernel runs here".into())),
-            Fault::NoShuffle if launch.kernel.name == "draw" => Ok(()),
+            Fault::Launch => Err(crate::Error::Device("no kernel runs here".into())),
+            Fault::Shuffle if launch.kernel.name == "draw" => Ok(()),
             _ => self.inner.launch(launch),
         }
     }
     fn product(&self, product: &CudaProduct) -> Result<()> {
         self.products.set(self.products.get() + 1);
         let forgets = match self.fault {
-            Fault::NoBias => true,
+            Fault::Bias => true,
             // All but the first few.
-            Fault::NoBiasAtTimes => self.products.get() > 3,
+            Fault::BiasAtTimes => self.products.get() > 3,
             _ => false,
         };
         let bias = product.bias.filter(|_| !forgets);
@@ -114,12 +115,12 @@ fn a_layer_without_its_bias_is_told() {
     let case = ops::cases().unwrap().swap_remove(1);
     let mut references = case.references().unwrap();
     let mut on = |fault| case.on(&mut references, &Faulty::stream(fault), Precision::Bf16);
-    assert!(on(Fault::NoShuffle).passed);
-    let wrong = on(Fault::NoBias);
+    assert!(on(Fault::Shuffle).passed);
+    let wrong = on(Fault::Bias);
     assert!(!wrong.passed && wrong.largest > Some(2.0 * wrong.allowed), "{wrong}");
-    let unsteady = on(Fault::NoBiasAtTimes);
+    let unsteady = on(Fault::BiasAtTimes);
     assert!(!unsteady.passed && unsteady.remark.contains("other bits"), "{unsteady}");
-    let dead = on(Fault::NoLaunch);
+    let dead = on(Fault::Launch);
     assert!(!dead.passed && dead.remark.contains("no kernel runs here"), "{dead}");
 }
 
@@ -130,7 +131,7 @@ fn batches_of_other_pairs_are_told_and_so_are_losses() {
         failed.extend((!outcome.passed).then(|| outcome.case.clone()));
         Ok(())
     };
-    training::check(&Faulty::stream(Fault::NoShuffle), &mut tell).unwrap();
+    training::check(&Faulty::stream(Fault::Shuffle), &[Precision::Fp32], &mut tell).unwrap();
     for what in ["batches of two epochs, one lane", "ten steps of Adam, two lanes, bits"] {
         assert!(failed.iter().any(|case| case == what), "{failed:?}");
     }

@@ -1,4 +1,4 @@
-use super::{Outcome, PRECISIONS};
+use super::Outcome;
 use crate::Result;
 use crate::batch::{BatchComparison, Examples, Lanes};
 use crate::comm::Serial;
@@ -36,11 +36,15 @@ struct Run {
 
 /// Batches to the bit; losses of ten steps beside those of the processors; and the same bits however often the
 /// steps are taken, recorded or launched kernel by kernel.
-pub(super) fn check(stream: &Stream, tell: &mut dyn FnMut(&Outcome) -> Result<()>) -> Result<()> {
+pub(super) fn check(
+    stream: &Stream,
+    precisions: &[Precision],
+    tell: &mut dyn FnMut(&Outcome) -> Result<()>,
+) -> Result<()> {
     for (name, bits, lanes) in [("one lane", false, 1), ("two lanes, bits", true, 2)] {
         let made_up = MadeUp::new(bits, lanes)?;
         let expected = made_up.run(&Device::Cpu, Precision::Fp32, true)?;
-        for precision in PRECISIONS {
+        for &precision in precisions {
             let case = |what: &str| format!("{what}, {name}");
             // Processors do not know another storage, so tf32 has no batches of its own.
             if precision != Precision::Tf32 {

@@ -4,8 +4,10 @@ use super::say::say;
 use crate::check::{Outcome, check_device};
 use crate::comm::Serial;
 use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::device::cuda::devices::{self, Gpu, Library};
 use crate::{Error, Result};
+use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// List the GPUs here and the libraries they are used with, or check what a GPU computes.
@@ -17,6 +19,9 @@ pub struct Args {
     /// What to check: a GPU, or, very slowly, its kernels on the processors (cuda-on-host).
     #[arg(long, value_name = "DEVICE", default_value = "cuda", requires = "check")]
     device: Wish,
+    /// Only in these numbers: fp32, tf32 or bf16; may be repeated.
+    #[arg(long, value_name = "P", requires = "check")]
+    precision: Vec<Precision>,
     /// Writes what was compared as JSON, too: a list with one object a case.
     #[arg(long, value_name = "FILE", requires = "check")]
     json: Option<PathBuf>,
@@ -38,13 +43,14 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Prints a line a case, and fails, naming those that did, if any failed.
-fn check(Args { device, json, .. }: Args) -> Result<()> {
+fn check(Args { device, precision, json, .. }: Args) -> Result<()> {
     let Device::Cuda(stream) = (DeviceArgs { device }).open(&Serial)? else {
         return Err(Error::Request("processors are what a device is checked against: --device cuda".into()));
     };
     say(format!("{} against the processors\n", stream.name()) + &Outcome::header())?;
     let mut outcomes = Vec::new();
-    check_device(&stream, &mut |outcome| {
+    let precisions = if precision.is_empty() { Precision::value_variants() } else { &precision };
+    check_device(&stream, precisions, &mut |outcome| {
         outcomes.push(outcome.clone());
         say(outcome)
     })?;
@@ -98,7 +104,6 @@ fn library_lines(libraries: &[Library]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::cuda::Precision;
 
     #[test]
     fn cases_that_failed_are_named() {

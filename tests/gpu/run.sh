@@ -6,14 +6,14 @@
 # PyTorch, for the peers, and compute-sanitizer are used where they are. Sections, all of them if none is named:
 #
 #   machine     what is there
-#   ops         every op, and whole networks, on the GPU against the processors
+#   ops         every op, whole networks, batches and ten steps, on the GPU against the processors
 #   curve       ten training steps on the GPU against the processors' loss curve, in every precision
 #   ranks       two ranks on one GPU against one rank, to the bit
 #   bench       a step of the NCI60-sized network beside PyTorch's, in turns
 #   sanitizer   the ops under compute-sanitizer
 #
 # Every section runs, whatever becomes of another; the exit code is 1 if one failed. Prints, and writes to
-# gpu-results/ (or GPU_RESULTS, or OUT), table.md for benches/results/, bench.json and log.txt. It ends within
+# gpu-results/ (or GPU_RESULTS, or OUT), table.md for benches/results/, check.json, bench.json and log.txt. It ends within
 # GPU_MINUTES (8). GPU_PEERS ("bf16") are the precisions of the peers: each takes two minutes more to compile.
 # CROSSRX_GPU_DRY=1 tries the script without a GPU: kernels on the host, small networks.
 set -uo pipefail
@@ -144,8 +144,10 @@ machine() {
 }
 
 ops() {
-    checked 150 "ops and networks against the processors" "$crossrx" check-device --device "$device"
-    tail -n 60 "$work/out" | cut -c 1-160 | sed 's/^/    /'
+    checked 150 "ops, networks, batches and steps against the processors" "$crossrx" devices --check --device "$device" \
+        --json "$results/check.json"
+    # With what failed told first, for the table is long.
+    { grep -a ' FAILED ' "$work/out"; tail -n 130 "$work/out"; } | cut -c 1-160 | sed 's/^/    /'
 }
 
 corpus() { [ -e "$work/demo.h5" ] || limited 30 "$crossrx" synth --preset demo --seed 1 --out "$work/demo.h5"; }
@@ -231,7 +233,7 @@ sanitizer() {
     # Errors of a recorded graph would carry no name of a kernel.
     for tool in memcheck racecheck initcheck synccheck; do
         CROSSRX_CUDA_GRAPHS=no checked 75 "compute-sanitizer $tool" "$sanitizer" --tool "$tool" --target-processes all \
-            --error-exitcode 9 --print-limit 10 "$crossrx" check-device --device cuda
+            --error-exitcode 9 --print-limit 10 "$crossrx" devices --check --device cuda --precision fp32 --precision bf16
         grep -a -m 12 '=========' "$work/out" | cut -c 1-200 | sed 's/^/    /'
     done
 }
