@@ -1,7 +1,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where built kernels are kept: [`lasting_folder`], or in the folder for temporary files where the environment
+/// Where built kernels are kept: `$CROSSRX_CACHE/kernels`, or else `crossrx/kernels` in the user's folder of
+/// caches, or in the folder for temporary files where the environment
 /// names none.
 pub fn cache_folder() -> PathBuf {
     lasting_folder().unwrap_or_else(|| std::env::temp_dir().join("crossrx").join("kernels"))
