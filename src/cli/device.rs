@@ -37,7 +37,9 @@ impl DeviceArgs {
         match self.device {
             Wish::Cpu => Ok(Device::Cpu),
             Wish::CudaOnHost => {
-                let driver = agree(world, HostDriver::new(&cache_folder()))?;
+                let none = || Error::Device("no folder to build kernels in: set CROSSRX_CACHE".into());
+                let driver = cache_folder().ok_or_else(none).and_then(|folder| HostDriver::new(&folder));
+                let driver = agree(world, driver)?;
                 Ok(Device::Cuda(Stream::new(Rc::new(driver))))
             }
             Wish::Cuda => {
