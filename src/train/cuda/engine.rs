@@ -96,7 +96,7 @@ impl<'a> CudaEngine<'a> {
         parameters.upload(&on_host)?;
         let own = problem.own.len();
         let validated = problem.validation_entities.map(<[u32]>::len);
-        Ok(Self {
+        let engine = Self {
             problem,
             seed,
             stream: stream.clone(),
@@ -117,7 +117,15 @@ impl<'a> CudaEngine<'a> {
             on_host,
             memory_on_host: Vec::new(),
             spent: BTreeMap::new(),
-        })
+        };
+        let held =
+            engine.plan.bytes() + engine.assembler.bytes() + tables.bytes() + engine.validation.bytes();
+        log::debug!(
+            "{}: {:.2} GiB on the device for features, pairs and what ops compute",
+            problem.name,
+            held as f64 / f64::from(1 << 30)
+        );
+        Ok(engine)
     }
 
     fn pass(&self, local: usize) -> Address {
@@ -175,6 +183,7 @@ impl<'a> CudaEngine<'a> {
     /// Reads what steps have come to.
     fn read(&mut self) -> Result<(Counters, Stepped)> {
         let counters = self.update.counters()?;
+        log::trace!("norm of the gradient: {:e}", counters.norm);
         status::beat();
         self.unread = 0;
         let skipped = counters.skipped - self.skipped;
