@@ -44,6 +44,8 @@ pub struct CudaEngine<'a> {
     unread: usize,
     /// Steps found not finite so far, on the device's count.
     skipped: usize,
+    /// Steps from now on that are looked at one by one, since one was found not finite.
+    watched: usize,
     /// Copies for the host.
     on_host: Parameters<f32>,
     memory_on_host: Vec<Parameters<f32>>,
@@ -68,6 +70,8 @@ impl Part {
 
 /// Steps between two looks at what they came to.
 const UNREAD: usize = 8;
+/// Steps that are looked at one by one after one that was not finite, so that the one too many is told of at once.
+const WATCHED: usize = 64;
 
 impl<'a> CudaEngine<'a> {
     /// At the start: parameters drawn, memory laid out on the device. Fails if there is not enough.
@@ -114,6 +118,7 @@ impl<'a> CudaEngine<'a> {
             rows: CudaRows::default(),
             unread: 0,
             skipped: 0,
+            watched: 0,
             on_host,
             memory_on_host: Vec::new(),
             spent: BTreeMap::new(),
@@ -188,6 +193,9 @@ impl<'a> CudaEngine<'a> {
         self.unread = 0;
         let skipped = counters.skipped - self.skipped;
         self.skipped = counters.skipped;
+        if skipped > 0 {
+            self.watched = WATCHED;
+        }
         let stepped =
             Stepped { asks: counters.asks, skipped, last_skipped: counters.last_skipped.unwrap_or_default() };
         Ok((counters, stepped))
@@ -249,9 +257,9 @@ impl Engine for CudaEngine<'_> {
         }
         self.unread += 1;
         status::beat();
-        // After a step that was passed over, every step is looked at, so that the one too many is told of.
-        let stepped =
-            if self.unread >= UNREAD || self.skipped > 0 { self.read()?.1 } else { Stepped::default() };
+        let look = self.unread >= UNREAD || self.watched > 0;
+        self.watched = self.watched.saturating_sub(1);
+        let stepped = if look { self.read()?.1 } else { Stepped::default() };
         *self.spent.entry("steps").or_default() += started.elapsed();
         Ok(Stepped { asks: asked.unwrap_or(stepped.asks), ..stepped })
     }
