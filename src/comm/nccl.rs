@@ -36,8 +36,6 @@ struct Functions {
     receive: unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, Group, *mut c_void) -> c_int,
     all_reduce:
         unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, Group, *mut c_void) -> c_int,
-    /// Kept open for as long as its functions are called.
-    _library: libloading::Library,
 }
 
 impl Functions {
@@ -48,6 +46,8 @@ impl Functions {
         };
         let library = open("libnccl.so.2").or_else(|_| open("libnccl.so"));
         let library = library.map_err(|e| Error::Device(format!("no NCCL: {e}")))?;
+        // Never closed: it keeps threads and handlers that outlive its groups.
+        let library: &'static libloading::Library = Box::leak(Box::new(library));
         macro_rules! function {
             ($name:literal) => {
                 // SAFETY: the symbol has the type of the field that it goes to, by nccl.h.
@@ -65,7 +65,6 @@ impl Functions {
             send: function!(b"ncclSend\0"),
             receive: function!(b"ncclRecv\0"),
             all_reduce: function!(b"ncclAllReduce\0"),
-            _library: library,
         })
     }
 

@@ -211,7 +211,7 @@ fn check(case: Case, precision: Precision) {
                 let mut rows = Vec::new();
                 shuffle.list(lanes.step(lane, step), &mut rows);
                 on_cpu.feed(&mut cpu, &train[lane], &rows);
-                let batch = assembler.rows(local, step);
+                let batch = assembler.rows(step);
                 let recording = recordings.entry(batch.count.clone()).or_insert_with(|| {
                     stream.record(|| assembler.assemble(&plan, &batch, pass.at())).unwrap()
                 });

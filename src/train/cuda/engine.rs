@@ -20,7 +20,11 @@ use std::time::{Duration, Instant};
 /// number of rows that it comes in, and replayed. With one lane a step is one
 /// recording. The host sends a few words a step, and reads what steps came to every few.
 pub struct CudaEngine<'a> {
+    /// Parts that were run, and what was recorded of them at the second time. Dropped first: NCCL, which
+    /// `rank_sum` holds, waits when it ends until no recording names it.
+    parts: HashMap<Part, Option<Recorded>>,
     problem: &'a Problem<'a>,
+    comm: &'a dyn Communicator,
     seed: u64,
     stream: Stream,
     plan: CudaPlan,
@@ -34,8 +38,6 @@ pub struct CudaEngine<'a> {
     rank_sum: CudaRankSum<'a>,
     /// One [`CudaPass`] a lane of this rank.
     passes: Memory,
-    /// Parts that were run, and what was recorded of them at the second time.
-    parts: HashMap<Part, Option<Recorded>>,
     /// Whether parts are recorded at all.
     records: bool,
     /// Those of the last lane of the last step.
@@ -49,6 +51,8 @@ pub struct CudaEngine<'a> {
     /// Copies for the host.
     on_host: Parameters<f32>,
     memory_on_host: Vec<Parameters<f32>>,
+    /// Whether those are of an earlier step.
+    stale: bool,
     /// Time of all steps, or of the parts of those that were profiled.
     spent: BTreeMap<&'static str, Duration>,
 }
@@ -102,6 +106,7 @@ impl<'a> CudaEngine<'a> {
         let validated = problem.validation_entities.map(<[u32]>::len);
         let engine = Self {
             problem,
+            comm,
             seed,
             stream: stream.clone(),
             plan,
@@ -121,6 +126,7 @@ impl<'a> CudaEngine<'a> {
             watched: 0,
             on_host,
             memory_on_host: Vec::new(),
+            stale: true,
             spent: BTreeMap::new(),
         };
         let held =
@@ -208,6 +214,7 @@ impl Engine for CudaEngine<'_> {
         let progress = &state.progress;
         let lane_losses = &state.lane_losses[self.problem.own.clone()];
         self.skipped = progress.skipped;
+        self.stale = true;
         self.update.restore(
             &state.memory,
             progress.optimizer_steps,
@@ -218,11 +225,17 @@ impl Engine for CudaEngine<'_> {
     }
 
     fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
-        self.assembler.begin_epoch(self.seed, epoch as u32)
+        self.assembler.begin_epoch(self.seed, epoch as u32)?;
+        // Sums by NCCL are recorded with the lane's part, which all ranks must do at the same steps; and lanes
+        // are computed alike however they are dealt.
+        let all = self.comm.all_gather(bytemuck::cast_slice(self.assembler.widest()));
+        self.assembler.widen(&all);
+        Ok(())
     }
 
     fn step(&mut self, EpochStep { at, step, rate }: EpochStep, asks: Asks) -> Result<Stepped> {
         let started = Instant::now();
+        self.stale = true;
         let lanes = self.problem.lanes;
         let total = lanes.rows_in_step(at);
         let own = self.problem.own.len();
@@ -239,8 +252,8 @@ impl Engine for CudaEngine<'_> {
         self.passes.upload(0, &passes)?;
         self.update.ask(asks)?;
         for local in 0..own {
-            let counts = self.assembler.counts(local, at);
-            let rows = self.assembler.rows(local, at);
+            let counts = self.assembler.counts(at);
+            let rows = self.assembler.rows(at);
             self.run(Part::Lane { local, counts }, |engine| engine.lane(local, &rows))?;
             self.rows = rows;
         }
@@ -257,7 +270,8 @@ impl Engine for CudaEngine<'_> {
         }
         self.unread += 1;
         status::beat();
-        let look = self.unread >= UNREAD || self.watched > 0;
+        // The last of an epoch too, whose asks nobody would hear where epochs are short.
+        let look = self.unread >= UNREAD || self.watched > 0 || at + 1 == lanes.steps();
         self.watched = self.watched.saturating_sub(1);
         let stepped = if look { self.read()?.1 } else { Stepped::default() };
         *self.spent.entry("steps").or_default() += started.elapsed();
@@ -276,8 +290,11 @@ impl Engine for CudaEngine<'_> {
 
     fn snapshot(&mut self) -> Result<Snapshot<'_>> {
         let (counters, _) = self.read()?;
-        self.parameters.download(&mut self.on_host)?;
-        self.memory_on_host = self.update.memory(&self.on_host)?;
+        if self.stale {
+            self.parameters.download(&mut self.on_host)?;
+            self.memory_on_host = self.update.memory(&self.on_host)?;
+            self.stale = false;
+        }
         Ok(Snapshot {
             parameters: &self.on_host,
             memory: self.memory_on_host.iter().map(Parameters::values).collect(),
