@@ -36,8 +36,9 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         // Before the corpus is opened: that may take minutes of the hours given.
         args.study.listen()?;
     }
-    let device = args.run.device.open(world)?;
-    let corpus = Corpus::open(args.run.read(), &args.run.deck, world, device)?;
+    let deck = args.run.read();
+    let device = args.run.open_device(&deck, world)?;
+    let corpus = Corpus::open(deck, &args.run.deck, world, device)?;
     if args.dry_run {
         let text = agree(
             world,

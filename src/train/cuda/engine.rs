@@ -2,15 +2,16 @@ use super::lane_sum::CudaLaneSum;
 use super::rank_sum::CudaRankSum;
 use super::scorer::CudaScorer;
 use super::update::{Counters, CudaUpdate};
+use crate::Result;
 use crate::batch::{CudaAssembler, CudaPairs, CudaTables, Examples};
 use crate::comm::Communicator;
 use crate::device::cuda::{Address, Memory, Recorded, Stream};
 use crate::graph::{CudaLayout, CudaParameters, CudaPlan, Gradients, Parameters, Product, Purpose};
 use crate::op::{CudaPass, CudaRows};
+use crate::status::{self, Call};
 use crate::train::divergence::{Diverged, diverged};
 use crate::train::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use crate::train::{Problem, State, TrainSpec};
-use crate::{Result, status};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -44,6 +45,8 @@ pub struct CudaEngine<'a> {
     rows: CudaRows,
     /// Steps since what they came to was read.
     unread: usize,
+    /// Steps between two looks at what they came to.
+    unread_limit: usize,
     /// Steps found not finite so far, on the device's count.
     skipped: usize,
     /// Steps from now on that are looked at one by one, since one was found not finite.
@@ -122,6 +125,8 @@ impl<'a> CudaEngine<'a> {
             records: std::env::var_os("CROSSRX_CUDA_GRAPHS").is_none_or(|wish| wish != "no"),
             rows: CudaRows::default(),
             unread: 0,
+            // So that the one too many is told of at once.
+            unread_limit: if spec.max_skipped_steps < UNREAD { 1 } else { UNREAD },
             skipped: 0,
             watched: 0,
             on_host,
@@ -193,7 +198,11 @@ impl<'a> CudaEngine<'a> {
 
     /// Reads what steps have come to.
     fn read(&mut self) -> Result<(Counters, Stepped)> {
-        let counters = self.update.counters()?;
+        let counters = {
+            // The device waits for those of other ranks.
+            let _waiting = self.rank_sum.by_nccl().then(|| status::waiting(Call::Sum));
+            self.update.counters()?
+        };
         log::trace!("norm of the gradient: {:e}", counters.norm);
         status::beat();
         self.unread = 0;
@@ -271,7 +280,7 @@ impl Engine for CudaEngine<'_> {
         self.unread += 1;
         status::beat();
         // The last of an epoch too, whose asks nobody would hear where epochs are short.
-        let look = self.unread >= UNREAD || self.watched > 0 || at + 1 == lanes.steps();
+        let look = self.unread >= self.unread_limit || self.watched > 0 || at + 1 == lanes.steps();
         self.watched = self.watched.saturating_sub(1);
         let stepped = if look { self.read()?.1 } else { Stepped::default() };
         *self.spent.entry("steps").or_default() += started.elapsed();
