@@ -11,12 +11,12 @@ use std::rc::Rc;
 pub struct DeviceArgs {
     /// What to compute on; `crossrx devices` lists what there is.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: Wish,
+    pub(super) device: Wish,
 }
 
 /// What a user may wish for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Wish {
+pub(super) enum Wish {
     /// A GPU a rank where there are GPUs that can be used, else the processors
     #[default]
     Auto,

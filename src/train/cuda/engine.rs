@@ -122,7 +122,7 @@ impl<'a> CudaEngine<'a> {
             rank_sum: CudaRankSum::new(stream, comm, layout, spec)?,
             passes: stream.zeros(own * size_of::<CudaPass>())?,
             parts: HashMap::new(),
-            records: std::env::var_os("CROSSRX_CUDA_GRAPHS").is_none_or(|wish| wish != "no"),
+            records: stream.records(),
             rows: CudaRows::default(),
             unread: 0,
             // So that the one too many is told of at once.
