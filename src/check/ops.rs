@@ -67,7 +67,8 @@ impl Case {
 /// In single precision, a sum of 700 terms in another order may be off by 700 units of 2^-24, which is 4e-5.
 ///
 /// A factor of a tf32 product keeps 10 bits of mantissa, so a term of a sum is off by 2^-10 at most for each of its
-/// two factors, and a gradient has passed three products: 6e-3. In bfloat16 every tensor is rounded to 8 bits: 2^-9
+/// two factors, and a gradient has passed three products: 6e-3; one unit on the other side of a ReLU's kink may add
+/// twice that to a single gradient. In bfloat16 every tensor is rounded to 8 bits: 2^-9
 /// each, five to ten of them in a row.
 ///
 /// A unit whose argument is about that near to the kink of a ReLU falls on the other side, with all that one row
@@ -77,7 +78,7 @@ impl Case {
 fn allowed(precision: Precision, as_one: bool) -> f64 {
     match (precision, as_one) {
         (Precision::Fp32, _) => 5e-5,
-        (Precision::Tf32, false) => 1e-2,
+        (Precision::Tf32, false) => 4e-2,
         (Precision::Tf32, true) => 4e-2,
         (Precision::Bf16, false) => 4e-2,
         (Precision::Bf16, true) => 8e-2,

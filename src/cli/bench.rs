@@ -101,7 +101,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     match args.what {
         What::Step(step) => {
             let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
-            let device = step.device.open(world)?;
+            let device = step.device.open(world, step.precision)?;
             let mut reports: Vec<StepReport> = Vec::new();
             for case in cases {
                 let lanes = step.lanes.map(usize::from);
@@ -114,7 +114,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
             if world.rank() == 0 { write_json(step.json, &reports) } else { Ok(()) }
         }
         What::Score(score) if world.rank() == 0 => {
-            let device = score.device.open(&Serial)?;
+            let device = score.device.open(&Serial, score.precision)?;
             let report: ScoreReport = measure_score(score.case, score.pairs, &device, score.precision)?;
             say(&report)?;
             write_json(score.json, &report)

@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Prints a line a case, and fails, naming those that did, if any failed.
 fn check(Args { device, precision, json, .. }: Args) -> Result<()> {
-    let Device::Cuda(stream) = (DeviceArgs { device }).open(&Serial)? else {
+    let Device::Cuda(stream) = (DeviceArgs { device }).open(&Serial, Precision::Fp32)? else {
         return Err(Error::Request("processors are what a device is checked against: --device cuda".into()));
     };
     say(format!("{} against the processors\n", stream.name()) + &Outcome::header())?;

@@ -1,6 +1,6 @@
 //! Derivatives held against central differences, in f64.
 
-use super::check_cuda::check_cuda;
+use super::check_cuda::{Held, check_cuda};
 use super::compare::{Trial, value};
 use super::*;
 use crate::op::Step;
@@ -24,18 +24,27 @@ pub fn check_derivative<O: Op + Clone + 'static>(check: Check<O>) {
 pub fn check_kernels<O: Op + Clone + 'static>(check: Check<O>, pairs: usize) {
     for read_twice in [false, true] {
         let Trial { graph, loss, fed, capacity } = check.between(pairs, read_twice, None).unwrap();
-        check_cuda(&graph, loss, &fed, &capacity, &capacity);
+        check_cuda(&graph, loss, &fed, &capacity, &capacity, Held::Each);
     }
 }
 
 /// Checks every parameter's gradient of the sum of `loss` over made-up inputs:
 /// in batches that fill the capacity, that do not, and that are empty.
 pub fn check_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize]) {
+    check(graph, loss, fed, capacity, Held::Each);
+}
+
+/// The same of a network of many layers, whose gradients on a device are held all together.
+pub fn check_whole_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize]) {
+    check(graph, loss, fed, capacity, Held::AsOne);
+}
+
+fn check(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize], held: Held) {
     let graph = Arc::new(graph);
     let fewer: Vec<usize> = capacity.iter().map(|n| (n - 1).max(1)).collect();
     for rows in [capacity, &fewer, &vec![0; capacity.len()]] {
         check_batch(&graph, loss, fed, capacity, rows);
-        check_cuda(&graph, loss, fed, capacity, rows);
+        check_cuda(&graph, loss, fed, capacity, rows, held);
     }
 }
 

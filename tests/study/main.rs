@@ -6,6 +6,7 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod bundle;
 mod corpus;
+mod device;
 #[cfg(target_os = "linux")]
 mod failing;
 mod inspect;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 /// The program under test.
 pub const CROSSRX: &str = env!("CARGO_BIN_EXE_crossrx");
+/// Where kernels that tests build are kept.
+pub const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
 
 /// A run that takes longer hangs, for none has more than a few seconds of work.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -95,7 +97,7 @@ pub fn signal(name: &str, pids: &[u32]) {
 /// Runs the program as one process.
 pub fn crossrx(args: &[&str]) -> Outcome {
     let mut command = Command::new(CROSSRX);
-    command.args(args);
+    command.args(args).env("CROSSRX_CACHE", CACHE);
     start(command).finish(LIMIT)
 }
 
@@ -108,7 +110,7 @@ pub fn on_ranks(ranks: usize, args: &[&str]) -> Outcome {
 pub fn command_on_ranks(ranks: usize, args: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mpirun.sh");
     let mut command = Command::new(script);
-    command.args(["-n", &ranks.to_string(), CROSSRX]).args(args);
+    command.args(["-n", &ranks.to_string(), CROSSRX]).args(args).env("CROSSRX_CACHE", CACHE);
     command
 }
 

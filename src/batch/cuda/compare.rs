@@ -72,7 +72,7 @@ impl BatchComparison<'_> {
                     let mut rows = Vec::new();
                     shuffle.list(lanes.step(lane, step), &mut rows);
                     on_cpu.feed(&mut cpu, pairs, &rows);
-                    let batch = assembler.rows(local, step);
+                    let batch = assembler.rows(step);
                     pass.upload(0, &[assembler.pass(local, step)])?;
                     if stream.records() {
                         if !recordings.contains_key(&batch.count) {
@@ -105,7 +105,7 @@ impl BatchComparison<'_> {
         [local, step]: [usize; 2],
         fault: &mut dyn FnMut(&str),
     ) -> Result<()> {
-        let (ports, batch) = (self.ports, assembler.rows(local, step));
+        let (ports, batch) = (self.ports, assembler.rows(step));
         let expected = cpu.rows().clone();
         let (pairs, all) = (expected.of(ports.pairs), batch.of(ports.pairs));
         let mut equal = |what: &str, got: &[u32], expected: &[u32]| {

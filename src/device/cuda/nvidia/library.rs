@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct Library(&'static libloading::Library);
 
 impl Library {
-    /// Opens `lib{name}.so.{major}` for the first of `majors` that is found: in `lib/` beside this program, where
+    /// Opens `lib{name}.so.{major}` for the first of `majors` that is found: in `lib/` beside or above this program, where
     /// the loader looks (`LD_LIBRARY_PATH`, the system's folders), then in the usual folders of a CUDA toolkit;
     /// and failing all, `lib{name}.so` without a version. Fails with what was looked for.
     pub fn open(name: &str, majors: &[u32]) -> Result<Self, String> {
@@ -58,10 +58,17 @@ fn text_of(error: &libloading::Error) -> String {
 
 /// Where libraries are looked for, best first; the empty path stands for the loader's own ways.
 fn folders() -> Vec<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("lib")));
+    let program = std::env::current_exe().ok();
+    let beside =
+        program.as_deref().and_then(Path::parent).map(|folder| [folder.join("lib"), folder.join("../lib")]);
     let toolkits = ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT"].into_iter().filter_map(std::env::var_os);
     let toolkits = toolkits.map(PathBuf::from).chain(["/usr/local/cuda".into()]);
-    beside.into_iter().chain([PathBuf::new()]).chain(toolkits.map(|root| root.join("lib64"))).collect()
+    beside
+        .into_iter()
+        .flatten()
+        .chain([PathBuf::new()])
+        .chain(toolkits.map(|root| root.join("lib64")))
+        .collect()
 }
 
 /// The file that a loaded library came from, where the system tells.
