@@ -47,7 +47,7 @@ fn all_tests_of_devices_pass_on_the_driver_of_nvidias() {
     let path = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
     let cubins = tempfile::tempdir().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["batch::", "device::cuda", "graph::", "op::", "train::"])
+        .args(["batch::", "check::tests::kernels", "device::cuda", "graph::", "op::", "train::"])
         .args(["--skip", "nvidia::resources", "--skip", "nvidia::cubins"])
         .env("LD_LIBRARY_PATH", format!("{}:{path}", libraries.display()))
         .env("CROSSRX_TEST_GPU", "0")
