@@ -9,6 +9,9 @@ pub mod cli;
 /// How fast this machine trains, beside the floor.
 pub mod bench;
 
+/// Whether a device computes what the processors do.
+pub mod check;
+
 /// What users come for: the transfer study, and predictions by a trained model.
 pub mod study;
 

@@ -5,11 +5,13 @@
 #pragma once
 #include <cmath>
 #include <csetjmp>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ucontext.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -57,7 +59,7 @@ struct Fiber {
     ucontext_t start;
     jmp_buf at;
     State state;
-    bool begun;
+    bool begun = false;
     std::vector<char> stack = std::vector<char>(1 << 16);
 };
 
@@ -74,6 +76,33 @@ inline void* body_arguments;
     abort();
 }
 
+// The kernel that runs, or none.
+inline const char* volatile running;
+
+// What reaches past an end of its memory is told by name before the program ends; on a stack of its own where
+// the thread has one.
+inline void (*handler_before)(int, siginfo_t*, void*);
+inline void out_of_memory(int signal, siginfo_t* info, void* context) {
+    if (const char* name = running) {
+        running = nullptr;
+        for (const char* part : {"kernel on host: ", name, " reads or writes outside all memory\n"})
+            (void)!write(2, part, strlen(part));
+    }
+    if (handler_before) handler_before(signal, info, context);
+    else ::signal(SIGSEGV, SIG_DFL);
+}
+
+inline void tell_of_faults() {
+    static bool told;
+    if (told) return;
+    told = true;
+    struct sigaction ours = {}, before = {};
+    ours.sa_sigaction = out_of_memory;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGSEGV, &ours, &before);
+    handler_before = before.sa_flags & SA_SIGINFO ? before.sa_sigaction : nullptr;
+}
+
 }  // namespace on_host
 
 inline uint3 threadIdx, blockIdx;
@@ -87,10 +116,22 @@ inline void leave(State state) {
     if (_setjmp(fibers[current]->at) == 0) _longjmp(scheduler, 1);
 }
 
+// A fiber runs a thread of one block after another: to start it anew would cost more than most threads do.
 inline void enter() {
-    body(body_arguments);
-    fibers[current]->state = DONE;
-    _longjmp(scheduler, 1);
+    for (;;) {
+        body(body_arguments);
+        leave(DONE);
+    }
+}
+
+inline Fiber* new_fiber() {
+    Fiber* fiber = new Fiber;
+    getcontext(&fiber->start);
+    fiber->start.uc_stack.ss_sp = fiber->stack.data();
+    fiber->start.uc_stack.ss_size = fiber->stack.size();
+    fiber->start.uc_link = nullptr;
+    makecontext(&fiber->start, enter, 0);
+    return fiber;
 }
 
 inline void resume(unsigned thread) {
@@ -107,17 +148,10 @@ inline void resume(unsigned thread) {
 }
 
 inline void run_block(unsigned threads) {
-    while (fibers.size() < threads) fibers.push_back(new Fiber);
+    while (fibers.size() < threads) fibers.push_back(new_fiber());
     for (unsigned t = 0; t < threads; t++) {
-        Fiber& fiber = *fibers[t];
-        fiber.state = RUNNABLE;
-        fiber.begun = false;
+        fibers[t]->state = RUNNABLE;
         warp_turn[t] = 0;
-        getcontext(&fiber.start);
-        fiber.start.uc_stack.ss_sp = fiber.stack.data();
-        fiber.start.uc_stack.ss_size = fiber.stack.size();
-        fiber.start.uc_link = nullptr;
-        makecontext(&fiber.start, enter, 0);
     }
     for (;;) {
         unsigned at_barrier = 0, done = 0;
@@ -218,6 +252,9 @@ inline unsigned __ballot_sync(unsigned, bool predicate) {
 // The way in of kernel `name` of source `of`: launches it, and tells what arguments it takes.
 #define EXPORT(of, name)                                                                                       \
     extern "C" void launch_##of##_##name(const unsigned* grid, const unsigned* block, void** arguments) {      \
+        on_host::tell_of_faults();                                                                            \
+        on_host::running = #name " of " #of ".cu";                                                            \
         on_host::launch(name, grid, block, arguments);                                                        \
+        on_host::running = nullptr;                                                                           \
     }                                                                                                         \
     extern "C" const char* kinds_##of##_##name() { return on_host::kinds(name); }

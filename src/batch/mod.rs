@@ -12,7 +12,7 @@ mod ports;
 mod shuffle;
 
 pub use assemble::Assembler;
-pub use cuda::{CudaAssembler, CudaFeeder, CudaPairs, CudaTables};
+pub use cuda::{BatchComparison, BatchesCompared, CudaAssembler, CudaFeeder, CudaPairs, CudaTables};
 pub use deal::deal;
 pub use lanes::{Lanes, part};
 pub use ports::{EntityPort, Examples, FeaturePort, Ports};

@@ -1,9 +1,10 @@
 use super::device::DeviceArgs;
+use super::json::write_json;
 use super::say::say;
+use crate::Result;
 use crate::bench::{Case, ScoreReport, StepReport, measure_all_reduce, measure_score, measure_step};
 use crate::comm::{Communicator, Serial};
 use crate::device::cuda::Precision;
-use crate::{Error, Result, atomic};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -100,7 +101,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     match args.what {
         What::Step(step) => {
             let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
-            let device = step.device.open(world)?;
+            let device = step.device.open(world, step.precision)?;
             let mut reports: Vec<StepReport> = Vec::new();
             for case in cases {
                 let lanes = step.lanes.map(usize::from);
@@ -110,13 +111,13 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
                 }
                 reports.push(report);
             }
-            if world.rank() == 0 { write(step.json, &reports) } else { Ok(()) }
+            if world.rank() == 0 { write_json(step.json, &reports) } else { Ok(()) }
         }
         What::Score(score) if world.rank() == 0 => {
-            let device = score.device.open(&Serial)?;
+            let device = score.device.open(&Serial, score.precision)?;
             let report: ScoreReport = measure_score(score.case, score.pairs, &device, score.precision)?;
             say(&report)?;
-            write(score.json, &report)
+            write_json(score.json, &report)
         }
         What::Score(_) => Ok(()),
         What::AllReduce(AllReduce { mebibytes, seconds, json }) => {
@@ -125,14 +126,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
                 return Ok(());
             }
             say(&report)?;
-            write(json, &report)
+            write_json(json, &report)
         }
     }
-}
-
-fn write(path: Option<PathBuf>, figures: &impl serde::Serialize) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    let text = serde_json::to_string_pretty(figures)
-        .map_err(|e| Error::Request(format!("figures that JSON cannot hold: {e}")))?;
-    atomic::write_file(&path, |w| w.write_all(text.as_bytes()))
 }

@@ -1,6 +1,6 @@
 use crate::comm::{Communicator, agree};
 use crate::device::Device;
-use crate::device::cuda::{HostDriver, Stream, cache_folder, devices};
+use crate::device::cuda::{HostDriver, Precision, Stream, cache_folder, devices};
 use crate::op::prove;
 use crate::report::phrase::count;
 use crate::{Error, Result};
@@ -11,12 +11,12 @@ use std::rc::Rc;
 pub struct DeviceArgs {
     /// What to compute on; `crossrx devices` lists what there is.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: Wish,
+    pub(super) device: Wish,
 }
 
 /// What a user may wish for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Wish {
+pub(super) enum Wish {
     /// A GPU a rank where there are GPUs that can be used, else the processors
     #[default]
     Auto,
@@ -29,24 +29,29 @@ enum Wish {
     CudaOnHost,
 }
 
+/// Most ranks that share a GPU unasked.
+const SHARING: usize = 4;
+
 impl DeviceArgs {
-    /// Opens what was asked for; every rank of `world` calls this, all of them get the same kind, and
+    /// Opens what was asked for, to compute in `precision`; every rank of `world` calls this, all of them get the same kind, and
     /// rank 0 says which and why.
-    pub fn open(&self, world: &dyn Communicator) -> Result<Device> {
+    pub fn open(&self, world: &dyn Communicator, precision: Precision) -> Result<Device> {
         let speaks = world.rank() == 0;
         match self.device {
             Wish::Cpu => Ok(Device::Cpu),
             Wish::CudaOnHost => {
-                let driver = agree(world, HostDriver::new(&cache_folder()))?;
+                let none = || Error::Device("no folder to build kernels in: set CROSSRX_CACHE".into());
+                let driver = cache_folder().ok_or_else(none).and_then(|folder| HostDriver::new(&folder));
+                let driver = agree(world, driver)?;
                 Ok(Device::Cuda(Stream::new(Rc::new(driver))))
             }
             Wish::Cuda => {
-                let stream = agree(world, open_gpu(world))?;
+                let stream = agree(world, open_gpu(world, precision, usize::MAX))?;
                 tell(world, &stream);
                 Ok(Device::Cuda(stream))
             }
             Wish::Auto => {
-                let opened = open_gpu(world);
+                let opened = open_gpu(world, precision, SHARING);
                 let fault = opened.as_ref().err().map(Error::to_string).unwrap_or_default();
                 let faults = world.all_gather(fault.as_bytes());
                 match (opened, faults.iter().find(|fault| !fault.is_empty())) {
@@ -69,7 +74,7 @@ impl DeviceArgs {
 
 /// The GPU of this rank: those of a host are dealt to its ranks in turn. Fails where there is none, or where
 /// what is needed to use it is missing.
-fn open_gpu(world: &dyn Communicator) -> Result<Stream> {
+fn open_gpu(world: &dyn Communicator, precision: Precision, most: usize) -> Result<Stream> {
     // Collective, so it comes before anything that may fail on one rank only.
     let node = world.node();
     let gpus = devices::list()?;
@@ -77,8 +82,13 @@ fn open_gpu(world: &dyn Communicator) -> Result<Stream> {
         let what = "the CUDA driver sees no GPU: look at CUDA_VISIBLE_DEVICES, and at what the job was given";
         return Err(Error::Device(what.into()));
     }
+    if node.size() > most.saturating_mul(gpus.len()) {
+        let (ranks, gpus) = (node.size(), count(gpus.len(), "GPU"));
+        let what = format!("{ranks} ranks would share {gpus} of a host; --device cuda has them do it");
+        return Err(Error::Device(what));
+    }
     let stream = devices::open(node.rank() % gpus.len())?;
-    prove(&stream)?;
+    prove(&stream, precision)?;
     Ok(stream)
 }
 

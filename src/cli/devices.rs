@@ -1,13 +1,33 @@
+use super::device::{DeviceArgs, Wish};
+use super::json::write_json;
 use super::say::say;
-use crate::Result;
+use crate::check::{Outcome, check_device};
+use crate::comm::Serial;
+use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::device::cuda::devices::{self, Gpu, Library};
+use crate::{Error, Result};
+use std::path::PathBuf;
 
-/// List the GPUs here and the libraries they are used with.
+/// List the GPUs here and the libraries they are used with, or check what a GPU computes.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Holds every op, whole networks, batches and ten training steps on a device against the processors, in every precision.
+    #[arg(long)]
+    check: bool,
+    /// What to check: a GPU, or, very slowly, its kernels on the processors (cuda-on-host).
+    #[arg(long, value_name = "DEVICE", default_value = "cuda", requires = "check")]
+    device: Wish,
+    /// Writes what was compared as JSON, too: a list with one object a case.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    json: Option<PathBuf>,
+}
 
-/// Prints the table, or why there is none; both are answers.
-pub fn run(_args: Args) -> Result<()> {
+/// Prints the table of devices, or why there is none; both are answers. Or checks one.
+pub fn run(args: Args) -> Result<()> {
+    if args.check {
+        return check(args);
+    }
     let (gpus, [major, minor]) = match devices::list().and_then(|gpus| Ok((gpus, devices::driver_version()?)))
     {
         Ok(found) => found,
@@ -16,6 +36,32 @@ pub fn run(_args: Args) -> Result<()> {
     let free: Vec<Result<usize>> = gpus.iter().map(|gpu| devices::free_memory(gpu.index)).collect();
     say(format!("CUDA driver for CUDA {major}.{minor}\n") + &gpu_table(&gpus, &free))?;
     say(library_lines(&devices::libraries()?))
+}
+
+/// Prints a line a case, and fails, naming those that did, if any failed.
+fn check(Args { device, json, .. }: Args) -> Result<()> {
+    let Device::Cuda(stream) = (DeviceArgs { device }).open(&Serial, Precision::Fp32)? else {
+        return Err(Error::Request("processors are what a device is checked against: --device cuda".into()));
+    };
+    say(format!("{} against the processors\n", stream.name()) + &Outcome::header())?;
+    let mut outcomes = Vec::new();
+    check_device(&stream, &mut |outcome| {
+        outcomes.push(outcome.clone());
+        say(outcome)
+    })?;
+    write_json(json, &outcomes)?;
+    verdict(&outcomes)
+}
+
+fn verdict(outcomes: &[Outcome]) -> Result<()> {
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed);
+    let failed: Vec<String> =
+        failed.map(|outcome| format!("{} ({:?})", outcome.case, outcome.precision)).collect();
+    if failed.is_empty() {
+        return say(format!("all {} agree\n", outcomes.len()));
+    }
+    let (count, all) = (failed.len(), outcomes.len());
+    Err(Error::Device(format!("{count} of {all} cases failed: {}", failed.join("; "))))
 }
 
 const GIB: f64 = (1u64 << 30) as f64;
@@ -53,7 +99,23 @@ fn library_lines(libraries: &[Library]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::device::cuda::Precision;
+
+    #[test]
+    fn cases_that_failed_are_named() {
+        let outcome = |case: &str, passed| Outcome {
+            case: case.into(),
+            precision: Precision::Tf32,
+            largest: Some(0.5),
+            allowed: 0.1,
+            remark: String::new(),
+            passed,
+        };
+        verdict(&[outcome("add", true)]).unwrap();
+        let outcomes = [outcome("add", true), outcome("gather", false), outcome("huber", false)];
+        let fault = verdict(&outcomes).unwrap_err().to_string();
+        assert_eq!(fault, "device: 2 of 3 cases failed: gather (Tf32); huber (Tf32)");
+    }
 
     #[test]
     fn the_table_has_a_line_for_each_gpu_and_library() {

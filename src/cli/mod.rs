@@ -10,6 +10,7 @@ pub mod devices;
 pub mod import;
 /// Print what a store holds.
 pub mod inspect;
+mod json;
 mod launch;
 /// Predict with a saved model.
 pub mod predict;

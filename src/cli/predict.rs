@@ -1,6 +1,7 @@
 use super::device::DeviceArgs;
 use super::say::say;
 use crate::comm::Serial;
+use crate::device::cuda::Precision;
 use crate::study::predict;
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ pub fn run(args: Args) -> Result<()> {
     if !(0.0..=1.0).contains(&args.max_missing) {
         return Err(Error::Request(format!("--max-missing {} is not from 0 to 1", args.max_missing)));
     }
-    let device = args.device.open(&Serial)?;
+    let device = args.device.open(&Serial, Precision::Fp32)?;
     let report = predict(&args.model, &args.store, &args.dataset, &args.out, args.max_missing, &device)?;
     for columns in &report.missing {
         say(format_args!(

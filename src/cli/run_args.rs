@@ -1,5 +1,8 @@
 use super::device::DeviceArgs;
+use crate::comm::Communicator;
 use crate::deck::{Deck, Override};
+use crate::device::Device;
+use crate::device::cuda::Precision;
 use crate::study::Start;
 use crate::{Result, stop};
 use std::num::NonZeroUsize;
@@ -63,6 +66,13 @@ impl StudyArgs {
 }
 
 impl RunArgs {
+    /// Opens what to compute on, by this deck; every rank of `world` calls this. A deck that cannot be read is told of
+    /// by who uses it.
+    pub fn open_device(&self, deck: &Result<Deck>, world: &dyn Communicator) -> Result<Device> {
+        let precision = deck.as_ref().map_or(Precision::Fp32, |deck| deck.train.precision);
+        self.device.open(world, precision)
+    }
+
     /// Reads the deck with its overrides.
     pub fn read(&self) -> Result<Deck> {
         Deck::read(&self.deck, &self.set)

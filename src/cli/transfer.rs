@@ -2,6 +2,7 @@ use super::command_line;
 use super::run_args::{RunArgs, StudyArgs};
 use super::say::say;
 use crate::comm::{Communicator, agree};
+use crate::device::Device;
 use crate::store::utc_now;
 use crate::study::{Corpus, Launch, Start, estimate, transfer};
 use crate::{Error, Result};
@@ -35,8 +36,9 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         // Before the corpus is opened: that may take minutes of the hours given.
         args.study.listen()?;
     }
-    let device = args.run.device.open(world)?;
-    let corpus = Corpus::open(args.run.read(), &args.run.deck, world, device)?;
+    let deck = args.run.read();
+    let device = args.run.open_device(&deck, world)?;
+    let corpus = Corpus::open(deck, &args.run.deck, world, device)?;
     if args.dry_run {
         let text = agree(
             world,
@@ -54,7 +56,7 @@ pub fn run_study(corpus: &Corpus, out: &Path, start: Start, world: &dyn Communic
         command: command_line(),
         started: utc_now(),
         threads: rayon::current_num_threads(),
-        versions: versions(),
+        versions: versions(&corpus.device),
     };
     if let Some((matrix, page)) = transfer(corpus, out, start, world, &launch)? {
         return say(format_args!("{matrix}report: {}\n", page.display()));
@@ -62,12 +64,15 @@ pub fn run_study(corpus: &Corpus, out: &Path, start: Start, world: &dyn Communic
     Ok(())
 }
 
-fn versions() -> std::collections::BTreeMap<String, String> {
+fn versions(device: &Device) -> std::collections::BTreeMap<String, String> {
     let (major, minor, micro) = hdf5::library_version();
     let mut versions = std::collections::BTreeMap::from([
         ("crossrx".to_string(), env!("CARGO_PKG_VERSION").to_string()),
         ("HDF5".to_string(), format!("{major}.{minor}.{micro}")),
     ]);
+    if let Device::Cuda(stream) = device {
+        versions.insert("GPU".into(), stream.name());
+    }
     #[cfg(feature = "mpi")]
     versions.insert("MPI".into(), crate::comm::MpiWorld::library());
     #[cfg(not(feature = "mpi"))]

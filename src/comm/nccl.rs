@@ -1,6 +1,7 @@
 use super::Communicator;
 use crate::{Error, Result};
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::path::Path;
 
 /// NVIDIA's library for sums from GPU to GPU, loaded when it is first asked for:
 /// without it everything else works. Addresses are those of device memory, and
@@ -36,18 +37,19 @@ struct Functions {
     receive: unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, Group, *mut c_void) -> c_int,
     all_reduce:
         unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, Group, *mut c_void) -> c_int,
-    /// Kept open for as long as its functions are called.
-    _library: libloading::Library,
 }
 
 impl Functions {
-    fn load() -> Result<Self> {
-        let open = |name: &str| {
+    fn load(file: Option<&Path>) -> Result<Self> {
+        let open = |name: &Path| {
             // SAFETY: a library of NVIDIA's; what it does on loading is its own matter.
             unsafe { libloading::Library::new(name) }
         };
-        let library = open("libnccl.so.2").or_else(|_| open("libnccl.so"));
+        let library =
+            open(file.unwrap_or(Path::new("libnccl.so.2"))).or_else(|_| open(Path::new("libnccl.so")));
         let library = library.map_err(|e| Error::Device(format!("no NCCL: {e}")))?;
+        // Never closed: it keeps threads and handlers that outlive its groups.
+        let library: &'static libloading::Library = Box::leak(Box::new(library));
         macro_rules! function {
             ($name:literal) => {
                 // SAFETY: the symbol has the type of the field that it goes to, by nccl.h.
@@ -65,7 +67,6 @@ impl Functions {
             send: function!(b"ncclSend\0"),
             receive: function!(b"ncclRecv\0"),
             all_reduce: function!(b"ncclAllReduce\0"),
-            _library: library,
         })
     }
 
@@ -89,21 +90,16 @@ impl Functions {
 }
 
 impl Nccl {
-    /// The version of the library that is found here.
-    pub fn version() -> Result<String> {
-        Functions::load()?.version()
+    /// The version of the library in `file`, or else of the one that the loader finds.
+    pub fn version(file: Option<&Path>) -> Result<String> {
+        Functions::load(file)?.version()
     }
 
-    /// A group of the ranks of `comm`, each on a GPU of its own, whose context is current. All of
-    /// them call this; the reason why there can be none is told to all.
-    pub fn new(comm: &dyn Communicator) -> Result<Self> {
-        let loaded = Functions::load();
-        let faults =
-            comm.all_gather(loaded.as_ref().err().map(Error::to_string).unwrap_or_default().as_bytes());
-        if let Some(fault) = faults.iter().find(|fault| !fault.is_empty()) {
-            return Err(Error::Device(String::from_utf8_lossy(fault).into_owned()));
-        }
-        let functions = loaded?;
+    /// A group of the ranks of `comm`, each on a GPU of its own, whose context is current, by the library in
+    /// `file` or else the one that the loader finds. All of them call this; the reason why there can be none is
+    /// told to all.
+    pub fn new(comm: &dyn Communicator, file: Option<&Path>) -> Result<Self> {
+        let functions = all_or_none(comm, Functions::load(file))?;
         let mut id = UniqueId([0; 128]);
         let made = if comm.rank() == 0 {
             // SAFETY: writes one id.
@@ -111,7 +107,7 @@ impl Nccl {
         } else {
             Ok(())
         };
-        super::agree(comm, made)?;
+        all_or_none(comm, made)?;
         let mut bytes = id.0.to_vec();
         comm.broadcast(0, &mut bytes);
         let id: UniqueId = bytemuck::pod_read_unaligned(&bytes);
@@ -119,7 +115,7 @@ impl Nccl {
         let mut group = std::ptr::null_mut();
         // SAFETY: all ranks of the group call this with the same id and a rank of their own.
         let code = unsafe { (functions.init_rank)(&raw mut group, size as c_int, id, rank as c_int) };
-        super::agree(comm, functions.check("form a group", code))?;
+        all_or_none(comm, functions.check("form a group", code))?;
         Ok(Self { functions, group, rank, size })
     }
 
@@ -175,6 +171,16 @@ impl Nccl {
     }
 }
 
+/// What every rank has, or the first one's reason why not, told to all.
+fn all_or_none<T>(comm: &dyn Communicator, own: Result<T>) -> Result<T> {
+    let fault = own.as_ref().err().map(Error::to_string).unwrap_or_default();
+    let faults = comm.all_gather(fault.trim_start_matches("device: ").as_bytes());
+    match faults.iter().find(|fault| !fault.is_empty()) {
+        Some(fault) => Err(Error::Device(String::from_utf8_lossy(fault).into_owned())),
+        None => own,
+    }
+}
+
 impl Drop for Nccl {
     fn drop(&mut self) {
         // SAFETY: made by `init_rank`, and not used any more.
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn without_the_library_its_absence_is_an_error_that_says_so() {
-        match Nccl::version() {
+        match Nccl::version(None) {
             Ok(version) => assert_eq!(version.split('.').count(), 3),
             Err(error) => assert!(error.to_string().contains("no NCCL"), "{error}"),
         }

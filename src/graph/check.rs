@@ -1,59 +1,21 @@
 //! Derivatives held against central differences, in f64.
 
-use super::check_cuda::check_cuda;
+use super::check_cuda::{Held, check_cuda};
+use super::compare::{Trial, value};
 use super::*;
-use crate::op::{Activation, Add, Gather, Linear, Step};
+use crate::op::Step;
 use std::sync::Arc;
 
-/// An op on inputs of pairs and of entities, each behind a product whose
-/// weights are what the derivative is checked for.
-#[derive(Clone)]
-pub struct Check<O> {
-    op: O,
-    inputs: Vec<(Option<usize>, usize)>,
-}
-
-/// A network whose output is the loss.
-struct Made {
-    graph: Graph,
-    loss: NodeId,
-    fed: Vec<NodeId>,
-    capacity: Vec<usize>,
-}
+pub use super::compare::{OneOp as Check, fill};
 
 const PAIRS: usize = 7;
-
-impl<O: Op + 'static> Check<O> {
-    pub fn new(op: O) -> Self {
-        Self { op, inputs: Vec::new() }
-    }
-
-    /// An input of the pairs.
-    pub fn input(mut self, columns: usize) -> Self {
-        self.inputs.push((None, columns));
-        self
-    }
-
-    /// An input of a space of its own with `entities` rows, joined by the next map.
-    pub fn mapped(mut self, columns: usize, entities: usize) -> Self {
-        self.inputs.push((Some(entities), columns));
-        self
-    }
-}
-
-/// Values that look random and stay away from kinks at zero.
-pub(super) fn value(i: usize) -> f64 {
-    let x = ((i as f64 + 1.0) * 12.9898).sin() * 43758.5453;
-    let x = 2.0 * (x - x.floor()) - 1.0;
-    x + 0.1 * x.signum()
-}
 
 /// Checks the op alone, then with a second reader of each operand, so that its
 /// own gradients are added to another's.
 pub fn check_derivative<O: Op + Clone + 'static>(check: Check<O>) {
     for read_twice in [false, true] {
-        let Made { graph, loss, fed, capacity } = between(&check, PAIRS, read_twice);
-        check_network(graph, loss, &fed, &capacity);
+        let Trial { graph, loss, fed, capacity } = check.between(PAIRS, read_twice, Some(2)).unwrap();
+        check_network(Arc::into_inner(graph).unwrap(), loss, &fed, &capacity);
     }
 }
 
@@ -61,57 +23,28 @@ pub fn check_derivative<O: Op + Clone + 'static>(check: Check<O>) {
 /// for central differences.
 pub fn check_kernels<O: Op + Clone + 'static>(check: Check<O>, pairs: usize) {
     for read_twice in [false, true] {
-        let Made { graph, loss, fed, capacity } = between(&check, pairs, read_twice);
-        check_cuda(&Arc::new(graph), loss, &fed, &capacity, &capacity);
+        let Trial { graph, loss, fed, capacity } = check.between(pairs, read_twice, None).unwrap();
+        check_cuda(&graph, loss, &fed, &capacity, &capacity, Held::Each);
     }
-}
-
-fn between<O: Op + Clone + 'static>(check: &Check<O>, rows: usize, read_twice: bool) -> Made {
-    let mut graph = Graph::new();
-    let pairs = graph.space("pairs");
-    let mut capacity = vec![rows];
-    let (mut fed, mut operands) = (Vec::new(), Vec::new());
-    for (i, &(entities, columns)) in check.inputs.iter().enumerate() {
-        let (space, map) = match entities {
-            None => (pairs, None),
-            Some(n) => {
-                let space = graph.space("entities");
-                capacity.push(n);
-                (space, Some(graph.map(pairs, space)))
-            }
-        };
-        let input = graph.input(space, 3);
-        let linear = Linear { bias: false, ..Linear::new(3, columns, Activation::Identity) };
-        operands.push((graph.add(&format!("before{i}"), linear, &[input]).unwrap(), map));
-        fed.push(input);
-    }
-    let inputs: Vec<NodeId> = operands.iter().map(|operand| operand.0).collect();
-    let tested = graph.add("tested", check.op.clone(), &inputs).unwrap();
-    // Last layers that weigh every value of a result differently.
-    let mut results = vec![tested];
-    for (i, &(operand, map)) in operands.iter().enumerate().filter(|_| read_twice) {
-        results.push(match map {
-            Some(map) => graph.add(&format!("again{i}"), Gather { map }, &[operand]).unwrap(),
-            None => operand,
-        });
-    }
-    let weigh = |(i, &result): (usize, &NodeId)| {
-        let fan_in = if rows == PAIRS { 2 } else { graph.shape(result).columns };
-        graph.add(&format!("after{i}"), Linear::new(fan_in, 1, Activation::Tanh), &[result]).unwrap()
-    };
-    let weighed: Vec<NodeId> = results.iter().enumerate().map(weigh).collect();
-    let loss = graph.add("sum", Add, &weighed).unwrap();
-    Made { graph, loss, fed, capacity }
 }
 
 /// Checks every parameter's gradient of the sum of `loss` over made-up inputs:
 /// in batches that fill the capacity, that do not, and that are empty.
 pub fn check_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize]) {
+    check(graph, loss, fed, capacity, Held::Each);
+}
+
+/// The same of a network of many layers, whose gradients on a device are held all together.
+pub fn check_whole_network(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize]) {
+    check(graph, loss, fed, capacity, Held::AsOne);
+}
+
+fn check(graph: Graph, loss: NodeId, fed: &[NodeId], capacity: &[usize], held: Held) {
     let graph = Arc::new(graph);
     let fewer: Vec<usize> = capacity.iter().map(|n| (n - 1).max(1)).collect();
     for rows in [capacity, &fewer, &vec![0; capacity.len()]] {
         check_batch(&graph, loss, fed, capacity, rows);
-        check_cuda(&graph, loss, fed, capacity, rows);
+        check_cuda(&graph, loss, fed, capacity, rows, held);
     }
 }
 
@@ -156,33 +89,6 @@ fn check_batch(graph: &Arc<Graph>, loss: NodeId, fed: &[NodeId], capacity: &[usi
                 "{} at {at} with rows {rows:?}: derivative {gradient}, difference {difference}",
                 parameter.name
             );
-        }
-    }
-}
-
-/// Fills a plan with so many made-up rows a space, maps and inputs.
-pub fn fill<T: crate::op::Number>(plan: &mut CpuPlan<T>, graph: &Graph, fed: &[NodeId], counts: &[usize]) {
-    let rows = plan.rows_mut();
-    for (space, &n) in counts.iter().enumerate() {
-        rows.count[space] = n;
-        rows.number[space] = (0..n as u32).map(|r| 10 * r + 1).collect();
-    }
-    for (map, ends) in rows.maps.iter_mut().zip(graph.maps()) {
-        let to = counts[ends.to.0];
-        map.index = (0..counts[ends.from.0]).map(|p| ((p * p + 1) % to) as u32).collect();
-        map.invert(to);
-    }
-    for (table, ends) in rows.bits.iter_mut().zip(graph.bit_tables()) {
-        table.ones.clear();
-        for row in 0..counts[ends.space.0] {
-            let ones: Vec<u32> = (0..ends.columns as u32).filter(|c| (row as u32 + c * c) % 3 == 1).collect();
-            table.ones.push(&ones);
-        }
-        table.invert(ends.columns);
-    }
-    for (i, &input) in fed.iter().enumerate() {
-        if let Some((values, _)) = plan.input_mut(input) {
-            values.iter_mut().enumerate().for_each(|(j, v)| *v = T::of(value(1000 * i + j)));
         }
     }
 }

@@ -72,6 +72,11 @@ impl CudaPlan {
         })
     }
 
+    /// In which numbers it computes.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Bytes that a plan takes on a device.
     pub fn bytes(&self) -> usize {
         self.buffers.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()
@@ -230,11 +235,8 @@ impl CudaPlan {
     }
 
     /// Fills every buffer with what is not a number, as if from a pass that went wrong.
-    #[cfg(test)]
-    pub(crate) fn spoil(&self) {
-        for buffer in &self.buffers {
-            buffer.upload(0, &vec![0xffu8; buffer.bytes()]).unwrap();
-        }
+    pub fn spoil(&self) -> Result<()> {
+        self.buffers.iter().try_for_each(|buffer| buffer.upload(0, &vec![0xffu8; buffer.bytes()]))
     }
 }
 

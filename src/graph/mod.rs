@@ -6,6 +6,8 @@
 pub(crate) mod check;
 #[cfg(test)]
 pub(crate) mod check_cuda;
+/// A network on a device held against the same on the processors.
+pub mod compare;
 mod cuda_parameters;
 mod cuda_plan;
 mod gradients;

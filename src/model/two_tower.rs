@@ -123,7 +123,7 @@ impl TwoTower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::check::{check_network, fill};
+    use crate::graph::check::{check_whole_network, fill};
     use crate::graph::{CpuPlan, Parameters, Purpose};
     use crate::model::concatenated;
     use crate::op::Step;
@@ -168,7 +168,7 @@ mod tests {
             }
             let network = spec.build(widths, loss).unwrap();
             let graph = Arc::into_inner(network.graph).unwrap();
-            check_network(graph, network.loss, &fed(network.ports), &CAPACITY);
+            check_whole_network(graph, network.loss, &fed(network.ports), &CAPACITY);
         }
     }
 

@@ -351,7 +351,9 @@ mod tests {
         let mut got = vec![0u16; values.len()];
         to.download(0, &mut got).unwrap();
         for (&x, &got) in values.iter().zip(&got) {
-            assert_eq!(got, rounded(x), "{x:e}, bits {:#x}", x.to_bits());
+            // Which one of those that are no number, devices choose for themselves.
+            let none = x.is_nan() && f32::from_bits(u32::from(got) << 16).is_nan();
+            assert!(none || got == rounded(x), "{x:e}, bits {:#x}: {got:#x}", x.to_bits());
         }
     }
 

@@ -2,7 +2,8 @@ use super::Corpus;
 use super::account::Account;
 use super::farm::Grouping;
 use crate::Result;
-use crate::device::{MatRef, matmul};
+use crate::device::cuda::{CudaMatrix, CudaProduct, Precision, Stream};
+use crate::device::{Device, MatRef, matmul};
 use crate::graph::Parameters;
 use crate::model::PairNetwork;
 use crate::report::phrase::{count, duration};
@@ -21,7 +22,7 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let network = deck.model.build(corpus.widths(), deck.train.loss)?;
     let lane_count = deck.train.lanes.unwrap_or(grouping.ranks);
     let own = lane_count / grouping.ranks;
-    let rate = multiply_adds_per_second();
+    let rate = multiply_adds_per_second(&corpus.device, deck.train.precision)?;
     let targets = count(deck.data.targets.len(), "target");
     let mut text = format!("{} on {grouping}; {targets} each\n", count(tasks.len(), "task"));
     let mut total = 0.0f64;
@@ -44,9 +45,21 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     }
     let _ = writeln!(text, "{}", count(Parameters::<f32>::zeros(&network.graph)?.count(), "parameter"));
     let _ = writeln!(text, "{}", Account::of(corpus, &network, grouping)?);
+    let place = match &corpus.device {
+        Device::Cpu => "this rank".into(),
+        Device::Cuda(stream) => {
+            let [free, _] = stream.memory()?;
+            let gib = free as f64 / f64::from(1 << 30);
+            let _ = writeln!(
+                text,
+                "the GPU of a rank holds features, pairs and network besides; {gib:.1} GiB of it are free"
+            );
+            stream.name()
+        }
+    };
     let _ = writeln!(
         text,
-        "time: about {} for the products of all epochs, at {:.0} Gflop/s measured on this rank; early stops take from it, scoring and writing add",
+        "time: about {} for the products of all epochs, at {:.0} Gflop/s measured on {place}; early stops take from it, scoring and writing add",
         duration(total / grouping.groups as f64),
         2e-9 * rate
     );
@@ -70,7 +83,34 @@ fn step_multiply_adds(network: &PairNetwork, entities: [usize; 2], rows: usize) 
 }
 
 /// Rate of a matrix product of the size of a hidden layer.
-fn multiply_adds_per_second() -> f64 {
+fn multiply_adds_per_second(device: &Device, precision: Precision) -> Result<f64> {
+    match device {
+        Device::Cpu => Ok(on_processors()),
+        Device::Cuda(stream) => on_gpu(stream, precision),
+    }
+}
+
+fn on_gpu(stream: &Stream, precision: Precision) -> Result<f64> {
+    const SIZE: usize = 2048;
+    let storage = precision.storage();
+    let square = || stream.zeros(SIZE * SIZE * storage.bytes());
+    let operands = [square()?, square()?, square()?];
+    let [a, b, d] = operands.each_ref().map(|memory| {
+        let at = memory.at();
+        CudaMatrix { at, rows: SIZE, columns: SIZE, stride: SIZE, storage, transposed: false }
+    });
+    let product = CudaProduct { a, b, d, accumulate: false, bias: None, relu: false, precision };
+    let mut fastest = f64::INFINITY;
+    for _ in 0..3 {
+        let started = Instant::now();
+        stream.product(&product)?;
+        stream.wait()?;
+        fastest = fastest.min(started.elapsed().as_secs_f64());
+    }
+    Ok(SIZE.pow(3) as f64 / fastest)
+}
+
+fn on_processors() -> f64 {
     const SIZE: usize = 512;
     let (a, mut c) = (vec![0.5f32; SIZE * SIZE], vec![0.0f32; SIZE * SIZE]);
     let mut run = || {

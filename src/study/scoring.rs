@@ -11,7 +11,7 @@ use crate::report::predictions::{Values, write_blocks};
 use crate::report::scores_json;
 use crate::split::RowSet;
 use crate::store::Entity;
-use crate::train::SCORING_CHUNK;
+use crate::train::{CUDA_SCORING_CHUNK, SCORING_CHUNK, scoring_chunk};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl<'a> Rows<'a> {
 }
 
 // A block is whole chunks, so that pairs are predicted in the same chunks however they are read.
-const _: () = assert!(BLOCK.is_multiple_of(SCORING_CHUNK));
+const _: () = assert!(BLOCK.is_multiple_of(SCORING_CHUNK) && BLOCK.is_multiple_of(CUDA_SCORING_CHUNK));
 
 /// Scores `target` with a trained source: the test rows of the source itself,
 /// all rows of another dataset. The ranks of the group predict a slice each;
@@ -61,9 +61,10 @@ pub fn score(
     let usable = corpus.scored(target)?;
     let test = &trained.rows.test;
     let rows = if target == trained.task.source { Rows::Listed(test) } else { Rows::Of(&usable.rows) };
-    let chunks = part(rows.len().div_ceil(SCORING_CHUNK), group.size(), group.rank());
-    let end = rows.len().min(chunks.end * SCORING_CHUNK);
-    let own = end.min(chunks.start * SCORING_CHUNK)..end;
+    let chunk = scoring_chunk(&corpus.device);
+    let chunks = part(rows.len().div_ceil(chunk), group.size(), group.rank());
+    let end = rows.len().min(chunks.end * chunk);
+    let own = end.min(chunks.start * chunk)..end;
     let mut predicted = Vec::with_capacity(own.len());
     for block in rows.blocks(own) {
         predicted.extend(trained.predictor.predict(corpus.pairs(target, &block)?)?);

@@ -31,7 +31,7 @@ pub use engine::{Asks, Snapshot};
 pub use fit::{Fitted, Observer, fit};
 pub use manifest::Identity;
 pub use schedule::Decay;
-pub use score::{EMBEDDING_CHUNK, SCORING_CHUNK, Scorer};
+pub use score::{CUDA_SCORING_CHUNK, EMBEDDING_CHUNK, SCORING_CHUNK, Scorer, scoring_chunk};
 pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
 pub use state::{Progress, State, StateView};
 pub use trainer::{Problem, Trainer};

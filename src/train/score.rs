@@ -10,12 +10,26 @@ use crate::model::PairNetwork;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Pairs that stream through the head at a time on processors. Ranks share a dataset in
-/// whole chunks, so that a pair's prediction has the same bits on any number.
+/// Pairs that stream through the head at a time on processors.
 pub const SCORING_CHUNK: usize = 4096;
 
 /// Entities that pass through a tower at a time on processors.
 pub const EMBEDDING_CHUNK: usize = 1024;
+
+/// The same of a device, which smaller pieces would not fill.
+pub const CUDA_SCORING_CHUNK: usize = 8 * SCORING_CHUNK;
+
+/// Likewise.
+pub const CUDA_EMBEDDING_CHUNK: usize = 8 * EMBEDDING_CHUNK;
+
+/// Pairs that stream through the head at a time on `device`. Ranks share a dataset in
+/// whole chunks, so that a pair's prediction has the same bits on any number.
+pub fn scoring_chunk(device: &Device) -> usize {
+    match device {
+        Device::Cpu => SCORING_CHUNK,
+        Device::Cuda(_) => CUDA_SCORING_CHUNK,
+    }
+}
 
 /// Predicts pairs: [`Scorer::embed`] runs each tower once an entity and keeps
 /// what the head reads of it; [`Scorer::predict`] then streams pairs through

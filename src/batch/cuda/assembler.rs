@@ -21,6 +21,8 @@ pub struct CudaAssembler {
     epoch: u32,
     /// Distinct drugs and samples of each step, by lane of this rank.
     distinct: Vec<[u32; 2]>,
+    /// Most of them in any lane, by step: what rows are rounded up from.
+    widest: Vec<[u32; 2]>,
     counting: Counting,
     /// Rows that a step can have, padding included: pairs, drugs, samples.
     most: [usize; 3],
@@ -133,6 +135,7 @@ impl CudaAssembler {
             number: words(most[0])?,
             count_up: stream.holding(&up)?,
             distinct: vec![[0; 2]; train.len() * lanes.steps()],
+            widest: vec![[0; 2]; lanes.steps()],
             tables,
             pairs,
             lanes,
@@ -202,7 +205,25 @@ impl CudaAssembler {
         debug_assert!(self.distinct.iter().all(|[d, s]| {
             *d as usize <= tables.rows(Entity::Drug) && *s as usize <= tables.rows(Entity::Sample)
         }));
+        self.widest.fill([0; 2]);
+        for lane in self.distinct.chunks_exact(steps) {
+            widen(&mut self.widest, lane.iter().copied());
+        }
         Ok(())
+    }
+
+    /// Most distinct drugs and samples of any lane of this rank in each step of the epoch under way, or of
+    /// those that [`Self::widen`] was given.
+    pub fn widest(&self) -> &[[u32; 2]] {
+        &self.widest
+    }
+
+    /// Has the lanes of this rank computed in as many rows as those of all ranks, whose [`Self::widest`] these are.
+    pub fn widen(&mut self, ranks: &[Vec<u8>]) {
+        for rank in ranks {
+            let counts = rank.chunks_exact(size_of::<[u32; 2]>()).map(bytemuck::pod_read_unaligned);
+            widen(&mut self.widest, counts);
+        }
     }
 
     /// Distinct drugs and samples that lane `local` of this rank meets in `step` of the epoch under way.
@@ -211,10 +232,10 @@ impl CudaAssembler {
     }
 
     /// Rows of each space, padding included, of a step of the epoch under way: few
-    /// different numbers, which depend on the lane's own batch alone. Steps with the same ones can
+    /// different numbers, the same for all lanes. Steps with the same ones can
     /// replay one recording.
-    pub fn counts(&self, local: usize, step: usize) -> [usize; 3] {
-        let distinct = self.distinct(local, step);
+    pub fn counts(&self, step: usize) -> [usize; 3] {
+        let distinct = self.widest[step].map(|n| n as usize);
         let entities = [0, 1].map(|side| {
             let most = self.most[1 + side];
             let granule = (most / 32).next_multiple_of(EIGHT).max(64);
@@ -223,12 +244,12 @@ impl CudaAssembler {
         self.tables.ports().capacity(self.most[0], entities)
     }
 
-    /// The rows of lane `local` of this rank in `step` of the epoch under way, [`Self::counts`] of them, once
+    /// The rows of a lane in `step` of the epoch under way, [`Self::counts`] of them, once
     /// [`Self::assemble`] has run. All batches lie in the same places.
-    pub fn rows(&self, local: usize, step: usize) -> CudaRows {
+    pub fn rows(&self, step: usize) -> CudaRows {
         let ports = self.tables.ports();
         let mut rows = self.tables.no_rows();
-        rows.count.copy_from_slice(&self.counts(local, step));
+        rows.count.copy_from_slice(&self.counts(step));
         rows.number[ports.pairs.0] = Some(self.number.at());
         // Pairs are sorted by drug.
         let orders = [self.count_up.at(), self.sorting.values[self.sorted_by_sample()].at()];
@@ -372,6 +393,12 @@ impl CudaAssembler {
             pass,
         ];
         stream.launch(LISTS, Storage::F32, grid, threads, &arguments)
+    }
+}
+
+fn widen(widest: &mut [[u32; 2]], other: impl Iterator<Item = [u32; 2]>) {
+    for (widest, other) in widest.iter_mut().zip(other) {
+        *widest = [widest[0].max(other[0]), widest[1].max(other[1])];
     }
 }
 

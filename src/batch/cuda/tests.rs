@@ -1,17 +1,17 @@
 //! Batches that the kernels of a device make, run on the host, held against those of the CPU.
 
+use super::compare::{fed, held, lists as segments, padded, words};
 use super::{
-    CudaAssembler, CudaFeeder, CudaPairs, CudaTables, EntityPort, Examples, FeaturePort, Lanes, Ports,
+    BatchComparison, CudaAssembler, CudaFeeder, CudaPairs, CudaTables, EntityPort, Examples, FeaturePort,
+    Lanes, Ports,
 };
-use crate::batch::{Assembler, Shuffle};
-use crate::device::cuda::{Address, HostDriver, Precision, Stream};
+use crate::batch::Assembler;
+use crate::device::cuda::{HostDriver, Precision, Stream};
 use crate::device::philox::{Stream as Use, key, philox4x32_10};
 use crate::feature::{Features, ScaledFeatures};
-use crate::graph::check_cuda::download;
 use crate::graph::{CpuPlan, CudaPlan, Graph, NodeId, Purpose};
-use crate::op::{Activation, BitLinear, CudaSegments, Fuse, Linear, Segments, SquaredError};
+use crate::op::{Activation, BitLinear, Fuse, Linear, SquaredError};
 use crate::store::Entity;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -129,51 +129,10 @@ fn case(kinds: [Kind; 2], entities: [usize; 2], lanes: Lanes, pair: impl Fn(usiz
     Case { network, features: [drugs, samples], lanes, train }
 }
 
-fn words(stream: &Stream, at: Address, count: usize) -> Vec<u32> {
-    let copy = stream.zeros(4 * count).unwrap();
-    stream.copy(copy.at(), at, 4 * count).unwrap();
-    let mut words = vec![0; count];
-    copy.download(0, &mut words).unwrap();
-    words
-}
-
-/// The lists of `segments`, of which there are so many.
-fn lists(stream: &Stream, segments: CudaSegments, count: usize) -> Segments {
-    let start = words(stream, segments.start, count + 1);
-    let order = words(stream, segments.order, start[count] as usize);
-    Segments { start, order }
-}
-
-fn padded(list: &[u32], length: usize, with: u32) -> Vec<u32> {
-    list.iter().copied().chain(std::iter::repeat(with)).take(length).collect()
-}
-
-fn rounded(value: f32, precision: Precision) -> f32 {
-    if precision != Precision::Bf16 {
-        return value;
-    }
-    let bits = value.to_bits();
-    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
-}
-
 /// Asserts that a tensor fed on the device holds `expected`, rounded, and zeros in padding.
-fn assert_fed(
-    stream: &Stream,
-    plan: &CudaPlan,
-    input: NodeId,
-    rows: usize,
-    precision: Precision,
-    expected: &[f32],
-) {
+fn assert_fed(stream: &Stream, plan: &CudaPlan, input: NodeId, rows: usize, expected: &[f32]) {
     let tensor = plan.input(input, rows).unwrap();
-    let precision = if tensor.columns == 1 { Precision::Fp32 } else { precision };
-    let got: Vec<u32> = download(stream, tensor, rows).into_iter().map(f32::to_bits).collect();
-    let values = expected.iter().map(|&v| rounded(v, precision).to_bits());
-    let expected: Vec<u32> = values.chain(std::iter::repeat(0)).take(rows * tensor.columns).collect();
-    // A zero may have a sign.
-    let plain =
-        |bits: Vec<u32>| -> Vec<u32> { bits.into_iter().map(|b| if b << 1 == 0 { 0 } else { b }).collect() };
-    assert_eq!(plain(got), plain(expected));
+    assert_eq!(held(stream, tensor).unwrap(), fed(tensor, plan.precision(), expected));
 }
 
 fn cuda_plan(case: &Case, capacity: &[usize], stream: &Stream, precision: Precision) -> CudaPlan {
@@ -183,93 +142,23 @@ fn cuda_plan(case: &Case, capacity: &[usize], stream: &Stream, precision: Precis
 
 /// Holds every step of two epochs against the CPU's, assembled from recordings.
 fn check(case: Case, precision: Precision) {
-    let stream = HostDriver::stream();
     let Case { network, features, lanes, train } = &case;
-    let (ports, most) = (network.ports, lanes.most_in_step());
-    let mut cpu = CpuPlan::<f32>::new(
-        network.graph.clone(),
-        Purpose::Train,
-        network.loss,
-        &[],
-        &ports.capacity(most, [most; 2]),
-    )
-    .unwrap();
-    let mut on_cpu = Assembler::new(ports, features.clone());
-    let tables = Rc::new(CudaTables::new(&stream, precision, ports, features).unwrap());
     // The lanes of a rank that has not the first.
     let first = usize::from(lanes.count() > 1);
-    let mut assembler = CudaAssembler::new(tables, &train[first..], first, *lanes).unwrap();
-    let plan = cuda_plan(&case, &assembler.capacity(), &stream, precision);
-    plan.spoil();
-    let pass = stream.zeros(size_of::<crate::op::CudaPass>()).unwrap();
-    let mut recordings = HashMap::new();
-    for epoch in 0..2 {
-        assembler.begin_epoch(SEED, epoch).unwrap();
-        for (local, lane) in (first..lanes.count()).enumerate() {
-            let shuffle = Shuffle::new(SEED, epoch, lane as u32, lanes.rows(lane));
-            for step in 0..lanes.steps() {
-                let mut rows = Vec::new();
-                shuffle.list(lanes.step(lane, step), &mut rows);
-                on_cpu.feed(&mut cpu, &train[lane], &rows);
-                let batch = assembler.rows(local, step);
-                let recording = recordings.entry(batch.count.clone()).or_insert_with(|| {
-                    stream.record(|| assembler.assemble(&plan, &batch, pass.at())).unwrap()
-                });
-                pass.upload(0, &[assembler.pass(local, step)]).unwrap();
-                recording.replay().unwrap();
-
-                let pairs = rows.len();
-                let expected = cpu.rows().clone();
-                let all = batch.of(ports.pairs);
-                assert_eq!(all, most.next_multiple_of(8));
-                let numbers = words(&stream, batch.numbers(ports.pairs).unwrap(), all);
-                assert_eq!(numbers, padded(&expected.number[ports.pairs.0], all, 0));
-                for entity in Entity::ALL {
-                    let port = ports.entities[entity as usize];
-                    let (space, count) = (batch.of(port.space), expected.of(port.space));
-                    assert_eq!(assembler.distinct(local, step)[entity as usize], count);
-                    assert!(space >= count && space.is_multiple_of(8));
-                    let numbers = words(&stream, batch.numbers(port.space).unwrap(), space);
-                    assert_eq!(numbers, padded(&expected.number[port.space.0], space, 0));
-                    let (map, expected_map) = (batch.map(port.map).unwrap(), expected.map(port.map));
-                    assert_eq!(words(&stream, map.index, all), padded(&expected_map.index, all, 0));
-                    let got = lists(&stream, map.segments, space);
-                    assert_eq!(got.start, padded(&expected_map.segments.start, space + 1, pairs as u32));
-                    assert_eq!(got.order, expected_map.segments.order);
-                    match port.features {
-                        FeaturePort::Values(input) => {
-                            let values = cpu.input_mut(input).unwrap().0.to_vec();
-                            assert_fed(&stream, &plan, input, space, precision, &values);
-                        }
-                        FeaturePort::Bits(id) => {
-                            let table = features[entity as usize].table();
-                            let got = batch.bits(id).unwrap();
-                            let entities = words(&stream, got.entity, space);
-                            let row = words(&stream, got.row, table.rows());
-                            let in_use = row.iter().filter(|&&r| r != u32::MAX).count();
-                            assert_eq!(in_use, count);
-                            let ones = super::tests::lists(&stream, got.ones, table.rows());
-                            for (local, &entity) in entities[..count].iter().enumerate() {
-                                assert_eq!(row[entity as usize], local as u32);
-                                assert_eq!(ones.of(entity as usize), expected.bits(id).ones.of(local));
-                            }
-                            let by_column = lists(&stream, got.by_column, table.width());
-                            for column in 0..table.width() {
-                                let rows = by_column.of(column).iter().map(|&entity| row[entity as usize]);
-                                let rows: Vec<u32> = rows.filter(|&r| r != u32::MAX).collect();
-                                assert_eq!(rows, expected.bits(id).by_column.of(column));
-                            }
-                        }
-                    }
-                }
-                for input in [ports.truth].into_iter().chain(ports.dose) {
-                    let values = cpu.input_mut(input).unwrap().0.to_vec();
-                    assert_fed(&stream, &plan, input, all, precision, &values);
-                }
-            }
-        }
-    }
-    assert!(recordings.len() < 2 * lanes.steps() * lanes.count() || lanes.steps() == 1);
+    let comparison = BatchComparison {
+        graph: &network.graph,
+        loss: network.loss,
+        ports: network.ports,
+        features,
+        lanes: *lanes,
+        train: &train[first..],
+        first,
+        seed: SEED,
+    };
+    let compared = comparison.on(&HostDriver::stream(), precision).unwrap();
+    assert!(compared.faults.is_empty(), "{:?}", compared.faults);
+    assert_eq!(compared.batches, 2 * lanes.steps() * (lanes.count() - first));
+    assert!(compared.recordings < 2 * lanes.steps() * lanes.count() || lanes.steps() == 1);
 }
 
 fn random(number: usize) -> [usize; 2] {
@@ -364,7 +253,7 @@ fn scoring_plans_are_fed_as_on_the_cpu() {
         assert_eq!(feeder.tower_capacity(), ports.capacity(0, [32; 2]));
         assert_eq!(feeder.head_capacity([9, 17]), ports.capacity(32, [16, 24]));
         let plan = cuda_plan(&case, &capacity.map(|n| n.next_multiple_of(8)), &stream, precision);
-        plan.spoil();
+        plan.spoil().unwrap();
         let lists = Entity::ALL.map(|entity| {
             // In another order than the table's.
             let mut list: Vec<u32> = train[0].of(entity).to_vec();
@@ -382,13 +271,13 @@ fn scoring_plans_are_fed_as_on_the_cpu() {
                 match port.features {
                     FeaturePort::Values(input) => {
                         let values = cpu.input_mut(input).unwrap().0.to_vec();
-                        assert_fed(&stream, &plan, input, rows.of(port.space), precision, &values);
+                        assert_fed(&stream, &plan, input, rows.of(port.space), &values);
                     }
                     FeaturePort::Bits(id) => {
                         let bits = rows.bits(id).unwrap();
                         let table = features[entity as usize].table();
-                        let entities = words(&stream, bits.entity, chunk.len());
-                        let ones = super::tests::lists(&stream, bits.ones, table.rows());
+                        let entities = words(&stream, bits.entity, chunk.len()).unwrap();
+                        let ones = segments(&stream, bits.ones, table.rows()).unwrap();
                         for (&at, &index) in entities.iter().zip(chunk) {
                             assert_eq!(ones.of(at as usize), table.ones_of(index));
                         }
@@ -405,12 +294,12 @@ fn scoring_plans_are_fed_as_on_the_cpu() {
             let all = rows.of(ports.pairs);
             assert_eq!(all, run.len().next_multiple_of(8));
             for port in ports.entities {
-                let got = words(&stream, rows.map(port.map).unwrap().index, all);
+                let got = words(&stream, rows.map(port.map).unwrap().index, all).unwrap();
                 assert_eq!(got, padded(&cpu.rows().map(port.map).index, all, 0));
             }
             let dose = ports.dose.unwrap();
             let values = cpu.input_mut(dose).unwrap().0.to_vec();
-            assert_fed(&stream, &plan, dose, all, precision, &values);
+            assert_fed(&stream, &plan, dose, all, &values);
             let mut read = vec![5.0];
             feeder.read(plan.input(dose, all).unwrap(), run.len(), &mut read).unwrap();
             assert_eq!(read[0], 5.0);

@@ -1,15 +1,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where built kernels are kept: [`lasting_folder`], or in the folder for temporary files where the environment
-/// names none.
-pub fn cache_folder() -> PathBuf {
-    lasting_folder().unwrap_or_else(|| std::env::temp_dir().join("crossrx").join("kernels"))
-}
-
-/// `$CROSSRX_CACHE/kernels`, or else `crossrx/kernels` in the user's folder of caches; none where the environment
-/// names neither.
-pub fn lasting_folder() -> Option<PathBuf> {
+/// Where built kernels are kept: `$CROSSRX_CACHE/kernels`, or else `crossrx/kernels` in the user's folder of
+/// caches; none where the environment names neither, for what lies in a folder that others may write is not to be run.
+pub fn cache_folder() -> Option<PathBuf> {
     folder(|name| std::env::var_os(name))
 }
 

@@ -68,6 +68,12 @@ pub fn libraries() -> Result<Vec<Library>> {
     Err(without())
 }
 
+/// The file of NCCL, where it is found.
+pub fn nccl() -> Option<PathBuf> {
+    let all = libraries().ok()?;
+    all.into_iter().find(|library| library.name == "NCCL")?.found.ok()?.1
+}
+
 /// Bytes of memory of GPU `index` that are free.
 pub fn free_memory(index: usize) -> Result<usize> {
     #[cfg(feature = "cuda")]

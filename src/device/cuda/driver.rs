@@ -12,7 +12,7 @@ pub trait Driver {
     fn name(&self) -> String;
     /// Bytes of memory that are free, and all of them.
     fn memory(&self) -> Result<[usize; 2]>;
-    /// Takes memory, at a multiple of 256 bytes. Fails, saying how much was asked for, where there is none.
+    /// Takes memory, at a multiple of 256 bytes (16 on the host). Fails, saying how much was asked for, where there is none.
     fn allocate(&self, bytes: usize) -> Result<Address>;
     /// Gives memory back, once all that was asked for before is done.
     fn release(&self, at: Address);

@@ -1,11 +1,12 @@
+use super::guarded::Guarded;
 use super::kernel::HEADER;
 use super::{
-    Address, Argument, CudaMatrix, CudaProduct, Driver, Kernel, Launch, Recording, SOURCES, Storage,
+    Address, Argument, CudaMatrix, CudaProduct, Driver, Kernel, Launch, Precision, Recording, SOURCES,
+    Storage,
 };
 use crate::checksum::checksum;
 use crate::device::{MatRef, matmul};
 use crate::{Error, Result};
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
@@ -21,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct HostDriver {
     /// For tensors of floats, then of bfloat16.
     libraries: [libloading::Library; 2],
-    memory: RefCell<HashMap<u64, Layout>>,
+    memory: RefCell<HashMap<u64, Guarded>>,
     recording: RefCell<Option<Vec<Step>>>,
     recordings: RefCell<Vec<Vec<Step>>>,
 }
@@ -65,7 +66,7 @@ impl HostDriver {
 
     /// Where the kernels of tests are kept.
     #[cfg(test)]
-    pub(super) fn test_cache() -> std::path::PathBuf {
+    pub(crate) fn test_cache() -> std::path::PathBuf {
         let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
         Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("kernels-on-host")
     }
@@ -154,22 +155,14 @@ impl Driver for HostDriver {
     }
 
     fn allocate(&self, bytes: usize) -> Result<Address> {
-        let none = || Error::Device(format!("no memory for {bytes} bytes"));
-        let layout = Layout::from_size_align(bytes.max(1), 256).map_err(|_| none())?;
-        // SAFETY: the layout has a size above zero.
-        let at = unsafe { alloc_zeroed(layout) } as u64;
-        if at == 0 {
-            return Err(none());
-        }
-        self.memory.borrow_mut().insert(at, layout);
+        let memory = Guarded::zeros(bytes.max(1))?;
+        let at = memory.at();
+        self.memory.borrow_mut().insert(at, memory);
         Ok(Address(at))
     }
 
     fn release(&self, at: Address) {
-        if let Some(layout) = self.memory.borrow_mut().remove(&at.0) {
-            // SAFETY: allocated by this driver with this layout, and removed from its list.
-            unsafe { dealloc(at.0 as *mut u8, layout) };
-        }
+        self.memory.borrow_mut().remove(&at.0);
     }
 
     fn upload(&self, to: Address, from: &[u8]) -> Result<()> {
@@ -297,7 +290,15 @@ fn multiply(product: &CudaProduct) {
     let values = |matrix: &CudaMatrix, [rows, columns]: [usize; 2]| -> Vec<f32> {
         (0..rows).flat_map(|row| (0..columns).map(move |column| get(matrix, row, column))).collect()
     };
-    let (a, b) = (values(&product.a, [m, k]), values(&product.b, [k, n]));
+    let factor = |matrix: &CudaMatrix, shape: [usize; 2]| {
+        let mut values = values(matrix, shape);
+        if product.precision == Precision::Tf32 {
+            // As tensor cores take them, which read the first 19 bits.
+            values.iter_mut().for_each(|v| *v = f32::from_bits(v.to_bits() & !0x1fff));
+        }
+        values
+    };
+    let (a, b) = (factor(&product.a, [m, k]), factor(&product.b, [k, n]));
     let mut d = if product.accumulate { values(&product.d, [m, n]) } else { vec![0.0; m * n] };
     matmul(&mut d, MatRef::new(&a, m, k), MatRef::new(&b, k, n), product.accumulate);
     let bias = product.bias.map(|at| {

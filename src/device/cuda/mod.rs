@@ -9,6 +9,7 @@ mod cache;
 /// Which devices there are.
 pub mod devices;
 mod driver;
+mod guarded;
 mod host;
 mod kernel;
 mod memory;

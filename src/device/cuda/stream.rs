@@ -4,36 +4,50 @@ use std::rc::Rc;
 
 /// Where work for a device is put, to be done in that order. Clones share it.
 #[derive(Clone)]
-pub struct Stream(Rc<dyn Driver>);
+pub struct Stream {
+    driver: Rc<dyn Driver>,
+    records: bool,
+}
 
 /// Threads of a block where nothing asks for another number.
 const THREADS: u32 = 256;
 
 impl Stream {
-    /// Of this driver.
+    /// Of this driver. Steps that come again and again are recorded, unless `CROSSRX_CUDA_GRAPHS` is `no`.
     pub fn new(driver: Rc<dyn Driver>) -> Self {
-        Self(driver)
+        let records = std::env::var_os("CROSSRX_CUDA_GRAPHS").is_none_or(|wish| wish != "no");
+        Self { driver, records }
+    }
+
+    /// The same, on which nothing should be recorded.
+    pub fn unrecorded(&self) -> Self {
+        Self { records: false, ..self.clone() }
+    }
+
+    /// Whether steps that come again and again should be recorded.
+    pub fn records(&self) -> bool {
+        self.records
     }
 
     pub(super) fn driver(&self) -> &dyn Driver {
-        self.0.as_ref()
+        self.driver.as_ref()
     }
 
     /// What the device is called, for people.
     pub fn name(&self) -> String {
-        self.0.name()
+        self.driver.name()
     }
 
     /// Bytes of memory that are free, and all of them.
     pub fn memory(&self) -> Result<[usize; 2]> {
-        self.0.memory()
+        self.driver.memory()
     }
 
     /// Memory of so many bytes, all zero.
     pub fn zeros(&self, bytes: usize) -> Result<Memory> {
         // Something to point to, even for nothing.
         let bytes = bytes.max(16);
-        let memory = Memory::new(self.clone(), self.0.allocate(bytes)?, bytes);
+        let memory = Memory::new(self.clone(), self.driver.allocate(bytes)?, bytes);
         memory.zero()?;
         Ok(memory)
     }
@@ -58,7 +72,7 @@ impl Stream {
         if grid.contains(&0) {
             return Ok(());
         }
-        self.0.launch(&Launch { kernel, storage, grid, block, arguments })
+        self.driver.launch(&Launch { kernel, storage, grid, block, arguments })
     }
 
     /// Runs `kernel` on at least `count` threads in one dimension.
@@ -80,64 +94,64 @@ impl Stream {
             return Ok(());
         }
         debug_assert!(k > 0, "a product over nothing");
-        self.0.product(product)
+        self.driver.product(product)
     }
 
     /// Keeps the memory of `values` where it is, so that copies from and to it go straight; undone
     /// by [`Stream::unpin`] before it is freed.
     pub fn pin<T: bytemuck::NoUninit>(&self, values: &[T]) -> Result<()> {
-        self.0.pin(bytemuck::cast_slice(values))
+        self.driver.pin(bytemuck::cast_slice(values))
     }
 
     /// Undoes [`Stream::pin`].
     pub fn unpin<T: bytemuck::NoUninit>(&self, values: &[T]) {
-        self.0.unpin(bytemuck::cast_slice(values));
+        self.driver.unpin(bytemuck::cast_slice(values));
     }
 
     /// Copies within the device.
     pub fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<()> {
-        self.0.copy(to, from, bytes)
+        self.driver.copy(to, from, bytes)
     }
 
     /// Sets bytes to zero.
     pub fn zero(&self, at: Address, bytes: usize) -> Result<()> {
-        self.0.zero(at, bytes)
+        self.driver.zero(at, bytes)
     }
 
     /// What `work` asks for runs beside what is asked for after, until [`Stream::join`].
     pub fn aside(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.0.aside()?;
+        self.driver.aside()?;
         let worked = work();
-        worked.and(self.0.back())
+        worked.and(self.driver.back())
     }
 
     /// What follows comes after all that went aside.
     pub fn join(&self) -> Result<()> {
-        self.0.join()
+        self.driver.join()
     }
 
     /// The CUDA stream that work goes to now, for libraries that take one.
     pub fn handle(&self) -> usize {
-        self.0.handle()
+        self.driver.handle()
     }
 
     /// What tells the device from all others, on this machine and elsewhere.
     pub fn identity(&self) -> Result<String> {
-        self.0.identity()
+        self.driver.identity()
     }
 
     /// Records what `work` asks for, without doing it.
     pub fn record(&self, work: impl FnOnce() -> Result<()>) -> Result<Recorded> {
-        self.0.record()?;
+        self.driver.record()?;
         let worked = work();
-        let recorded = self.0.recorded();
+        let recorded = self.driver.recorded();
         let recording = worked.and(recorded)?;
         Ok(Recorded { stream: self.clone(), recording })
     }
 
     /// Waits until all is done.
     pub fn wait(&self) -> Result<()> {
-        self.0.wait()
+        self.driver.wait()
     }
 }
 
@@ -151,13 +165,13 @@ pub struct Recorded {
 impl Recorded {
     /// Does it once more.
     pub fn replay(&self) -> Result<()> {
-        self.stream.0.replay(self.recording)
+        self.stream.driver.replay(self.recording)
     }
 }
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        self.stream.0.forget(self.recording);
+        self.stream.driver.forget(self.recording);
     }
 }
 

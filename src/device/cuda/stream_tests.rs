@@ -45,7 +45,7 @@ fn memory_is_zero_at_first_and_copies_and_zeros_keep_to_their_ranges() {
     let stream = HostDriver::stream();
     let memory = stream.zeros(1000).unwrap();
     assert!(floats(&memory, 250).iter().all(|&v| v == 0.0));
-    assert_eq!(memory.at().0 % 256, 0);
+    assert_eq!(memory.at().0 % 16, 0);
     let ones = stream.holding(&[1.0f32; 250]).unwrap();
     stream.copy(memory.at().offset(40), ones.at(), 80).unwrap();
     stream.zero(memory.at().offset(60), 4).unwrap();
@@ -222,4 +222,27 @@ fn what_goes_aside_is_done_by_the_time_of_the_join() {
     recording.replay().unwrap();
     assert_eq!(floats(&beside, 64), [4.0; 64]);
     assert_eq!(floats(&sum, 64), [7.0; 64]);
+}
+
+/// One past the end: of 64 numbers, eight threads take eight each, and one more takes the next.
+#[test]
+fn a_kernel_that_reaches_past_its_memory_dies_and_is_named() {
+    const REACH: &str = "CROSSRX_TEST_REACH";
+    if std::env::var_os(REACH).is_some() {
+        let stream = HostDriver::stream();
+        let [a, b] = [0.0f32, 1.0].map(|value| stream.holding(&[value; 64]).unwrap());
+        add(&stream, &a, &b, 8).unwrap();
+        add(&stream, &a, &b, 9).unwrap();
+        return;
+    }
+    let name = std::thread::current().name().unwrap().to_string();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &name, "--nocapture"])
+        .env(REACH, "yes")
+        .env_remove("CROSSRX_TEST_GPU")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{told}");
+    assert!(told.contains("kernel on host: put of add.cu reads or writes outside all memory"), "{told}");
 }

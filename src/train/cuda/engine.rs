@@ -2,15 +2,16 @@ use super::lane_sum::CudaLaneSum;
 use super::rank_sum::CudaRankSum;
 use super::scorer::CudaScorer;
 use super::update::{Counters, CudaUpdate};
+use crate::Result;
 use crate::batch::{CudaAssembler, CudaPairs, CudaTables, Examples};
 use crate::comm::Communicator;
 use crate::device::cuda::{Address, Memory, Recorded, Stream};
 use crate::graph::{CudaLayout, CudaParameters, CudaPlan, Gradients, Parameters, Product, Purpose};
 use crate::op::{CudaPass, CudaRows};
+use crate::status::{self, Call};
 use crate::train::divergence::{Diverged, diverged};
 use crate::train::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use crate::train::{Problem, State, TrainSpec};
-use crate::{Result, status};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,11 @@ use std::time::{Duration, Instant};
 /// number of rows that it comes in, and replayed. With one lane a step is one
 /// recording. The host sends a few words a step, and reads what steps came to every few.
 pub struct CudaEngine<'a> {
+    /// Parts that were run, and what was recorded of them at the second time. Dropped first: NCCL, which
+    /// `rank_sum` holds, waits when it ends until no recording names it.
+    parts: HashMap<Part, Option<Recorded>>,
     problem: &'a Problem<'a>,
+    comm: &'a dyn Communicator,
     seed: u64,
     stream: Stream,
     plan: CudaPlan,
@@ -34,19 +39,23 @@ pub struct CudaEngine<'a> {
     rank_sum: CudaRankSum<'a>,
     /// One [`CudaPass`] a lane of this rank.
     passes: Memory,
-    /// Parts that were run, and what was recorded of them at the second time.
-    parts: HashMap<Part, Option<Recorded>>,
     /// Whether parts are recorded at all.
     records: bool,
     /// Those of the last lane of the last step.
     rows: CudaRows,
     /// Steps since what they came to was read.
     unread: usize,
+    /// Steps between two looks at what they came to.
+    unread_limit: usize,
     /// Steps found not finite so far, on the device's count.
     skipped: usize,
+    /// Steps from now on that are looked at one by one, since one was found not finite.
+    watched: usize,
     /// Copies for the host.
     on_host: Parameters<f32>,
     memory_on_host: Vec<Parameters<f32>>,
+    /// Whether those are of an earlier step.
+    stale: bool,
     /// Time of all steps, or of the parts of those that were profiled.
     spent: BTreeMap<&'static str, Duration>,
 }
@@ -68,6 +77,8 @@ impl Part {
 
 /// Steps between two looks at what they came to.
 const UNREAD: usize = 8;
+/// Steps that are looked at one by one after one that was not finite, so that the one too many is told of at once.
+const WATCHED: usize = 64;
 
 impl<'a> CudaEngine<'a> {
     /// At the start: parameters drawn, memory laid out on the device. Fails if there is not enough.
@@ -96,8 +107,9 @@ impl<'a> CudaEngine<'a> {
         parameters.upload(&on_host)?;
         let own = problem.own.len();
         let validated = problem.validation_entities.map(<[u32]>::len);
-        Ok(Self {
+        let engine = Self {
             problem,
+            comm,
             seed,
             stream: stream.clone(),
             plan,
@@ -110,14 +122,26 @@ impl<'a> CudaEngine<'a> {
             rank_sum: CudaRankSum::new(stream, comm, layout, spec)?,
             passes: stream.zeros(own * size_of::<CudaPass>())?,
             parts: HashMap::new(),
-            records: std::env::var_os("CROSSRX_CUDA_GRAPHS").is_none_or(|wish| wish != "no"),
+            records: stream.records(),
             rows: CudaRows::default(),
             unread: 0,
+            // So that the one too many is told of at once.
+            unread_limit: if spec.max_skipped_steps < UNREAD { 1 } else { UNREAD },
             skipped: 0,
+            watched: 0,
             on_host,
             memory_on_host: Vec::new(),
+            stale: true,
             spent: BTreeMap::new(),
-        })
+        };
+        let held =
+            engine.plan.bytes() + engine.assembler.bytes() + tables.bytes() + engine.validation.bytes();
+        log::debug!(
+            "{}: {:.2} GiB on the device for features, pairs and what ops compute",
+            problem.name,
+            held as f64 / f64::from(1 << 30)
+        );
+        Ok(engine)
     }
 
     fn pass(&self, local: usize) -> Address {
@@ -174,11 +198,19 @@ impl<'a> CudaEngine<'a> {
 
     /// Reads what steps have come to.
     fn read(&mut self) -> Result<(Counters, Stepped)> {
-        let counters = self.update.counters()?;
+        let counters = {
+            // The device waits for those of other ranks.
+            let _waiting = self.rank_sum.by_nccl().then(|| status::waiting(Call::Sum));
+            self.update.counters()?
+        };
+        log::trace!("norm of the gradient: {:e}", counters.norm);
         status::beat();
         self.unread = 0;
         let skipped = counters.skipped - self.skipped;
         self.skipped = counters.skipped;
+        if skipped > 0 {
+            self.watched = WATCHED;
+        }
         let stepped =
             Stepped { asks: counters.asks, skipped, last_skipped: counters.last_skipped.unwrap_or_default() };
         Ok((counters, stepped))
@@ -191,6 +223,7 @@ impl Engine for CudaEngine<'_> {
         let progress = &state.progress;
         let lane_losses = &state.lane_losses[self.problem.own.clone()];
         self.skipped = progress.skipped;
+        self.stale = true;
         self.update.restore(
             &state.memory,
             progress.optimizer_steps,
@@ -201,11 +234,17 @@ impl Engine for CudaEngine<'_> {
     }
 
     fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
-        self.assembler.begin_epoch(self.seed, epoch as u32)
+        self.assembler.begin_epoch(self.seed, epoch as u32)?;
+        // Sums by NCCL are recorded with the lane's part, which all ranks must do at the same steps; and lanes
+        // are computed alike however they are dealt.
+        let all = self.comm.all_gather(bytemuck::cast_slice(self.assembler.widest()));
+        self.assembler.widen(&all);
+        Ok(())
     }
 
     fn step(&mut self, EpochStep { at, step, rate }: EpochStep, asks: Asks) -> Result<Stepped> {
         let started = Instant::now();
+        self.stale = true;
         let lanes = self.problem.lanes;
         let total = lanes.rows_in_step(at);
         let own = self.problem.own.len();
@@ -222,8 +261,8 @@ impl Engine for CudaEngine<'_> {
         self.passes.upload(0, &passes)?;
         self.update.ask(asks)?;
         for local in 0..own {
-            let counts = self.assembler.counts(local, at);
-            let rows = self.assembler.rows(local, at);
+            let counts = self.assembler.counts(at);
+            let rows = self.assembler.rows(at);
             self.run(Part::Lane { local, counts }, |engine| engine.lane(local, &rows))?;
             self.rows = rows;
         }
@@ -240,9 +279,10 @@ impl Engine for CudaEngine<'_> {
         }
         self.unread += 1;
         status::beat();
-        // After a step that was passed over, every step is looked at, so that the one too many is told of.
-        let stepped =
-            if self.unread >= UNREAD || self.skipped > 0 { self.read()?.1 } else { Stepped::default() };
+        // The last of an epoch too, whose asks nobody would hear where epochs are short.
+        let look = self.unread >= self.unread_limit || self.watched > 0 || at + 1 == lanes.steps();
+        self.watched = self.watched.saturating_sub(1);
+        let stepped = if look { self.read()?.1 } else { Stepped::default() };
         *self.spent.entry("steps").or_default() += started.elapsed();
         Ok(Stepped { asks: asked.unwrap_or(stepped.asks), ..stepped })
     }
@@ -259,8 +299,11 @@ impl Engine for CudaEngine<'_> {
 
     fn snapshot(&mut self) -> Result<Snapshot<'_>> {
         let (counters, _) = self.read()?;
-        self.parameters.download(&mut self.on_host)?;
-        self.memory_on_host = self.update.memory(&self.on_host)?;
+        if self.stale {
+            self.parameters.download(&mut self.on_host)?;
+            self.memory_on_host = self.update.memory(&self.on_host)?;
+            self.stale = false;
+        }
         Ok(Snapshot {
             parameters: &self.on_host,
             memory: self.memory_on_host.iter().map(Parameters::values).collect(),

@@ -1,11 +1,11 @@
 use super::staging::CudaStaging;
 use super::tree_sum::{CudaTreeSum, Link};
-use crate::Result;
 use crate::comm::{Communicator, Nccl, agree};
-use crate::device::cuda::{Address, Memory, Storage, Stream};
+use crate::device::cuda::{Address, Memory, Storage, Stream, devices};
 use crate::graph::{CudaGradients, CudaLayout};
 use crate::train::TrainSpec;
 use crate::train::reduction::Words;
+use crate::{Error, Result};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -69,9 +69,10 @@ impl<'a> CudaRankSum<'a> {
         if shared {
             return by_host("ranks share a GPU");
         }
-        let nccl = match Nccl::new(comm) {
+        let nccl = match Nccl::new(comm, devices::nccl().as_deref()) {
             Ok(nccl) => Rc::new(nccl),
-            Err(error) => return by_host(&error.to_string()),
+            Err(Error::Device(why)) => return by_host(&why),
+            Err(error) => return Err(error),
         };
         if spec.lanes.is_none() {
             return Ok(CudaRankSum::Library(stream.clone(), nccl));
@@ -85,6 +86,11 @@ impl<'a> CudaRankSum<'a> {
     /// Whether there is one rank.
     pub fn is_alone(&self) -> bool {
         matches!(self, CudaRankSum::Alone)
+    }
+
+    /// Whether sums go from GPU to GPU, so that a rank whose device is waited for waits for all.
+    pub fn by_nccl(&self) -> bool {
+        !self.is_alone() && !self.by_host()
     }
 
     /// Whether sums go by the host, after all of backward: by [`Self::sum_by_host`].

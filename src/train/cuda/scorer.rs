@@ -4,7 +4,7 @@ use crate::graph::{CudaParameters, CudaPlan, NodeId, Purpose};
 use crate::model::PairNetwork;
 use crate::op::{CudaPass, Tensor};
 use crate::store::Entity;
-use crate::train::score::{EMBEDDING_CHUNK, SCORING_CHUNK};
+use crate::train::score::{CUDA_EMBEDDING_CHUNK, CUDA_SCORING_CHUNK};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ impl CudaScorer {
     pub fn new(network: &PairNetwork, tables: &Rc<CudaTables>, most: [usize; 2]) -> Result<Self> {
         let (graph, ports) = (&network.graph, network.ports);
         let (stream, precision) = (tables.stream().clone(), tables.precision());
-        let feeder = CudaFeeder::new(tables.clone(), SCORING_CHUNK, EMBEDDING_CHUNK)?;
+        let feeder = CudaFeeder::new(tables.clone(), CUDA_SCORING_CHUNK, CUDA_EMBEDDING_CHUNK)?;
         let boundary = graph.boundary(network.prediction);
         let plan = |output, fed: &[NodeId], capacity: &[usize]| {
             CudaPlan::new(graph.clone(), Purpose::Score, output, fed, capacity, &stream, precision)
@@ -58,7 +58,7 @@ impl CudaScorer {
             let entities = entities[tower.entity as usize];
             let kept = self.head.input(tower.boundary, entities.len());
             let mut offset = 0;
-            for chunk in entities.chunks(EMBEDDING_CHUNK) {
+            for chunk in entities.chunks(CUDA_EMBEDDING_CHUNK) {
                 let rows = self.feeder.feed_entities(&tower.plan, tower.entity, chunk)?;
                 tower.plan.forward(parameters, &rows, pass)?;
                 if let Some(kept) = kept {
@@ -79,8 +79,8 @@ impl CudaScorer {
         rows: Range<usize>,
         into: &mut Vec<f32>,
     ) -> Result<()> {
-        for first in rows.clone().step_by(SCORING_CHUNK) {
-            let chunk = first..rows.end.min(first + SCORING_CHUNK);
+        for first in rows.clone().step_by(CUDA_SCORING_CHUNK) {
+            let chunk = first..rows.end.min(first + CUDA_SCORING_CHUNK);
             let batch = self.feeder.feed_pairs(&self.head, pairs, chunk.clone())?;
             self.head.forward(parameters, &batch, self.pass.at())?;
             self.feeder.read(self.head.output(&batch), chunk.len(), into)?;

@@ -29,7 +29,6 @@ fn graph(wide: usize) -> Graph {
 
 /// A training on a device and what it is fed.
 struct Device {
-    stream: Stream,
     update: CudaUpdate,
     parameters: CudaParameters,
     gradients: CudaGradients,
@@ -54,7 +53,7 @@ impl Device {
             update.words(&gradients)?;
             update.step(&parameters, &gradients, pass.at())
         });
-        Self { step: step.unwrap(), stream, update, parameters, gradients, losses, pass }
+        Self { step: step.unwrap(), update, parameters, gradients, losses, pass }
     }
 
     /// Takes a step along a gradient laid out as on the host.

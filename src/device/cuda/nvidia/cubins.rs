@@ -1,7 +1,7 @@
 use super::Architecture;
 use super::nvrtc::{Compiled, Nvrtc, OPTIONS, define};
 use crate::checksum::checksum;
-use crate::device::cuda::cache::lasting_folder;
+use crate::device::cuda::cache::cache_folder;
 use crate::device::cuda::kernel::HEADER;
 use crate::device::cuda::{Source, Storage};
 use crate::{Result, atomic};
@@ -22,7 +22,7 @@ impl Cubins {
         Self {
             architecture,
             nvrtc: Nvrtc::open(driver_major, Some(architecture)),
-            cache: Cache { folder: lasting_folder() },
+            cache: Cache { folder: cache_folder() },
         }
     }
 

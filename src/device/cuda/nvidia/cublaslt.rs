@@ -54,8 +54,10 @@ functions! { Functions {
 const WORKSPACE: usize = 32 << 20;
 
 /// Opens the library, of the driver's own major version first: a later one refuses to run under it.
-fn open(driver_major: u32) -> Result<Rc<Functions>> {
-    let majors = if driver_major >= 13 { [13, 12] } else { [12, 13] };
+fn open(driver_major: u32, architecture: Option<Architecture>) -> Result<Rc<Functions>> {
+    // CUDA 13 knows no device before sm_75.
+    let old = architecture.is_some_and(|architecture| architecture < Architecture([7, 5]));
+    let majors = if driver_major >= 13 && !old { [13, 12] } else { [12, 13] };
     let library = Library::open("cublasLt", &majors).map_err(|why| {
         Error::Device(format!(
             "cuBLASLt, which multiplies matrices: {why}; load a CUDA toolkit (module load cuda) or put the folder \
@@ -68,7 +70,7 @@ fn open(driver_major: u32) -> Result<Rc<Functions>> {
 /// The version found.
 pub fn version(driver_major: u32) -> Result<Version> {
     // SAFETY: takes nothing, returns a number.
-    let number = unsafe { (open(driver_major)?.cublasLtGetVersion)() };
+    let number = unsafe { (open(driver_major, None)?.cublasLtGetVersion)() };
     // 120904 is 12.9.4; from 13 on, 130100 is 13.1.0.
     let version = format!("{}.{}.{}", number / 10000, number / 100 % 100, number % 100);
     Ok((version, file_of("cublasLt")))
@@ -154,7 +156,7 @@ impl Drop for Described {
 impl Products {
     /// On the device whose context is current.
     pub fn new(architecture: Architecture, driver_major: u32) -> Result<Self> {
-        let lt = open(driver_major)?;
+        let lt = open(driver_major, Some(architecture))?;
         let workspace = Block::new(WORKSPACE).map_err(told("memory for matrix products"))?;
         let mut handle = std::ptr::null_mut();
         // SAFETY: a place to write the handle to.

@@ -216,9 +216,10 @@ impl Driver for NvidiaDriver {
             self.doomed.borrow_mut().push(block);
             return;
         }
-        // cuMemFree is not promised to wait for what still uses the memory.
+        // cuMemFree is not promised to wait for what still uses the memory. Once a device has failed, every wait
+        // does, and the first one has been told.
         if let Err(error) = self.wait() {
-            log::warn!("{error}");
+            log::debug!("{error}");
         }
     }
 
