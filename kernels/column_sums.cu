@@ -20,28 +20,42 @@ __device__ inline void write_part(float* parts, const float sum[EIGHT], u32 eigh
 }
 
 // Turns the gradient of values into that of their arguments, in place, and sums it if `parts` is given, and
-// each row times a weight of its own if `weight` is.
+// each row times a weight of its own if `weight` is. A thread reads STEPS rows before it writes one, which the
+// compiler may not do by itself: for all it knows, the two tensors are one.
 KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, const float* weight, u32 weight_stride,
               float* weighted_parts, u32 rows, u32 stride) {
     const u32 eight = blockIdx.x * 32 + threadIdx.x;
     const u32 end = min(rows, (blockIdx.y + 1) * ROWS);
     float sum[EIGHT] = {0.0f}, weighted[EIGHT] = {0.0f};
     if (eight * EIGHT < stride) {
-        for (u32 row = blockIdx.y * ROWS + threadIdx.y; row < end; row += LINES) {
-            const u64 at = (u64)row * stride + eight * EIGHT;
-            float g[EIGHT];
-            load8(g, gradient + at);
-            if (activation != IDENTITY) {
-                float y[EIGHT];
-                load8(y, value + at);
-                activation_slope8(activation, g, y);
-                store8(gradient + at, g);
-            }
-            const float w = weight ? weight[(u64)row * weight_stride] : 0.0f;
+        for (u32 first = blockIdx.y * ROWS + threadIdx.y; first < end; first += LINES * STEPS) {
+            Eight raw[STEPS], values[STEPS];
+            float weights[STEPS];
 #pragma unroll
-            for (int e = 0; e < EIGHT; e++) {
-                sum[e] += g[e];
-                weighted[e] += w * g[e];
+            for (int s = 0; s < STEPS; s++) {
+                const u32 row = first + LINES * s;
+                const u64 at = (u64)row * stride + eight * EIGHT;
+                raw[s] = row < end ? fetch8(gradient + at) : zeros8();
+                values[s] = row < end && activation != IDENTITY ? fetch8(value + at) : zeros8();
+                weights[s] = row < end && weight ? weight[(u64)row * weight_stride] : 0.0f;
+            }
+#pragma unroll
+            for (int s = 0; s < STEPS; s++) {
+                const u32 row = first + LINES * s;
+                if (row >= end) break;
+                float g[EIGHT];
+                widen8(g, raw[s]);
+                if (activation != IDENTITY) {
+                    float y[EIGHT];
+                    widen8(y, values[s]);
+                    activation_slope8(activation, g, y);
+                    store8(gradient + (u64)row * stride + eight * EIGHT, g);
+                }
+#pragma unroll
+                for (int e = 0; e < EIGHT; e++) {
+                    sum[e] += g[e];
+                    weighted[e] += weights[s] * g[e];
+                }
             }
         }
     }
@@ -49,6 +63,50 @@ KERNEL slopes(T* gradient, const T* value, u32 activation, float* parts, const f
     if (!weight) return;
     __syncthreads();
     write_part(weighted_parts, weighted, eight, stride);
+}
+
+// What a layer with one output does to its input `value`, all in one reading of it: sums its rows, each times
+// the output's gradient, for the gradient of the layer's weight; and writes the input's own gradient, an outer
+// product, turned into that of the arguments of `activation`, summed if `parts` is given.
+KERNEL outer_slopes(T* to, const T* value, const float* gradient, const float* weight, u32 activation,
+                    float* parts, float* value_parts, u32 rows, u32 stride) {
+    const u32 eight = blockIdx.x * 32 + threadIdx.x;
+    const u32 end = min(rows, (blockIdx.y + 1) * ROWS);
+    float sum[EIGHT] = {0.0f}, along[EIGHT] = {0.0f};
+    if (eight * EIGHT < stride) {
+        float w[EIGHT];
+        load8(w, weight + eight * EIGHT);
+        for (u32 first = blockIdx.y * ROWS + threadIdx.y; first < end; first += LINES * STEPS) {
+            Eight values[STEPS];
+            float gradients[STEPS];
+#pragma unroll
+            for (int s = 0; s < STEPS; s++) {
+                const u32 row = first + LINES * s;
+                values[s] = row < end ? fetch8(value + (u64)row * stride + eight * EIGHT) : zeros8();
+                gradients[s] = row < end ? gradient[(u64)row * EIGHT] : 0.0f;
+            }
+#pragma unroll
+            for (int s = 0; s < STEPS; s++) {
+                const u32 row = first + LINES * s;
+                if (row >= end) break;
+                float y[EIGHT], g[EIGHT];
+                widen8(y, values[s]);
+#pragma unroll
+                for (int e = 0; e < EIGHT; e++) {
+                    along[e] += gradients[s] * y[e];
+                    g[e] = gradients[s] * w[e];
+                }
+                activation_slope8(activation, g, y);
+                store8(to + (u64)row * stride + eight * EIGHT, g);
+#pragma unroll
+                for (int e = 0; e < EIGHT; e++) sum[e] += g[e];
+            }
+        }
+    }
+    write_part(value_parts, along, eight, stride);
+    if (!parts) return;
+    __syncthreads();
+    write_part(parts, sum, eight, stride);
 }
 
 // Sums rows, each times a weight of its own, `weight_stride` apart.

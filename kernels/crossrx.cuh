@@ -2,9 +2,9 @@
 //
 // Every source is compiled twice, for tensors of float and, with BF16 defined, of bf16; `T` is a
 // tensor's number. A row of a tensor takes `stride` numbers, its columns rounded up to a multiple of
-// EIGHT, so rows begin at addresses that one 16-byte load may use. What lies between columns and stride
-// may hold anything, and no sum over columns reads it; in features that are fed, and in parameters and their
-// gradients, it is zero.
+// EIGHT, so rows begin at addresses that one 16-byte load may use; those of wide ones to a multiple of a
+// line of cache (op/cuda.rs). What lies between columns and stride may hold anything, and no sum over columns
+// reads it; in features that are fed, and in parameters and their gradients, it is zero.
 //
 // The same sources are built for the host by kernels/host/cuda_on_host.h.
 #pragma once

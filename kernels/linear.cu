@@ -28,21 +28,34 @@ KERNEL finish(T* y, const float* bias, u32 activation, u32 rows, u32 stride, u32
     }
 }
 
-// One output: y[row] = activation(x[row] . weight + bias), a warp a row.
+// One output: y[row] = activation(x[row] . weight + bias), a warp for STEPS rows, which read the weights once.
 KERNEL one_output(float* y, const T* x, const float* weight, const float* bias, u32 activation, u32 rows,
                   u32 columns, u32 stride) {
-    const u32 row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
-    if (row >= rows) return;
-    float sum = 0.0f;
+    const u32 first = (blockIdx.x * blockDim.x + threadIdx.x) / 32 * STEPS, lane = threadIdx.x % 32;
+    if (first >= rows) return;
+    float sum[STEPS] = {0.0f};
     for (u32 column = lane * EIGHT; column < columns; column += 32 * EIGHT) {
-        float v[EIGHT];
-        load8(v, x + (u64)row * stride + column);
+        Eight raw[STEPS];
 #pragma unroll
-        for (int e = 0; e < EIGHT; e++)
-            if (column + e < columns) sum += v[e] * weight[column + e];
+        for (int s = 0; s < STEPS; s++)
+            raw[s] = first + s < rows ? fetch8(x + (u64)(first + s) * stride + column) : zeros8();
+        float w[EIGHT];
+        load8(w, weight + column);
+#pragma unroll
+        for (int s = 0; s < STEPS; s++) {
+            float v[EIGHT];
+            widen8(v, raw[s]);
+#pragma unroll
+            for (int e = 0; e < EIGHT; e++)
+                if (column + e < columns) sum[s] += v[e] * w[e];
+        }
     }
-    sum = warp_sum(sum);
-    if (lane == 0) y[(u64)row * EIGHT] = activate(activation, sum + (bias ? *bias : 0.0f));
+#pragma unroll
+    for (int s = 0; s < STEPS; s++) {
+        const float total = warp_sum(sum[s]);
+        if (lane == 0 && first + s < rows)
+            y[(u64)(first + s) * EIGHT] = activate(activation, total + (bias ? *bias : 0.0f));
+    }
 }
 
 // One output: the gradient of x, an outer product.

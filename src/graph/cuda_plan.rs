@@ -4,7 +4,8 @@ use super::{CudaGradients, CudaParameters, Graph, NodeId, Purpose, Schedule};
 use crate::Result;
 use crate::device::cuda::{Address, Kernel, Memory, Precision, Storage, Stream};
 use crate::op::{
-    CudaBackward, CudaForward, CudaParameter, CudaParameterGradient, CudaRows, EIGHT, MAX_OPERANDS, Tensor,
+    CudaBackward, CudaForward, CudaParameter, CudaParameterGradient, CudaRows, MAX_OPERANDS, Slopes,
+    SlopesBefore, Tensor, stride,
 };
 use arrayvec::ArrayVec;
 use std::cell::RefCell;
@@ -24,6 +25,8 @@ pub struct CudaPlan {
     precision: Precision,
     buffers: Vec<Memory>,
     workspace: Memory,
+    /// One a task of backward: what it does in passing for the op that makes its first input.
+    slopes: Vec<Option<Slopes>>,
     /// Time of each op by its name, where every op is waited for.
     profile: RefCell<Option<BTreeMap<&'static str, Duration>>>,
 }
@@ -45,7 +48,7 @@ impl CudaPlan {
     ) -> Result<Self> {
         let measure = |rows: usize, node: NodeId| {
             let tensor = tensor(&graph, node, Address::NONE, rows, precision);
-            rows.checked_mul(tensor.columns.next_multiple_of(EIGHT))?.checked_mul(4)?;
+            rows.checked_mul(stride(tensor.columns))?.checked_mul(4)?;
             Some((tensor.length() * tensor.storage.bytes()).next_multiple_of(256))
         };
         let schedule = Schedule::measured(&graph, purpose, output, fed, capacity, &measure)?;
@@ -56,7 +59,9 @@ impl CudaPlan {
             Some(node.op.as_ref()?.workspace(capacity[node.shape.space.0], widths.max().unwrap_or(0)))
         });
         let workspace = stream.zeros(needs.max().unwrap_or(0))?;
+        let slopes = schedule.backward.iter().map(|task| slopes_before(&graph, &schedule, task)).collect();
         Ok(Self {
+            slopes,
             graph,
             schedule,
             stream: stream.clone(),
@@ -171,8 +176,8 @@ impl CudaPlan {
         }
         let buckets = gradients.layout().buckets().len();
         let mut next = 0;
-        for (task, &settled) in self.schedule.backward.iter().zip(&self.schedule.settled) {
-            self.backward_task(task, parameters, gradients, rows, pass)?;
+        for (at, &settled) in self.schedule.settled.iter().enumerate() {
+            self.backward_task(at, parameters, gradients, rows, pass)?;
             while next < buckets && gradients.layout().is_whole(next, settled) {
                 whole(next)?;
                 next += 1;
@@ -183,16 +188,23 @@ impl CudaPlan {
 
     fn backward_task(
         &self,
-        task: &Task,
+        at: usize,
         parameters: &CudaParameters,
         gradients: &CudaGradients,
         rows: &CudaRows,
         pass: Address,
     ) -> Result<()> {
+        let task = &self.schedule.backward[at];
         let node = self.graph.node(task.node);
         let Some(op) = &node.op else { return Ok(()) };
         let inputs: ArrayVec<Tensor, MAX_OPERANDS> =
             task.inputs.iter().map(|&i| self.value(i, rows)).collect();
+        let slopes_before = self.slopes[at].map(|Slopes { activation, bias }| {
+            let first = self.graph.node(task.inputs[0]).parameters.start;
+            SlopesBefore { activation, sum: bias.map(|bias| gradients.of(first + bias).at) }
+        });
+        let mut earlier = self.schedule.backward[..at].iter().zip(&self.slopes);
+        let slopes_done = earlier.any(|(by, slopes)| slopes.is_some() && by.inputs[0] == task.node);
         let gradient = |node: NodeId| self.at(self.schedule.gradient[node.0], node, rows);
         let targets = task.inputs.iter().zip(&task.gradients);
         let input_gradients: ArrayVec<Option<(Tensor, bool)>, MAX_OPERANDS> = targets
@@ -216,6 +228,8 @@ impl CudaPlan {
             pass,
             node: task.node.0,
             workspace: self.workspace.at(),
+            slopes_before,
+            slopes_done,
         };
         self.timed(op.name(), || op.cuda_backward(backward))
     }
@@ -226,10 +240,63 @@ impl CudaPlan {
     }
 }
 
+/// What `task` can do on its way back for the op that makes its first input: where nothing else writes that one's
+/// gradient.
+fn slopes_before(graph: &Graph, schedule: &Schedule, task: &Task) -> Option<Slopes> {
+    let does = |id: NodeId| graph.node(id).op.as_ref().map(|op| (op, graph.shape(id).columns));
+    let (op, columns) = does(task.node)?;
+    let (&input, Some(Write::Set)) = (task.inputs.first()?, task.gradients.first()?) else { return None };
+    let written = |task: &Task| {
+        let both = task.inputs.iter().zip(&task.gradients);
+        both.filter(|&(&to, write)| to == input && write.is_some()).count()
+    };
+    if !op.does_slopes_before(columns) || schedule.backward.iter().map(written).sum::<usize>() != 1 {
+        return None;
+    }
+    let (before, columns) = does(input)?;
+    before.slopes(columns)
+}
+
 /// A node's tensor. What has one column, and what is fed a pair, is in single precision whatever
 /// the rest is: doses, truths, predictions and losses.
 fn tensor(graph: &Graph, node: NodeId, at: Address, rows: usize, precision: Precision) -> Tensor {
     let columns = graph.shape(node).columns;
     let storage = if columns == 1 { Storage::F32 } else { precision.storage() };
     Tensor { at, rows, columns, storage }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cuda::HostDriver;
+    use crate::op::{Activation, Add, Linear};
+
+    /// What is done in passing, by the numbers of the ops that are spared it, in a network of two layers and an
+    /// output, the second layer's values read once more where `twice`.
+    fn spared(twice: bool) -> Vec<(usize, Slopes)> {
+        let mut graph = Graph::new();
+        let pairs = graph.space("pairs");
+        let input = graph.input(pairs, 3);
+        let layer = |fan_in| Linear::new(fan_in, 9, Activation::Relu);
+        let first = graph.add("first", layer(3), &[input]).unwrap();
+        let second = graph.add("second", layer(9), &[first]).unwrap();
+        let out = |fan_in| Linear::new(fan_in, 1, Activation::Identity);
+        let mut outputs = vec![graph.add("out", out(9), &[second]).unwrap()];
+        if twice {
+            outputs.push(graph.add("again", out(9), &[second]).unwrap());
+        }
+        let loss = graph.add("sum", Add, &outputs).unwrap();
+        let stream = HostDriver::stream();
+        let plan =
+            CudaPlan::new(graph.into(), Purpose::Train, loss, &[], &[8], &stream, Precision::Bf16).unwrap();
+        let tasks = plan.schedule.backward.iter().zip(&plan.slopes);
+        tasks.filter_map(|(task, slopes)| Some((task.inputs[0].0, (*slopes)?))).collect()
+    }
+
+    #[test]
+    fn an_output_does_the_slopes_of_the_layer_before_where_it_alone_reads_it() {
+        let second = Slopes { activation: Activation::Relu, bias: Some(1) };
+        assert_eq!(spared(false), [(2, second)]);
+        assert_eq!(spared(true), []);
+    }
 }

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::device::cuda::{Address, Kernel, Storage, Stream};
 
 const SLOPES: Kernel = Kernel::new("column_sums", "slopes");
+const OUTER_SLOPES: Kernel = Kernel::new("column_sums", "outer_slopes");
 const WEIGHTED: Kernel = Kernel::new("column_sums", "weighted");
 const NORMALISED: Kernel = Kernel::new("column_sums", "normalised");
 const FINISH: Kernel = Kernel::new("column_sums", "finish");
@@ -79,6 +80,47 @@ pub(super) fn slopes_and_sums(
         finish(stream, gradient, sum, workspace)?;
     }
     weighted.map_or(Ok(()), |weighted| finish(stream, gradient, weighted.to, weighted_parts))
+}
+
+/// The way back through a layer of one output and the activation before it, in one reading of its input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OuterSlopes {
+    /// Set to the outer product of `gradient` and `weight`, as the gradient of the argument of `activation`.
+    pub to: Tensor,
+    /// What the activation gave: the layer's input.
+    pub value: Tensor,
+    /// Of the layer's output, one column in single precision.
+    pub gradient: Tensor,
+    /// The layer's, in single precision.
+    pub weight: Address,
+    /// What gave `value`.
+    pub activation: Activation,
+    /// Where the sums of the rows of `to` go, if anywhere.
+    pub sum: Option<Address>,
+    /// Where the sums of the rows of `value` go, each times its gradient.
+    pub weighted: Address,
+}
+
+impl OuterSlopes {
+    /// Puts it on the stream. The workspace holds the parts of two sums.
+    pub fn launch(&self, stream: &Stream, workspace: Address) -> Result<()> {
+        let Self { to, value, gradient, .. } = *self;
+        let parts = workspace.offset(self::workspace(to.rows, to.columns));
+        let arguments = [
+            to.at.into(),
+            value.at.into(),
+            gradient.at.into(),
+            self.weight.into(),
+            self.activation.number().into(),
+            self.sum.map_or(Address::NONE, |_| parts).into(),
+            workspace.into(),
+            to.rows.into(),
+            to.stride().into(),
+        ];
+        stream.launch(OUTER_SLOPES, to.storage, grid(to), BLOCK, &arguments)?;
+        finish(stream, value, self.weighted, workspace)?;
+        self.sum.map_or(Ok(()), |sum| finish(stream, to, sum, parts))
+    }
 }
 
 /// Sums the rows of `from`, each times its weight, into `to`.

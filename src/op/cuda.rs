@@ -1,16 +1,21 @@
 //! What the kernels of an op are given on a CUDA device, the counterpart of
 //! [`super::Forward`] and [`super::Backward`].
 
-use super::{BitsId, MapId, SpaceId};
+use super::{Activation, BitsId, MapId, SpaceId};
 use crate::Result;
 use crate::device::cuda::{Address, CudaMatrix, Precision, Storage, Stream};
 
 /// Numbers that a kernel reads at a time; rows are stored so many times some number apart.
 pub const EIGHT: usize = 8;
 
-/// Numbers from one row to the next of a tensor of so many columns.
+/// Columns from which rows are [`LINE`] apart: it costs them an eighth at most.
+const WIDE: usize = 512;
+/// Numbers of a line of cache, in bfloat16. Products are fastest where rows begin with one.
+const LINE: usize = 64;
+
+/// Numbers from one row to the next of a tensor of so many columns: a multiple of [`EIGHT`].
 pub fn stride(columns: usize) -> usize {
-    columns.next_multiple_of(EIGHT)
+    columns.next_multiple_of(if columns < WIDE { EIGHT } else { LINE })
 }
 
 /// A tensor in a device's memory: `rows`, padding included, by `columns`, rows [`stride`] apart.
@@ -238,6 +243,29 @@ pub struct CudaBackward<'a> {
     pub node: usize,
     /// At least [`CudaKernel::workspace`] bytes, for these kernels alone.
     pub workspace: Address,
+    /// What [`CudaKernel::slopes`] of the op before says, where this op is to do it: the gradient of the first
+    /// input, which is set then and not added to, becomes that of the argument of its activation.
+    pub slopes_before: Option<SlopesBefore>,
+    /// Whether the op after has done what [`CudaKernel::slopes`] of this one says.
+    pub slopes_done: bool,
+}
+
+/// How the way back through an op begins, where the op that writes its output's gradient could do that in passing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slopes {
+    /// Of the op's values: their gradient becomes that of its arguments.
+    pub activation: Activation,
+    /// Which of the op's parameters has the sum of the rows of that as its gradient, if one has.
+    pub bias: Option<usize>,
+}
+
+/// [`Slopes`] with the place of the sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlopesBefore {
+    /// As [`Slopes`] has it.
+    pub activation: Activation,
+    /// Where the sum of the rows goes, in single precision.
+    pub sum: Option<Address>,
 }
 
 /// The kernels of an op on a CUDA device. What they sum they sum in an order
@@ -251,6 +279,15 @@ pub trait CudaKernel {
     /// has so many columns.
     fn workspace(&self, _rows: usize, _columns: usize) -> usize {
         0
+    }
+    /// What the op that writes the gradient of this one's output, of so many columns, may do in passing.
+    fn slopes(&self, _columns: usize) -> Option<Slopes> {
+        None
+    }
+    /// Whether the way back, for an output of so many columns, can do what [`CudaKernel::slopes`] of the op that
+    /// makes its first input says.
+    fn does_slopes_before(&self, _columns: usize) -> bool {
+        false
     }
 }
 
@@ -276,6 +313,12 @@ pub(super) fn put(stream: &Stream, to: Tensor, from: Tensor, accumulate: bool) -
 mod tests {
     use super::*;
     use crate::device::cuda::{Argument, HostDriver, Kernel, Memory};
+
+    #[test]
+    fn rows_begin_where_they_can_be_read_at_once() {
+        let of = [1, 8, 9, 511, 512, 513, 1000, 3820].map(stride);
+        assert_eq!(of, [8, 8, 16, 512, 512, 576, 1024, 3840]);
+    }
 
     /// The nearest bfloat16 by its distance, of two as near the even one.
     fn rounded(x: f32) -> u16 {

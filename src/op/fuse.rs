@@ -261,6 +261,8 @@ mod tests {
         // Several dense columns, and as many rows as are cut into pieces.
         check_kernels(two(true, Activation::Elu).mapped(70, 1).mapped(70, 5).input(9), 700);
         check_kernels(two(false, Activation::Sigmoid).mapped(70, 1).mapped(70, 40), 1);
+        // Rows that are a line apart.
+        check_kernels(two(false, Activation::Tanh).mapped(530, 90).mapped(530, 2), 300);
         // One unit is stored in single precision beside a dense input that may not be.
         check_kernels(two(true, Activation::Tanh).mapped(1, 3).mapped(1, 4).input(3), 33);
         check_kernels(

@@ -1,8 +1,8 @@
-use super::column_sums::{self, Weights, slopes_and_sums, weighted_sums};
+use super::column_sums::{self, OuterSlopes, Weights, slopes_and_sums, weighted_sums};
 use super::cuda::row_grid;
 use super::{
     Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, Op,
-    ParameterSpec, Shape, Tensor, one_space,
+    ParameterSpec, Shape, Slopes, Tensor, one_space,
 };
 use crate::device::cuda::{Address, CudaProduct, Kernel};
 use crate::device::{Element, MatRef, column_sums, matmul, matmul_then};
@@ -113,6 +113,9 @@ const FINISH: Kernel = Kernel::new("linear", "finish");
 const ONE_OUTPUT: Kernel = Kernel::new("linear", "one_output");
 const ONE_OUTPUT_INPUT: Kernel = Kernel::new("linear", "one_output_input");
 
+/// Rows whose one output a warp computes: `STEPS` of `kernels/crossrx.cuh`.
+const WARP_ROWS: usize = 4;
+
 impl CudaKernel for Linear {
     fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
         let CudaForward { stream, precision, output, .. } = pass;
@@ -131,7 +134,7 @@ impl CudaKernel for Linear {
                 x.columns.into(),
                 x.stride().into(),
             ];
-            return stream.launch_over(ONE_OUTPUT, x.storage, 32 * x.rows, &arguments);
+            return stream.launch_over(ONE_OUTPUT, x.storage, 32 * x.rows.div_ceil(WARP_ROWS), &arguments);
         }
         same_storage(x, output)?;
         let in_product = matches!(self.activation, Activation::Identity | Activation::Relu);
@@ -165,6 +168,18 @@ impl CudaKernel for Linear {
         let bias = pass.parameter_gradients.get(1).map(|bias| bias.at);
         if output.columns == 1 {
             slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
+            if let (Some(before), Some((to, false))) = (pass.slopes_before, pass.input_gradients[0]) {
+                let outer = OuterSlopes {
+                    to,
+                    value: x,
+                    gradient,
+                    weight: weight.master,
+                    activation: before.activation,
+                    sum: before.sum,
+                    weighted: pass.parameter_gradients[0].at,
+                };
+                return outer.launch(stream, workspace);
+            }
             let weights = Weights { at: gradient.at, stride: gradient.stride(), storage: gradient.storage };
             weighted_sums(stream, x, weights, pass.parameter_gradients[0].at, workspace)?;
             let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
@@ -181,7 +196,9 @@ impl CudaKernel for Linear {
             return stream.launch(ONE_OUTPUT_INPUT, to.storage, grid, block, &arguments);
         }
         same_storage(x, output)?;
-        slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
+        if !pass.slopes_done {
+            slopes_and_sums(stream, gradient, output, self.activation, bias, None, workspace)?;
+        }
         let product =
             |a, b, d, accumulate| CudaProduct { a, b, d, accumulate, bias: None, relu: false, precision };
         let weight_gradient = pass.parameter_gradients[0].matrix();
@@ -191,7 +208,16 @@ impl CudaKernel for Linear {
     }
 
     fn workspace(&self, rows: usize, columns: usize) -> usize {
-        column_sums::workspace(rows, columns)
+        2 * column_sums::workspace(rows, columns)
+    }
+
+    fn slopes(&self, columns: usize) -> Option<Slopes> {
+        let bias = self.bias.then_some(1);
+        (columns > 1).then_some(Slopes { activation: self.activation, bias })
+    }
+
+    fn does_slopes_before(&self, columns: usize) -> bool {
+        columns == 1
     }
 }
 
@@ -234,5 +260,7 @@ mod tests {
         {
             check_kernels(Check::new(Linear::new(70, columns, activation)).input(70), 300);
         }
+        // Rows that are a line apart.
+        check_kernels(Check::new(Linear::new(70, 530, Activation::Tanh)).input(70), 300);
     }
 }

@@ -31,7 +31,7 @@ pub use bit_linear::BitLinear;
 pub use concat::Concat;
 pub use cuda::{
     CudaBackward, CudaBits, CudaForward, CudaKernel, CudaMap, CudaParameter, CudaParameterGradient, CudaPass,
-    CudaRows, CudaSegments, EIGHT, Tensor, stride,
+    CudaRows, CudaSegments, EIGHT, Slopes, SlopesBefore, Tensor, stride,
 };
 pub use dropout::Dropout;
 pub use fuse::Fuse;

@@ -291,6 +291,13 @@ impl Products {
             return Err(Error::Device(format!("cuBLASLt: {}: knows no way to compute it", self.name(shape))));
         }
         lt.check(found.status, || self.name(shape))?;
+        // A sum over many rows into a small matrix fills the device only in parts, which take memory.
+        log::debug!(
+            "cuBLASLt: {}: {:.2} waves, {} KiB of workspace",
+            self.name(shape),
+            found.waves,
+            found.workspace >> 10
+        );
         Ok(found.algorithm)
     }
 
