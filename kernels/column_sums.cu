@@ -2,7 +2,7 @@
 // rows of 256 columns; what blocks come to is added in their order, so sums depend on shapes alone.
 #include "crossrx.cuh"
 
-enum { ROWS = 128, LINES = 8, FINISH_LINES = 32 };
+enum { ROWS = 128, LINES = 8, FINISH_LINES = 32, GROUP = 8 };
 
 // Adds what the LINES threads of a column have, and writes it as the block's part of the sum.
 __device__ inline void write_part(float* parts, const float sum[EIGHT], u32 eight, u32 stride) {
@@ -158,9 +158,17 @@ KERNEL finish(float* to, const float* parts, u32 blocks, u32 columns, u32 stride
     const u32 column = blockIdx.x * 32 + threadIdx.x;
     float sum = 0.0f;
     if (column < columns) {
-#pragma unroll 8
-        for (u32 block = threadIdx.y; block < blocks; block += FINISH_LINES)
-            sum += parts[(u64)block * stride + column];
+        // Loads of GROUP parts are under way together; an end looked for between them would part them.
+        for (u32 first = threadIdx.y; first < blocks; first += FINISH_LINES * GROUP) {
+            float part[GROUP];
+#pragma unroll
+            for (u32 i = 0; i < GROUP; i++) {
+                const u32 block = first + i * FINISH_LINES;
+                part[i] = block < blocks ? parts[(u64)block * stride + column] : 0.0f;
+            }
+#pragma unroll
+            for (u32 i = 0; i < GROUP; i++) sum += part[i];
+        }
     }
     shared[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();

@@ -93,6 +93,10 @@ impl CudaPlan {
         self.value(self.schedule.output, rows)
     }
 
+    fn is_fed(&self, task: &Task) -> bool {
+        task.inputs.first().is_some_and(|&input| self.graph.node(input).op.is_none())
+    }
+
     fn value(&self, node: NodeId, rows: &CudaRows) -> Tensor {
         self.at(self.schedule.value[node.0], node, rows)
     }
@@ -129,6 +133,7 @@ impl CudaPlan {
             stream: &self.stream,
             precision: self.precision,
             inputs: &inputs,
+            fed: self.is_fed(task),
             parameters: &parameters,
             output: self.value(task.node, rows),
             batch: rows,
@@ -219,6 +224,7 @@ impl CudaPlan {
             stream: &self.stream,
             precision: self.precision,
             inputs: &inputs,
+            fed: self.is_fed(task),
             parameters: &parameters,
             output: self.value(task.node, rows),
             output_gradient: gradient(task.node),

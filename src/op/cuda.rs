@@ -204,6 +204,8 @@ pub struct CudaForward<'a> {
     pub precision: Precision,
     /// One an input.
     pub inputs: &'a [Tensor],
+    /// Whether the first is fed from outside: what lies between its columns and the next multiple of eight is zero.
+    pub fed: bool,
     /// As [`super::Op::parameters`] lists them.
     pub parameters: &'a [CudaParameter],
     /// To be written whole, padding included.
@@ -224,6 +226,8 @@ pub struct CudaBackward<'a> {
     pub precision: Precision,
     /// Their values are there where [`super::Op::keeps`] says so.
     pub inputs: &'a [Tensor],
+    /// As in [`CudaForward`].
+    pub fed: bool,
     /// As in [`CudaForward`].
     pub parameters: &'a [CudaParameter],
     /// Its values are there where [`super::Op::keeps`] says so.

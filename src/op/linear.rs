@@ -1,10 +1,10 @@
 use super::column_sums::{self, OuterSlopes, Weights, slopes_and_sums, weighted_sums};
 use super::cuda::row_grid;
 use super::{
-    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, Op,
+    Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, EIGHT, Forward, Init, Keeps, Op,
     ParameterSpec, Shape, Slopes, Tensor, one_space,
 };
-use crate::device::cuda::{Address, CudaProduct, Kernel};
+use crate::device::cuda::{Address, CudaMatrix, CudaProduct, Kernel};
 use crate::device::{Element, MatRef, column_sums, matmul, matmul_then};
 use crate::{Error, Result};
 
@@ -138,9 +138,10 @@ impl CudaKernel for Linear {
         }
         same_storage(x, output)?;
         let in_product = matches!(self.activation, Activation::Identity | Activation::Relu);
+        let inner = inner(x, pass.fed);
         stream.product(&CudaProduct {
-            a: x.matrix(),
-            b: weight.matrix(x.storage).t(),
+            a: CudaMatrix { columns: inner, ..x.matrix() },
+            b: CudaMatrix { columns: inner, ..weight.matrix(x.storage) }.t(),
             d: output.matrix(),
             accumulate: false,
             bias: bias.filter(|_| in_product).map(|bias| bias.copy),
@@ -201,8 +202,10 @@ impl CudaKernel for Linear {
         }
         let product =
             |a, b, d, accumulate| CudaProduct { a, b, d, accumulate, bias: None, relu: false, precision };
-        let weight_gradient = pass.parameter_gradients[0].matrix();
-        stream.product(&product(gradient.matrix().t(), x.matrix(), weight_gradient, false))?;
+        let inner = inner(x, pass.fed);
+        let weight_gradient = CudaMatrix { columns: inner, ..pass.parameter_gradients[0].matrix() };
+        let fed = CudaMatrix { columns: inner, ..x.matrix() };
+        stream.product(&product(gradient.matrix().t(), fed, weight_gradient, false))?;
         let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
         stream.product(&product(gradient.matrix(), weight.matrix(x.storage), to.matrix(), accumulate))
     }
@@ -219,6 +222,12 @@ impl CudaKernel for Linear {
     fn does_slopes_before(&self, columns: usize) -> bool {
         columns == 1
     }
+}
+
+/// Columns of the input in products: those of features are rounded up, for tensor cores take 16 bytes at a time.
+/// There and in the weights are zeros, and so there are in the weights' gradient.
+fn inner(x: Tensor, fed: bool) -> usize {
+    if fed { x.columns.next_multiple_of(EIGHT) } else { x.columns }
 }
 
 /// Refuses a product of numbers that are stored differently: of a layer with one unit in the middle of a network.
