@@ -35,7 +35,7 @@ pub struct Reference {
 pub struct Difference {
     /// `output`, or the parameter whose gradient it is.
     pub name: String,
-    /// The largest distance of two values as a part of the largest value, that being at least [`LEAST`].
+    /// The largest distance of two values as a part of the largest value, that being at least a thousandth.
     /// Infinite where a value is not a number.
     pub largest: f64,
 }
