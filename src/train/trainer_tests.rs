@@ -240,10 +240,11 @@ fn too_many_skipped_steps_end_the_training_on_every_rank() {
 
 #[test]
 fn a_training_restored_after_a_skipped_step_ends_as_the_one_that_went_on() {
-    [CPU, CUDA].into_iter().for_each(a_training_restored);
+    [(CPU, CPU), (CUDA, CUDA), (CPU, CUDA), (CUDA, CPU)].into_iter().for_each(a_training_restored);
 }
 
-fn a_training_restored(open: Open) {
+/// Begun on one device and gone on with on the same or another: the state is of both.
+fn a_training_restored((open, other): (Open, Open)) {
     let spec = TrainSpec { max_skipped_steps: 3, ..spec() };
     let end = |training: &mut Trainer<'_>| {
         training.step(2, Asks::default()).unwrap();
@@ -283,12 +284,18 @@ fn a_training_restored(open: Open) {
         (state, end(training))
     });
     assert!(state.progress.skipped >= 1 && state.progress.counted >= PAIRS / STEPS);
-    let restored = with_trainer(open, &Serial, &spec, poisoned, |training| {
+    let restored = with_trainer(other, &Serial, &spec, poisoned, |training| {
         training.restore(&state).unwrap();
         training.begin_epoch().unwrap();
         end(training)
     });
-    assert!(restored == whole, "{:?} and {:?}", (restored.0, restored.1), (whole.0, whole.1));
+    if std::mem::discriminant(&open()) == std::mem::discriminant(&other()) {
+        assert!(restored == whole, "{:?} and {:?}", (restored.0, restored.1), (whole.0, whole.1));
+    } else {
+        assert!(restored.0 == whole.0 && (restored.1 / whole.1 - 1.0).abs() < 1e-5);
+        let apart = restored.2.iter().zip(&whole.2).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 2e-3, "weights {apart} apart");
+    }
 }
 
 fn two_steps_of_the_second_epoch(training: &mut Trainer<'_>) {

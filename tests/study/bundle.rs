@@ -169,7 +169,7 @@ fn the_script_for_a_gpu_goes_on_after_a_failure_and_tells_of_it() {
     let table = fs::read_to_string(folder.join("results/table.md")).unwrap();
     for row in [
         "| crossrx | passed | crossrx 9 |",
-        "| ops and networks against the processors | FAILED | no such thing |",
+        "| ops, networks, batches and steps against the processors | FAILED | no such thing |",
         "| loss curve | FAILED | no such thing |",
         "| compute-sanitizer | skipped | dry run |",
     ] {
