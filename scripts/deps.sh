@@ -3,7 +3,7 @@
 #
 #   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
 #   bundle  the same, and patchelf
-#   test    the same, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels, cargo-deny, Chromium
+#   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels, cargo-deny, Chromium
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
 # modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out.
@@ -63,6 +63,7 @@ find_missing() {
         on_path patchelf || missing+=(patchelf)
     fi
     if [ "$purpose" = test ]; then
+        on_path "${CXX:-c++}" || missing+=(c++)
         has_python || missing+=(python)
         on_path h5dump || missing+=(h5dump)
         has_chromium || missing+=(chromium)
@@ -73,6 +74,7 @@ find_missing() {
 row() {
     case $1 in
         compiler) echo "gcc libc6-dev              |gcc glibc-devel      |gcc       |gcc" ;;
+        c++)      echo "g++                        |gcc-c++              |gcc       |gcc" ;;
         hdf5)     echo "libhdf5-dev pkg-config     |hdf5-devel           |hdf5~mpi  |hdf5" ;;
         mpi)      echo "openmpi-bin libopenmpi-dev |openmpi openmpi-devel|openmpi   |openmpi" ;;
         libclang) echo "libclang-dev               |clang-devel          |llvm+clang|llvm" ;;
