@@ -88,6 +88,57 @@ fn lanes_on_devices_of_one_rank_or_two_end_with_the_same_bits() {
     assert_same(&one, &two);
 }
 
+/// A folder with a library in NCCL's place, whose messages are files.
+fn nccl_by_files(folder: &Path) -> PathBuf {
+    let library = folder.join("nccl");
+    fs::create_dir_all(&library).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/study/nccl/by_files.cpp");
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let mut command = Command::new(compiler);
+    command
+        .args(["-std=c++17", "-O1", "-fPIC", "-shared", "-o"])
+        .arg(library.join("libnccl.so.2"))
+        .arg(source);
+    assert!(command.status().unwrap().success());
+    library
+}
+
+/// What is recorded on the host is no library's work, so steps are launched one by one.
+#[test]
+fn gradients_go_between_devices_by_nccl_as_they_go_by_the_host() {
+    if !has_ranks() {
+        return;
+    }
+    let (folder, deck) = set_up("device-nccl", "");
+    let library = nccl_by_files(&folder);
+    let run = |name: &str, ranks: usize, more: &[&str]| {
+        let out = folder.join(name);
+        let args = [&["transfer", arg(&deck), "--out", arg(&out)], &ONE_TASK[..], &ON_HOST, more].concat();
+        let mut command = command_on_ranks(ranks, &args);
+        command
+            .env("CROSSRX_CUDA_GRAPHS", "no")
+            .env("NCCL_BY_FILES", &folder)
+            .env("LD_LIBRARY_PATH", &library);
+        let ended = start(command).finish(PATIENCE);
+        assert!(!ended.stderr.contains("by way of the host"), "{}", ended.stderr);
+        ended.ok();
+        out
+    };
+    // Fixed lanes: the tree, whose bits are those of one rank.
+    let lanes = ["--set", "train.lanes=4"];
+    let one = folder.join("one");
+    study(1, &deck, &one, &[&ON_HOST[..], &lanes].concat());
+    for ranks in [2, 4] {
+        assert_same(&one, &run(&format!("tree-{ranks}"), ranks, &lanes));
+    }
+    // One lane a rank: the library's own sum, which differs from the tree's by rounding.
+    let library_sum = run("library", 3, &[]);
+    let by_host = folder.join("host");
+    study(3, &deck, &by_host, &ON_HOST);
+    let losses = |out: &Path| Table::read(&out.join("models/Red/split_0/history.csv")).numbers("train_loss");
+    assert_close(&losses(&by_host), &losses(&library_sum), 1e-5);
+}
+
 #[test]
 fn recorded_steps_and_single_launches_end_with_the_same_bits() {
     let (folder, deck) = set_up("device-recorded", "");
