@@ -115,7 +115,7 @@ find "$root/lib" -mindepth 2 -type f -exec patchelf --force-rpath --set-rpath '$
 find "$root/libexec" -type f ! -name '*.sh' -exec patchelf --force-rpath --set-rpath '$ORIGIN/../lib' {} +
 
 # As in the repository, so that the scripts find each other.
-for path in tests/gpu benches/peer/gpu_step.py configs LICENSE-MIT LICENSE-APACHE; do
+for path in tests/gpu benches/peer/gpu_step.py benches/peer/network.py configs LICENSE-MIT LICENSE-APACHE; do
     mkdir -p "$root/share/crossrx/$(dirname "$path")"
     cp -r "$path" "$root/share/crossrx/$path"
 done

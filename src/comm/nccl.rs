@@ -26,7 +26,6 @@ type Group = *mut c_void;
 
 /// The functions in use, as `nccl.h` of version 2 declares them.
 struct Functions {
-    get_version: unsafe extern "C" fn(*mut c_int) -> c_int,
     get_unique_id: unsafe extern "C" fn(*mut UniqueId) -> c_int,
     init_rank: unsafe extern "C" fn(*mut Group, c_int, UniqueId, c_int) -> c_int,
     destroy: unsafe extern "C" fn(Group) -> c_int,
@@ -57,7 +56,6 @@ impl Functions {
             };
         }
         Ok(Self {
-            get_version: function!(b"ncclGetVersion\0"),
             get_unique_id: function!(b"ncclGetUniqueId\0"),
             init_rank: function!(b"ncclCommInitRank\0"),
             destroy: function!(b"ncclCommDestroy\0"),
@@ -79,22 +77,9 @@ impl Functions {
         let text = text.to_string_lossy();
         Err(Error::Device(format!("NCCL cannot {what}: {text}; NCCL_DEBUG=INFO tells more")))
     }
-
-    fn version(&self) -> Result<String> {
-        let mut number = 0;
-        // SAFETY: writes one number.
-        self.check("tell its version", unsafe { (self.get_version)(&raw mut number) })?;
-        // 2.9 and later count in ten thousands.
-        Ok(format!("{}.{}.{}", number / 10_000, number / 100 % 100, number % 100))
-    }
 }
 
 impl Nccl {
-    /// The version of the library in `file`, or else of the one that the loader finds.
-    pub fn version(file: Option<&Path>) -> Result<String> {
-        Functions::load(file)?.version()
-    }
-
     /// A group of the ranks of `comm`, each on a GPU of its own, whose context is current, by the library in
     /// `file` or else the one that the loader finds. All of them call this; the reason why there can be none is
     /// told to all.
@@ -193,10 +178,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_the_library_its_absence_is_an_error_that_says_so() {
-        match Nccl::version(None) {
-            Ok(version) => assert_eq!(version.split('.').count(), 3),
-            Err(error) => assert!(error.to_string().contains("no NCCL"), "{error}"),
-        }
+    fn a_library_that_is_not_there_is_an_error_that_says_so() {
+        let error = Functions::load(Some(Path::new("/nowhere/libnccl.so.2"))).err();
+        // The loader may find one by its own ways.
+        assert!(error.is_none_or(|error| error.to_string().contains("no NCCL")));
+        let missing = all_or_none(&crate::comm::Serial, Err::<(), _>(Error::Device("no NCCL: why".into())));
+        assert_eq!(missing.unwrap_err().to_string(), "device: no NCCL: why");
     }
 }

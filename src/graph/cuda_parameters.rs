@@ -165,15 +165,6 @@ impl CudaParameters {
         self.stream.launch_over(NARROW, self.storage, eights, &arguments)
     }
 
-    /// Takes the values of another set of the same layout and storage.
-    pub fn copy_from(&self, other: &Self) -> Result<()> {
-        self.stream.copy(self.master.at(), other.master.at(), self.master.bytes())?;
-        match (&self.copy, &other.copy) {
-            (Some(to), Some(from)) => self.stream.copy(to.at(), from.at(), to.bytes()),
-            _ => Ok(()),
-        }
-    }
-
     /// Gives its values to `host`.
     pub fn download(&self, host: &mut Parameters<f32>) -> Result<()> {
         let mut values = vec![0.0; self.layout.length];

@@ -102,6 +102,26 @@ fn inside(root: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// The Python files that those of a bundle import from beside them in the repository are in it too.
+#[test]
+fn the_scripts_of_a_bundle_find_what_they_import() {
+    let Some(bundle) = bundle("bundle-scripts") else { return };
+    let share = bundle.join("share/crossrx");
+    let mut imported = 0;
+    for name in files(&share).into_iter().filter(|name| name.extension().is_some_and(|e| e == "py")) {
+        for line in fs::read_to_string(share.join(&name)).unwrap().lines() {
+            let Some(module) = line.strip_prefix("from ").or(line.strip_prefix("import ")) else { continue };
+            let module = module.split([' ', '.', ',']).next().unwrap();
+            let beside = name.with_file_name(format!("{module}.py"));
+            if Path::new(env!("CARGO_MANIFEST_DIR")).join(&beside).exists() {
+                imported += 1;
+                assert!(share.join(&beside).is_file(), "{} imports {module}", name.display());
+            }
+        }
+    }
+    assert!(imported > 0, "no script imports another: this test looks for nothing");
+}
+
 #[test]
 fn a_bundle_runs_where_there_is_no_mpi_and_no_hdf5() {
     let Some(bundle) = bundle("bundle") else { return };
