@@ -11,7 +11,8 @@ RANKS ?= 2
 PREFIX ?= /usr/local
 # Kills of `make proof`.
 KILLS ?= 100
-TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# By the shell, as make itself cuts a path at its spaces.
+TARGET := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 CROSSRX := $(TARGET)/release/crossrx
 DEMO := $(TARGET)/demo
 FEATURES := $(if $(filter no,$(MPI)),--no-default-features)
@@ -43,13 +44,13 @@ build: deps ## Build target/release/crossrx
 
 bundle: build ## Pack the program with its libraries and mpirun, for machines without MPI and HDF5
 	@scripts/deps.sh bundle
-	scripts/bundle.sh $(CROSSRX) $(TARGET)/bundle
+	scripts/bundle.sh "$(CROSSRX)" "$(TARGET)/bundle"
 
 demo: build ## Make a synthetic corpus, run the transfer study on it, print matrix and report
-	rm -rf $(DEMO)
-	mkdir -p $(DEMO)
-	$(CROSSRX) synth --preset demo --seed 1 --out $(DEMO)/demo.h5
-	$(LAUNCH) $(CROSSRX) transfer configs/demo.toml --set store.path='"$(DEMO)/demo.h5"' --out $(DEMO)/run
+	rm -rf "$(DEMO)"
+	mkdir -p "$(DEMO)"
+	"$(CROSSRX)" synth --preset demo --seed 1 --out "$(DEMO)/demo.h5"
+	$(LAUNCH) "$(CROSSRX)" transfer configs/demo.toml --set store.path="$(DEMO)/demo.h5" --out "$(DEMO)/run"
 
 test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
 	cargo test --locked --no-default-features --test study layout::
@@ -74,10 +75,10 @@ kernels-table: test-deps ## Write kernels/resources.tsv anew: registers of every
 	CROSSRX_WRITE_KERNELS_TABLE=1 cargo test --locked $(FEATURES) --lib kernels_compile
 
 bench: build ## Speed beside the PyTorch peers, where PEER_PYTHON has PyTorch (on an idle machine)
-	python3 benches/compare.py $(CROSSRX)
+	python3 benches/compare.py "$(CROSSRX)"
 
 install: build ## Copy the program to PREFIX/bin
-	install -D -m 755 $(CROSSRX) $(DESTDIR)$(PREFIX)/bin/crossrx
+	install -D -m 755 "$(CROSSRX)" "$(DESTDIR)$(PREFIX)/bin/crossrx"
 
 clean: ## Remove target/
 	cargo clean
