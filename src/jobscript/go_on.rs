@@ -136,14 +136,17 @@ fn slurm(request: &Request, text: &mut Text) {
     text.line("        reason=");
     guard(text);
     text.line(format!(
-        "        # A job that scancel ends is told to stop as well; it must not come back. What is preempted runs until it ends.
-        state=$(squeue --noheader --jobs=\"$job\" --format=%T) || state=unknown
-        if [ \"$state\" != RUNNING ]; then reason=\"the job is $state\"; fi
+        "        # After SIGTERM it must not come back: scancel sends that. What Slurm preempts or loses with a node, it
+        # requeues by itself (--requeue).
+        if [ \"$told\" != USR1 ]; then reason=\"stopped by SIG${{told:-USR1 of its ranks}}, not by the time limit\"; fi
         if [ -n \"$reason\" ]; then
             echo \"$(date -u +%FT%TZ) not requeued: $reason; to go on: {again}\" >&2
-        elif scontrol requeue \"$job\"; then
-            echo \"$(date -u +%FT%TZ) requeued as $job\"
-        else
+            exit 75
+        fi
+        # Slurm ends this script by SIGTERM as soon as the job is requeued, so nothing may follow.
+        echo \"$(date -u +%FT%TZ) requeueing job $job, which Slurm holds back for about two minutes\"
+        trap '' TERM USR1
+        if ! scontrol requeue \"$job\"; then
             echo \"$(date -u +%FT%TZ) Slurm does not requeue it; to go on: {again}\" >&2
         fi"
     ));
