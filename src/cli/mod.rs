@@ -3,6 +3,8 @@
 /// Speed of this machine.
 pub mod bench;
 mod command_line;
+/// Scripts by which shells complete commands and options.
+pub mod completions;
 mod device;
 /// GPUs of this machine.
 pub mod devices;
@@ -12,6 +14,8 @@ pub mod import;
 pub mod inspect;
 mod json;
 mod launch;
+/// Manual pages.
+pub mod man;
 /// Predict with a saved model.
 pub mod predict;
 /// Tables and page of finished runs.
@@ -55,6 +59,8 @@ pub enum Command {
     Report(report::Args),
     Bench(bench::Args),
     Devices(devices::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -82,6 +88,8 @@ impl Command {
             Command::Report(args) => report::run(args),
             Command::Bench(args) => bench::run(args, world),
             Command::Devices(args) => devices::run(args),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
         }
     }
 }
