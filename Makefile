@@ -26,7 +26,7 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build bundle demo test proof lint deny doc kernels-table bench install clean
+.PHONY: help deps test-deps build bundle demo test proof lint deny doc kernels-table bench install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,8 +76,11 @@ kernels-table: test-deps ## Write kernels/resources.tsv anew: registers of every
 bench: build ## Speed beside the PyTorch peers, where PEER_PYTHON has PyTorch (on an idle machine)
 	python3 benches/compare.py $(CROSSRX)
 
-install: build ## Copy the program to PREFIX/bin
-	install -D -m 755 $(CROSSRX) $(DESTDIR)$(PREFIX)/bin/crossrx
+install: $(if $(PROGRAM),,build) ## Install program, manual pages, completions, module file and examples under PREFIX
+	DESTDIR="$(DESTDIR)" scripts/install.sh "$(or $(PROGRAM),$(CROSSRX))" "$(PREFIX)"
+
+uninstall: ## Remove what install has put under PREFIX
+	DESTDIR="$(DESTDIR)" scripts/install.sh --remove "$(PREFIX)"
 
 clean: ## Remove target/
 	cargo clean

@@ -53,10 +53,15 @@ impl MpiWorld {
     }
 }
 
+/// What a rank has said is passed on within this. The launcher of MPICH throws away what it has not read
+/// yet when a rank aborts the job, be it the word of why.
+const PASSED_ON: Duration = Duration::from_millis(300);
+
 /// Ends the job of this process on every rank, if MPI is running; for where no
 /// communicator is at hand.
 pub fn abort_job(code: i32) {
     if mpi::environment::is_initialized() && !mpi::environment::is_finalized() {
+        std::thread::sleep(PASSED_ON);
         SimpleCommunicator::world().abort(code);
     }
 }
@@ -224,6 +229,7 @@ impl Communicator for Mpi {
     }
 
     fn abort(&self, code: i32) -> ! {
+        std::thread::sleep(PASSED_ON);
         self.group.abort(code)
     }
 }
