@@ -25,7 +25,7 @@ in_a_job() { [ -n "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}${FLUX_JOB_ID:-}
 
 version=$("${launcher[0]}" --version 2>/dev/null </dev/null || true)
 # MPICH and Intel MPI start as root, oversubscribe and leave ranks unbound by themselves.
-if [[ "$version" == HYDRA* || "$version" == *Hydra* ]]; then
+if [[ "$version" == HYDRA* ]]; then
     # When a process dies, crossrx says which, at what, and ends the job; Hydra kills it before that word is read.
     launcher+=(-disable-auto-cleanup)
     # Ranks wait by polling; where they are more than cores, each poll must let another run.

@@ -36,8 +36,10 @@ fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {
-    let man =
-        Man::new(command.clone()).source(concat!("crossrx ", env!("CARGO_PKG_VERSION"))).manual("crossrx");
+    // Without a date the arguments of the title would be one too few.
+    let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let man = Man::new(command.clone()).date(date).manual("crossrx manual");
+    let man = man.source(concat!("crossrx ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render(&mut page)?;
     pages.push((man.get_filename(), page));
@@ -56,6 +58,10 @@ mod tests {
             String::from_utf8(found.unwrap_or_else(|| panic!("no {name}")).1.clone()).unwrap()
         };
         let main = page("crossrx.1");
+        assert!(
+            main.contains(concat!("\"crossrx ", env!("CARGO_PKG_VERSION"), "\" \"crossrx manual\"")),
+            "{main}"
+        );
         for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let name = command.get_name();
             assert!(main.contains(&format!("crossrx\\-{name}(1)")), "{name} in {main}");

@@ -47,10 +47,14 @@ impl MpiWorld {
 
     /// Name and version of the library, on one line.
     pub fn library() -> String {
-        let text = mpi::environment::library_version().unwrap_or_default();
-        let text = text.trim_end_matches('\0');
-        text.split([',', '\n']).next().unwrap_or_default().trim().to_string()
+        short_name(&mpi::environment::library_version().unwrap_or_default())
     }
+}
+
+/// The first clause of what a library says of itself: `Open MPI v4.1.4`, `MPICH 4.0.2`.
+fn short_name(text: &str) -> String {
+    let first = text.trim_end_matches('\0').split([',', '\n']).next().unwrap_or_default();
+    first.replace("MPICH Version:", "MPICH").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a rank has said is passed on within this. The launcher of MPICH throws away what it has not read
@@ -231,5 +235,18 @@ impl Communicator for Mpi {
     fn abort(&self, code: i32) -> ! {
         std::thread::sleep(PASSED_ON);
         self.group.abort(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_name;
+
+    #[test]
+    fn libraries_have_short_names() {
+        let open = "Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4, repo rev: v4.1.4, May 26, 2022\0";
+        assert_eq!(short_name(open), "Open MPI v4.1.4");
+        assert_eq!(short_name("MPICH Version:\t4.0.2\nMPICH Release date:\tThu Apr  7\n"), "MPICH 4.0.2");
+        assert_eq!(short_name(""), "");
     }
 }

@@ -29,9 +29,9 @@ class Crossrx(CargoPackage):
 
     depends_on("c", type="build")
     depends_on("rust@1.89:", type="build")
-    # Serial: ranks read files of their own accord, by plain reads. Versions before 1.10 are too old, and
+    # Serial: ranks read files of their own accord, by plain reads. Versions before 1.10.3 are too old, and
     # the bindings know none after 2.2.
-    depends_on("hdf5@1.10:2.2 ~mpi")
+    depends_on("hdf5@1.10.3:2.2 ~mpi")
     depends_on("mpi", when="+mpi")
     # bindgen reads mpi.h by libclang.
     depends_on("llvm +clang", type="build", when="+mpi")
