@@ -26,7 +26,7 @@ export MPI HDF5
 export PATH := $(PATH):$(TARGET)/tools/bin
 ifeq ($(HDF5),bundled)
 # Where a CMake is put that is new enough, if it had to be; an HDF5_DIR would be linked instead.
-export PATH := $(TARGET)/tools/cmake:$(PATH)
+export PATH := $(TARGET)/cmake/path:$(PATH)
 unexport HDF5_DIR
 endif
 

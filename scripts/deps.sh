@@ -73,7 +73,7 @@ find_missing() {
         missing+=(cmake)
     fi
     if [ "${MPI:-yes}" != no ]; then
-        has_mpi || missing+=(mpi)
+        [ "$purpose" = mpich ] || has_mpi || missing+=(mpi)
         has_libclang || missing+=(libclang)
     fi
     if [ "$purpose" = mpich ]; then
@@ -182,13 +182,13 @@ if [ "${MPI:-yes}" != no ] && [ "$purpose" != mpich ]; then
     fi
 fi
 
-if [ "${HDF5:-}" = bundled ] && ! has_cmake cmake && ! has_cmake "$target/tools/cmake/cmake"; then
+if [ "${HDF5:-}" = bundled ] && ! has_cmake cmake && ! has_cmake "$target/cmake/path/cmake"; then
     echo "installing into $target/cmake: cmake"
     python3 -m venv "$target/cmake"
     "$target/cmake/bin/python" -m pip install -q --disable-pip-version-check 'cmake>=3.26'
     # In a folder without that Python, which goes before others on PATH.
-    mkdir -p "$target/tools/cmake"
-    ln -sf ../../cmake/bin/cmake "$target/tools/cmake/cmake"
+    mkdir -p "$target/cmake/path"
+    ln -sf ../bin/cmake "$target/cmake/path/cmake"
 fi
 [ "$purpose" = test ] || exit 0
 

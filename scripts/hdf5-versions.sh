@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
 work=$target/hdf5-versions
 rm -rf "$work"
 mkdir -p "$work"
@@ -13,9 +15,7 @@ fail() { echo "hdf5-versions.sh: $*" >&2 && exit 1; }
 # With an HDF5_DIR that one would be linked, not built. One process is enough: MPI writes no file.
 (
     unset HDF5_DIR
-    export PATH="$PWD/$target/tools/cmake:$PATH"
-    # shellcheck disable=SC2030
-    [[ "$target" != /* ]] || export PATH="$target/tools/cmake:$PATH"
+    export PATH="$target/cmake/path:$PATH"
     cargo test --locked --no-default-features --features static-hdf5 --test store --test import
     cargo build --locked --no-default-features --features static-hdf5
     cp "$target/debug/crossrx" "$work/bundled"
