@@ -111,10 +111,11 @@ cp scripts/bundle/crossrx "$root/bin/crossrx"
 cp scripts/bundle/environment.sh "$root/libexec/environment.sh"
 
 # shellcheck disable=SC2016 # for the loader, not the shell
+origin='$ORIGIN'
 # An old-style run path, which goes before LD_LIBRARY_PATH: another MPI found there would meet these components.
-find "$root/lib" -mindepth 1 -maxdepth 1 -type f -exec patchelf --force-rpath --set-rpath '$ORIGIN' {} +
-find "$root/lib" -mindepth 2 -type f -exec patchelf --force-rpath --set-rpath '$ORIGIN/..' {} +
-find "$root/libexec" -type f ! -name '*.sh' -exec patchelf --force-rpath --set-rpath '$ORIGIN/../lib' {} +
+find "$root/lib" -mindepth 1 -maxdepth 1 -type f -exec patchelf --force-rpath --set-rpath "$origin" {} +
+find "$root/lib" -mindepth 2 -type f -exec patchelf --force-rpath --set-rpath "$origin/.." {} +
+find "$root/libexec" -type f ! -name '*.sh' -exec patchelf --force-rpath --set-rpath "$origin/../lib" {} +
 
 # As in the repository, so that the scripts find each other.
 for path in tests/gpu benches/peer/gpu_step.py benches/peer/network.py; do
