@@ -16,7 +16,8 @@ RANKS ?= 2
 PREFIX ?= /usr/local
 # Kills of `make proof`.
 KILLS ?= 100
-TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# By the shell, as make itself cuts a path at its spaces.
+TARGET := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 CROSSRX := $(TARGET)/release/crossrx
 DEMO := $(TARGET)/demo
 FEATURES := $(if $(filter no,$(MPI)),--no-default-features) $(if $(filter bundled,$(HDF5)),--features static-hdf5)
@@ -53,13 +54,13 @@ build: deps ## Build target/release/crossrx
 
 bundle: build ## Pack the program with its libraries and mpirun, for machines without MPI and HDF5
 	@scripts/deps.sh bundle
-	scripts/bundle.sh $(CROSSRX) $(TARGET)/bundle
+	scripts/bundle.sh "$(CROSSRX)" "$(TARGET)/bundle"
 
 demo: build ## Make a synthetic corpus, run the transfer study on it, print matrix and report
-	rm -rf $(DEMO)
-	mkdir -p $(DEMO)
-	$(CROSSRX) synth --preset demo --seed 1 --out $(DEMO)/demo.h5
-	$(LAUNCH) $(CROSSRX) transfer configs/demo.toml --set store.path='"$(DEMO)/demo.h5"' --out $(DEMO)/run
+	rm -rf "$(DEMO)"
+	mkdir -p "$(DEMO)"
+	"$(CROSSRX)" synth --preset demo --seed 1 --out "$(DEMO)/demo.h5"
+	$(LAUNCH) "$(CROSSRX)" transfer configs/demo.toml --set store.path="$(DEMO)/demo.h5" --out "$(DEMO)/run"
 
 test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
 	cargo test --locked --no-default-features --test study layout::
@@ -93,7 +94,7 @@ kernels-table: test-deps ## Write kernels/resources.tsv anew: registers of every
 	CROSSRX_WRITE_KERNELS_TABLE=1 cargo test --locked $(FEATURES) --lib kernels_compile
 
 bench: build ## Speed beside the PyTorch peers, where PEER_PYTHON has PyTorch (on an idle machine)
-	python3 benches/compare.py $(CROSSRX)
+	python3 benches/compare.py "$(CROSSRX)"
 
 install: $(if $(PROGRAM),,build) ## Install program, manual pages, completions, module file and examples under PREFIX
 	DESTDIR="$(DESTDIR)" scripts/install.sh "$(or $(PROGRAM),$(CROSSRX))" "$(PREFIX)"
