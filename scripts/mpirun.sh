@@ -23,14 +23,9 @@ fi
 
 in_a_job() { [ -n "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}${FLUX_JOB_ID:-}" ]; }
 
+# MPICH and Intel MPI need none of this: they start as root, oversubscribe and leave ranks unbound by themselves.
 version=$("${launcher[0]}" --version 2>/dev/null </dev/null || true)
-# MPICH and Intel MPI start as root, oversubscribe and leave ranks unbound by themselves.
-if [[ "$version" == HYDRA* ]]; then
-    # When a process dies, crossrx says which, at what, and ends the job; Hydra kills it before that word is read.
-    launcher+=(-disable-auto-cleanup)
-    # Ranks wait by polling; where they are more than cores, each poll must let another run.
-    in_a_job || export MPIR_CVAR_POLLS_BEFORE_YIELD="${MPIR_CVAR_POLLS_BEFORE_YIELD:-1}"
-elif [[ "$version" == *"Open MPI"* ]]; then
+if [[ "$version" == *"Open MPI"* || "$version" == *OpenRTE* ]]; then
     if [ "$(id -u)" = 0 ]; then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
