@@ -5,8 +5,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# MPI=no builds for one process, without MPI.
+# MPI=no builds for one process, without MPI. HDF5=bundled builds HDF5 into the program, for machines without it.
 MPI ?= yes
+HDF5 ?= system
+# The test-mpich goal: MPICH's compiler and launcher, and the tests that it runs, all of which speak MPI.
+export MPICH_CC ?= mpicc.mpich
+export MPICH_RUN ?= mpiexec.mpich
+MPICH_TESTS ?= ranks:: failing:: interrupted:: bench:: bundle:: memory:: whenever_a_rank hours_that every_file_has
 RANKS ?= 2
 PREFIX ?= /usr/local
 # Kills of `make proof`.
@@ -15,11 +20,16 @@ KILLS ?= 100
 TARGET := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 CROSSRX := $(TARGET)/release/crossrx
 DEMO := $(TARGET)/demo
-FEATURES := $(if $(filter no,$(MPI)),--no-default-features)
+FEATURES := $(if $(filter no,$(MPI)),--no-default-features) $(if $(filter bundled,$(HDF5)),--features static-hdf5)
 LAUNCH := $(if $(filter no,$(MPI)),,scripts/mpirun.sh -n $(RANKS))
 
-export MPI
+export MPI HDF5
 export PATH := $(PATH):$(TARGET)/tools/bin
+ifeq ($(HDF5),bundled)
+# Where a CMake is put that is new enough, if it had to be; an HDF5_DIR would be linked instead.
+export PATH := $(TARGET)/cmake/path:$(PATH)
+unexport HDF5_DIR
+endif
 
 # A build that is thrown away has no use for incremental state, which costs time and disk.
 ifdef CI
@@ -27,11 +37,11 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build bundle demo test proof lint deny doc kernels-table bench install clean
+.PHONY: help deps test-deps build bundle demo test test-mpich test-hdf5 proof lint deny doc kernels-table bench install uninstall clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  Settings: MPI=no (no MPI, one process)  RANKS=$(RANKS) (of the demo)  PREFIX=$(PREFIX)  TEST_MINUTES=45"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  Settings: MPI=no (no MPI, one process)  HDF5=bundled (no HDF5 needed)  RANKS=$(RANKS) (of the demo)  PREFIX=$(PREFIX)  TEST_MINUTES=45"
 
 deps: ## Install what a build needs (as root with apt), or say how to
 	@scripts/deps.sh build
@@ -60,6 +70,15 @@ proof: test-deps ## The slow tests: a hundred kills at random moments, every byt
 	CROSSRX_KILLS=$(KILLS) cargo test --locked $(FEATURES) --test study killed_at_random_moments -- --nocapture
 	cargo test --locked $(FEATURES) --test store every_byte -- --ignored
 
+test-mpich: ## The tests that speak MPI, built against MPICH and started by its mpiexec
+	@scripts/deps.sh mpich
+	MPICC=$(MPICH_CC) CROSSRX_MPIRUN=$(MPICH_RUN) CARGO_TARGET_DIR="$(TARGET)/mpich" \
+		scripts/cargo-test.sh --test study -- $(MPICH_TESTS)
+
+test-hdf5: ## Stores and importers on the HDF5 that HDF5=bundled builds, and stores of each version read by the other
+	@HDF5=bundled scripts/deps.sh test
+	scripts/hdf5-versions.sh
+
 lint: deps ## Format check, and clippy with and without MPI
 	cargo fmt --check
 	cargo clippy --locked --all-targets $(FEATURES) -- -D warnings
@@ -77,8 +96,11 @@ kernels-table: test-deps ## Write kernels/resources.tsv anew: registers of every
 bench: build ## Speed beside the PyTorch peers, where PEER_PYTHON has PyTorch (on an idle machine)
 	python3 benches/compare.py "$(CROSSRX)"
 
-install: build ## Copy the program to PREFIX/bin
-	install -D -m 755 "$(CROSSRX)" "$(DESTDIR)$(PREFIX)/bin/crossrx"
+install: $(if $(PROGRAM),,build) ## Install program, manual pages, completions, module file and examples under PREFIX
+	DESTDIR="$(DESTDIR)" scripts/install.sh "$(or $(PROGRAM),$(CROSSRX))" "$(PREFIX)"
+
+uninstall: ## Remove what install has put under PREFIX
+	DESTDIR="$(DESTDIR)" scripts/install.sh --remove "$(PREFIX)"
 
 clean: ## Remove target/
 	cargo clean

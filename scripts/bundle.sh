@@ -31,6 +31,8 @@ work=$(mktemp -d "$folder/.bundle.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 root=$work/$name
 mkdir -p "$root"/{bin,lib,libexec,share/crossrx,share/licenses}
+# Manual pages, completions, module files, licences and examples, as `make install` has them.
+DESTDIR='' scripts/install.sh "$binary" "$root" >/dev/null
 
 # needs FILE...: the libraries that these need, by path, and by theirs; what is not found is named.
 needs() {
@@ -79,7 +81,7 @@ add_components() {
     done
 }
 
-install -m 755 "$binary" "$root/libexec/crossrx"
+mv "$root/bin/crossrx" "$root/libexec/crossrx"
 # Names of functions stay, for backtraces.
 strip --strip-debug "$root/libexec/crossrx"
 add_libraries_of "$binary"
@@ -103,19 +105,20 @@ if [ -e "$root/lib/libopen-rte.so.40" ] && [ -n "$info" ] && command -v orted >/
     done
     cp scripts/bundle/mpirun "$root/bin/mpirun"
 elif compgen -G "$root/lib/libmpi*" >/dev/null; then
-    echo "bundle.sh: note: not Open MPI 4, so no mpirun comes with it: ranks are started by the other machine's"
+    echo "bundle.sh: note: not Open MPI 4, so no mpirun comes with it: ranks are started by the other machine's, of the same MPI"
 fi
 cp scripts/bundle/crossrx "$root/bin/crossrx"
 cp scripts/bundle/environment.sh "$root/libexec/environment.sh"
 
 # shellcheck disable=SC2016 # for the loader, not the shell
+origin='$ORIGIN'
 # An old-style run path, which goes before LD_LIBRARY_PATH: another MPI found there would meet these components.
-find "$root/lib" -mindepth 1 -maxdepth 1 -type f -exec patchelf --force-rpath --set-rpath '$ORIGIN' {} +
-find "$root/lib" -mindepth 2 -type f -exec patchelf --force-rpath --set-rpath '$ORIGIN/..' {} +
-find "$root/libexec" -type f ! -name '*.sh' -exec patchelf --force-rpath --set-rpath '$ORIGIN/../lib' {} +
+find "$root/lib" -mindepth 1 -maxdepth 1 -type f -exec patchelf --force-rpath --set-rpath "$origin" {} +
+find "$root/lib" -mindepth 2 -type f -exec patchelf --force-rpath --set-rpath "$origin/.." {} +
+find "$root/libexec" -type f ! -name '*.sh' -exec patchelf --force-rpath --set-rpath "$origin/../lib" {} +
 
 # As in the repository, so that the scripts find each other.
-for path in tests/gpu benches/peer/gpu_step.py benches/peer/network.py configs LICENSE-MIT LICENSE-APACHE; do
+for path in tests/gpu benches/peer/gpu_step.py benches/peer/network.py; do
     mkdir -p "$root/share/crossrx/$(dirname "$path")"
     cp -r "$path" "$root/share/crossrx/$path"
 done

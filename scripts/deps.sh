@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
-# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|bundle|test
+# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|bundle|test|mpich
 #
 #   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
 #   bundle  the same, and patchelf
 #   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels,
 #           cargo-deny, shellcheck, Chromium
+#   mpich   what a build needs, and MPICH beside the MPI that is there (MPICH_CC, MPICH_RUN: its compiler and launcher)
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
-# modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out.
+# modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out;
+# HDF5=bundled wants no HDF5 but the CMake that builds the one that comes with crossrx, from PyPI where it is too old.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 purpose=${1:-build}
-case $purpose in build | bundle | test) ;; *) echo "usage: scripts/deps.sh build|bundle|test" >&2 && exit 2 ;; esac
+case $purpose in
+    build | bundle | test | mpich) ;;
+    *) echo "usage: scripts/deps.sh build|bundle|test|mpich" >&2 && exit 2 ;;
+esac
 target=${CARGO_TARGET_DIR:-target}
 cargo_deny_version=0.20.2
 
@@ -22,6 +27,13 @@ any_file() { compgen -G "$1" >/dev/null; }
 has_compiler() { on_path cc; }
 has_mpi() {
     on_path "${MPICC:-mpicc}" && { [ -n "${CROSSRX_MPIRUN:-}" ] || on_path mpirun || on_path mpiexec; }
+}
+has_mpich() { on_path "${MPICH_CC:-mpicc.mpich}" && on_path "${MPICH_RUN:-mpiexec.mpich}"; }
+# As HDF5 2 wants it.
+has_cmake() {
+    local version
+    version=$("$1" --version 2>/dev/null | awk 'NR == 1 { print $3 }')
+    [ -n "$version" ] && [ "$(printf '%s\n3.26\n' "$version" | sort -V | head -n 1)" = 3.26 ]
 }
 # These two look where the build scripts of hdf5-metno-sys and clang-sys look.
 has_hdf5() {
@@ -50,17 +62,25 @@ has_libclang() {
 has_chromium() {
     [ -n "${CHROMIUM:-}" ] || on_path chromium || on_path chromium-browser || on_path google-chrome
 }
-has_python() { [ -n "${CROSSRX_PYTHON:-}" ] || python3 -c 'import venv, ensurepip' 2>/dev/null; }
+has_python_with_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
+has_python() { [ -n "${CROSSRX_PYTHON:-}" ] || has_python_with_venv; }
 
 find_missing() {
     missing=()
     has_compiler || missing+=(compiler)
-    has_hdf5 || missing+=(hdf5)
+    if [ "${HDF5:-}" != bundled ]; then
+        has_hdf5 || missing+=(hdf5)
+    elif ! has_cmake cmake && ! has_python_with_venv; then
+        missing+=(cmake)
+    fi
     if [ "${MPI:-yes}" != no ]; then
-        has_mpi || missing+=(mpi)
+        [ "$purpose" = mpich ] || has_mpi || missing+=(mpi)
         has_libclang || missing+=(libclang)
     fi
-    if [ "$purpose" != build ]; then
+    if [ "$purpose" = mpich ]; then
+        has_mpich || missing+=(mpich)
+    fi
+    if [ "$purpose" = bundle ] || [ "$purpose" = test ]; then
         on_path patchelf || missing+=(patchelf)
     fi
     if [ "$purpose" = test ]; then
@@ -79,6 +99,8 @@ row() {
         c++)      echo "g++                        |gcc-c++              |gcc       |gcc" ;;
         hdf5)     echo "libhdf5-dev pkg-config     |hdf5-devel           |hdf5~mpi  |hdf5" ;;
         mpi)      echo "openmpi-bin libopenmpi-dev |openmpi openmpi-devel|openmpi   |openmpi" ;;
+        mpich)    echo "mpich libmpich-dev         |mpich mpich-devel    |mpich     |mpich" ;;
+        cmake)    echo "cmake python3 python3-venv |cmake                |cmake     |cmake" ;;
         libclang) echo "libclang-dev               |clang-devel          |llvm+clang|llvm" ;;
         patchelf) echo "patchelf                   |patchelf             |patchelf  |patchelf" ;;
         python)   echo "python3 python3-venv       |python3              |python    |python" ;;
@@ -148,6 +170,28 @@ fi
 if ! on_path cargo; then
     echo "missing: Rust 1.89 or later; install it with rustup (https://rustup.rs), then run make again" >&2
     exit 1
+fi
+
+# The build script of the MPI bindings does not see that MPI has become another: by MPICC, or by a module.
+if [ "${MPI:-yes}" != no ] && [ "$purpose" != mpich ]; then
+    mpi=$("${MPICC:-mpicc}" -show 2>/dev/null || true)
+    if [ -n "$mpi" ]; then
+        mkdir -p "$target"
+        if [ -e "$target/mpi.txt" ] && [ "$(cat "$target/mpi.txt")" != "$mpi" ]; then
+            echo "MPI is another than that of the last build: its bindings are built anew"
+            cargo clean -q -p mpi-sys && cargo clean -q --release -p mpi-sys
+        fi
+        echo "$mpi" >"$target/mpi.txt"
+    fi
+fi
+
+if [ "${HDF5:-}" = bundled ] && ! has_cmake cmake && ! has_cmake "$target/cmake/path/cmake"; then
+    echo "installing into $target/cmake: cmake"
+    python3 -m venv "$target/cmake"
+    "$target/cmake/bin/python" -m pip install -q --disable-pip-version-check 'cmake>=3.26'
+    # In a folder without that Python, which goes before others on PATH.
+    mkdir -p "$target/cmake/path"
+    ln -sf ../bin/cmake "$target/cmake/path/cmake"
 fi
 [ "$purpose" = test ] || exit 0
 

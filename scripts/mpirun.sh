@@ -24,7 +24,8 @@ fi
 in_a_job() { [ -n "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}${FLUX_JOB_ID:-}" ]; }
 
 # MPICH and Intel MPI need none of this: they start as root, oversubscribe and leave ranks unbound by themselves.
-if [[ "$("${launcher[0]}" --version 2>/dev/null </dev/null || true)" == *"Open MPI"* ]]; then
+version=$("${launcher[0]}" --version 2>/dev/null </dev/null || true)
+if [[ "$version" == *"Open MPI"* || "$version" == *OpenRTE* ]]; then
     if [ "$(id -u)" = 0 ]; then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi

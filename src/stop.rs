@@ -26,7 +26,7 @@ static DEADLINE: OnceLock<(Instant, f64)> = OnceLock::new();
 /// [`wished`] tells. More than a second after the first of them, any ends the
 /// process at once, with 128 and its number as the exit code.
 pub fn on_signals() -> Result<()> {
-    for signal in [SIGTERM, SIGINT, SIGUSR1] {
+    for signal in [SIGUSR1, SIGTERM, SIGINT] {
         // SAFETY: the handler reads a clock, touches atomics and at most calls `_exit`, all of which
         // POSIX allows in a signal handler.
         unsafe { low_level::register(signal, move || heard(signal)) }

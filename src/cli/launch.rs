@@ -114,20 +114,38 @@ fn tell(places: &[Place]) {
 /// would do all of the work, into the same folder.
 fn refuse_strangers(world: &dyn Communicator) -> Result<()> {
     const SIZE: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
-    let started = SIZE.iter().find_map(|name| std::env::var(name).ok()?.parse::<u64>().ok()).unwrap_or(1);
+    let started = SIZE.iter().find_map(|name| number(name)).unwrap_or(1);
     match started {
         n if n <= 1 || world.size() > 1 => Ok(()),
-        _ if is_extra_process() => Err(Error::Told),
+        // Open MPI, alone in its world, sets variables of its own to zero.
+        _ if RANK.iter().any(|name| number(name).is_some_and(|rank| rank > 0)) => Err(Error::Told),
         n => Err(Error::Ranks(format!(
-            "the launcher started {n} processes that do not see each other: use the mpirun or srun of the MPI library that crossrx was built with, or one process if it was built without"
+            "the launcher started {n} processes that do not see each other: {}",
+            advice()
         ))),
     }
+}
+
+#[cfg(feature = "mpi")]
+fn advice() -> String {
+    let library = crate::comm::MpiWorld::library();
+    format!("this crossrx runs on {library}, so use the mpirun or srun that belongs to that")
+}
+
+#[cfg(not(feature = "mpi"))]
+fn advice() -> String {
+    "this crossrx was built without MPI, so start it as one process".into()
+}
+
+/// Where launchers say which process of its job this is.
+const RANK: [&str; 5] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID", "SLURM_PROCID"];
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Whether a launcher started this process as another than the first of its
 /// job. Commands that run as one process then leave the work to the first.
 pub fn is_extra_process() -> bool {
-    const RANK: [&str; 5] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID", "SLURM_PROCID"];
-    let rank = RANK.iter().find_map(|name| std::env::var(name).ok()?.parse::<u64>().ok());
-    rank.is_some_and(|rank| rank > 0)
+    RANK.iter().find_map(|name| number(name)).is_some_and(|rank| rank > 0)
 }

@@ -3,6 +3,8 @@
 /// Speed of this machine.
 pub mod bench;
 mod command_line;
+/// Scripts by which shells complete commands and options.
+pub mod completions;
 mod device;
 /// GPUs of this machine.
 pub mod devices;
@@ -14,6 +16,8 @@ pub mod inspect;
 pub mod jobscript;
 mod json;
 mod launch;
+/// Manual pages.
+pub mod man;
 /// Predict with a saved model.
 pub mod predict;
 /// Tables and page of finished runs.
@@ -58,6 +62,8 @@ pub enum Command {
     Jobscript(jobscript::Args),
     Bench(bench::Args),
     Devices(devices::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -86,6 +92,8 @@ impl Command {
             Command::Jobscript(args) => jobscript::run(args),
             Command::Bench(args) => bench::run(args, world),
             Command::Devices(args) => devices::run(args),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
         }
     }
 }

@@ -47,16 +47,25 @@ impl MpiWorld {
 
     /// Name and version of the library, on one line.
     pub fn library() -> String {
-        let text = mpi::environment::library_version().unwrap_or_default();
-        let text = text.trim_end_matches('\0');
-        text.split([',', '\n']).next().unwrap_or_default().trim().to_string()
+        short_name(&mpi::environment::library_version().unwrap_or_default())
     }
 }
+
+/// The first clause of what a library says of itself: `Open MPI v4.1.4`, `MPICH 4.0.2`.
+fn short_name(text: &str) -> String {
+    let first = text.trim_end_matches('\0').split([',', '\n']).next().unwrap_or_default();
+    first.replace("MPICH Version:", "MPICH").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What a rank has said is passed on within this. The launcher of MPICH throws away what it has not read
+/// yet when a rank aborts the job, be it the word of why.
+const PASSED_ON: Duration = Duration::from_millis(300);
 
 /// Ends the job of this process on every rank, if MPI is running; for where no
 /// communicator is at hand.
 pub fn abort_job(code: i32) {
     if mpi::environment::is_initialized() && !mpi::environment::is_finalized() {
+        std::thread::sleep(PASSED_ON);
         SimpleCommunicator::world().abort(code);
     }
 }
@@ -224,6 +233,20 @@ impl Communicator for Mpi {
     }
 
     fn abort(&self, code: i32) -> ! {
+        std::thread::sleep(PASSED_ON);
         self.group.abort(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_name;
+
+    #[test]
+    fn libraries_have_short_names() {
+        let open = "Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4, repo rev: v4.1.4, May 26, 2022\0";
+        assert_eq!(short_name(open), "Open MPI v4.1.4");
+        assert_eq!(short_name("MPICH Version:\t4.0.2\nMPICH Release date:\tThu Apr  7\n"), "MPICH 4.0.2");
+        assert_eq!(short_name(""), "");
     }
 }

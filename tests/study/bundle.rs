@@ -125,6 +125,10 @@ fn the_scripts_of_a_bundle_find_what_they_import() {
 #[test]
 fn a_bundle_runs_where_there_is_no_mpi_and_no_hdf5() {
     let Some(bundle) = bundle("bundle") else { return };
+    for name in ["man/man1/crossrx.1", "bash-completion/completions/crossrx", "licenses/crossrx/LICENSE-MIT"]
+    {
+        assert!(bundle.join("share").join(name).is_file(), "no {name}");
+    }
     let root = bare_root(&bundle, &from_outside(&bundle));
     let possible = inside(&root, &["sh", "-c", ":"]).output();
     if !possible.is_ok_and(|it| it.status.success()) {

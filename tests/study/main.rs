@@ -11,6 +11,8 @@ mod device;
 mod failing;
 mod inspect;
 #[cfg(target_os = "linux")]
+mod install;
+#[cfg(target_os = "linux")]
 mod interrupted;
 mod layout;
 mod memory;

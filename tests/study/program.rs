@@ -162,10 +162,11 @@ pub fn wait_for(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// The rank of a process that Open MPI has started.
+/// The rank of a process that Open MPI or MPICH has started.
 pub fn rank_of(process: u32) -> Option<u32> {
     let environment = std::fs::read(format!("/proc/{process}/environ")).ok()?;
     environment.split(|&byte| byte == 0).find_map(|variable| {
-        std::str::from_utf8(variable).ok()?.strip_prefix("OMPI_COMM_WORLD_RANK=")?.parse().ok()
+        let (name, value) = std::str::from_utf8(variable).ok()?.split_once('=')?;
+        ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].contains(&name).then(|| value.parse().ok())?
     })
 }

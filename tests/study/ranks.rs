@@ -1,9 +1,12 @@
 use crate::corpus::{Corpus, Dataset, deck};
-use crate::program::{arg, crossrx, fresh, has_ranks, on_ranks};
+use crate::program::{CROSSRX, arg, crossrx, fresh, has_ranks, on_ranks, start};
 use crate::table::Table;
 use crate::tree::assert_same;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 /// A folder with a store and a deck.
 fn set_up(name: &str, train: &str) -> (PathBuf, PathBuf) {
@@ -152,4 +155,24 @@ fn sums_over_any_number_of_ranks_are_right() {
             assert!((got / want - 1.0).abs() < 1e-5, "{ranks} ranks: {got} is not {want}");
         }
     }
+}
+
+/// Each would do all of the work, into the same folder.
+#[test]
+fn ranks_that_the_launcher_of_another_mpi_starts_are_refused() {
+    let needs = Command::new("ldd").arg(CROSSRX).output().unwrap();
+    let needs = String::from_utf8_lossy(&needs.stdout).into_owned();
+    // Debian's names, which tell them apart where both are there.
+    let other = if needs.contains("libmpich.so") { "mpirun.openmpi" } else { "mpiexec.mpich" };
+    if !needs.contains("libmpi") || Command::new(other).arg("--version").output().is_err() {
+        let _ = writeln!(std::io::stderr(), "skipped: another MPI's launcher, for there is no {other}");
+        return;
+    }
+    let (folder, deck) = set_up("strangers", "");
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mpirun.sh"));
+    command.args(["-n", "2", CROSSRX, "transfer", arg(&deck), "--out", arg(&folder.join("out"))]);
+    command.env("CROSSRX_MPIRUN", other);
+    let outcome = start(command).finish(Duration::from_secs(60));
+    outcome.refused(&["2 processes that do not see each other", "this crossrx runs on"]);
+    assert!(!folder.join("out").exists());
 }
