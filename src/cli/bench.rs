@@ -1,5 +1,6 @@
 use super::device::DeviceArgs;
 use super::json::write_json;
+use super::logging::LogArgs;
 use super::say::say;
 use crate::Result;
 use crate::bench::{Case, ScoreReport, StepReport, measure_all_reduce, measure_score, measure_step};
@@ -13,6 +14,9 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(subcommand)]
     what: What,
+    /// Where to log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]

@@ -3,26 +3,7 @@ use crate::comm::{Communicator, same_file};
 use crate::device::threads;
 use crate::report::phrase::count;
 use crate::{Error, Result};
-use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
-
-/// Starts the log on standard error: seconds since the start, and the level
-/// where it is not plain information. `RUST_LOG` chooses otherwise.
-pub fn start_log() {
-    let started = Instant::now();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
-        .format(move |out, record| {
-            let seconds = started.elapsed().as_secs_f64();
-            match record.level() {
-                log::Level::Info => writeln!(out, "[{seconds:8.2}] {}", record.args()),
-                level => {
-                    writeln!(out, "[{seconds:8.2}] {}: {}", level.as_str().to_lowercase(), record.args())
-                }
-            }
-        })
-        .init();
-}
 
 /// Sizes the thread pool of every rank so that no processor is used twice, and
 /// says on rank 0 where the ranks sit.
