@@ -13,12 +13,15 @@ pub mod inspect;
 mod json;
 mod launch;
 mod logging;
+mod placement;
 /// Predict with a saved model.
 pub mod predict;
+mod ranges;
 /// Tables and page of finished runs.
 pub mod report;
 mod run_args;
 mod say;
+mod seats;
 /// Made-up corpora.
 pub mod synth;
 /// One task of a study.

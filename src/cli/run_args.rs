@@ -90,7 +90,7 @@ impl RunArgs {
     /// by who uses it.
     pub fn open_device(&self, deck: &Result<Deck>, world: &dyn Communicator) -> Result<Device> {
         let precision = deck.as_ref().map_or(Precision::Fp32, |deck| deck.train.precision);
-        self.device.open(world, precision)
+        self.device.open_on_ranks(world, precision)
     }
 
     /// Reads the deck with its overrides.

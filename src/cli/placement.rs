@@ -1,0 +1,75 @@
+use super::logging::FILE_ONLY;
+use super::ranges;
+use super::seats::{self, Seat};
+use crate::comm::Communicator;
+use crate::device::threads;
+use crate::{Error, Result, status};
+
+/// The GPU that a rank computes on.
+#[derive(Debug, Clone)]
+pub struct OwnGpu {
+    /// Its number among those that this rank sees.
+    pub index: usize,
+    /// How many it sees.
+    pub seen: usize,
+    /// Its name.
+    pub name: String,
+    /// What tells it from all others.
+    pub identity: String,
+}
+
+/// Says, on rank 0, where every rank sits: host, cores, threads and GPU, hosts of one layout in one line; and
+/// warns of cores that are used twice or by nobody, and of GPUs that nobody uses. Every rank of `world` calls
+/// this, once threads and device are there.
+pub fn tell(world: &dyn Communicator, gpu: Option<OwnGpu>) -> Result<()> {
+    let own = serde_json::json!(own_seat(world, gpu)).to_string();
+    let all = world.all_gather(own.as_bytes());
+    if world.rank() > 0 {
+        return Ok(());
+    }
+    let seats = all.iter().map(|bytes| serde_json::from_slice::<Seat>(bytes));
+    let seats = seats.collect::<serde_json::Result<Vec<_>>>();
+    let seats = seats.map_err(|e| Error::Ranks(format!("where ranks sit does not come through: {e}")))?;
+    seats::lines(&seats).iter().for_each(|line| log::info!("{line}"));
+    seats::warnings(&seats, launcher()).iter().for_each(|line| log::warn!("{line}"));
+    seats::table(&seats).iter().for_each(|line| log::info!(target: FILE_ONLY, "{line}"));
+    Ok(())
+}
+
+fn own_seat(world: &dyn Communicator, gpu: Option<OwnGpu>) -> Seat {
+    let (node, own) = (world.node(), threads::affinity());
+    let bound = node.all_gather(bytemuck::cast_slice(&own));
+    let first = node.all_gather(&(world.rank() as u64).to_ne_bytes());
+    let first = first.first().map_or(0, |bytes| bytemuck::pod_read_unaligned::<u64>(bytes) as usize);
+    let mut used: Vec<u32> =
+        bound.iter().flat_map(|bytes| bytes.chunks_exact(4)).map(bytemuck::pod_read_unaligned).collect();
+    used.sort_unstable();
+    used.dedup();
+    let available = threads::available();
+    // Fewer than it is bound to are a quota of all ranks.
+    let quota = available < own.len();
+    let idle = if node.rank() == 0 && !quota { threads::idle_cores(&used) } else { Vec::new() };
+    Seat {
+        host: status::own_host(),
+        node: first,
+        cores: ranges::numbers(own.iter().map(|&core| core as usize)),
+        bound: own.len(),
+        threads: rayon::current_num_threads(),
+        processors: if quota { available } else { used.len().max(available) },
+        idle: idle.len(),
+        gpu: gpu.as_ref().map(|gpu| (gpu.index, gpu.name.clone(), gpu.identity.clone())),
+        gpus_seen: gpu.map_or(0, |gpu| gpu.seen),
+    }
+}
+
+/// Who started the ranks, as far as the environment tells.
+fn launcher() -> seats::Launcher {
+    let set = |name: &str| std::env::var_os(name).is_some();
+    match () {
+        () if set("OMPI_COMM_WORLD_SIZE") => seats::Launcher::OpenMpi,
+        () if set("PALS_RANKID") => seats::Launcher::Pals,
+        () if set("SLURM_PROCID") && set("SLURM_STEP_ID") => seats::Launcher::Slurm,
+        () if set("PMI_RANK") => seats::Launcher::Hydra,
+        () => seats::Launcher::Unknown,
+    }
+}
