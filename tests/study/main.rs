@@ -13,6 +13,8 @@ mod inspect;
 #[cfg(target_os = "linux")]
 mod interrupted;
 mod layout;
+#[cfg(target_os = "linux")]
+mod logs;
 mod memory;
 mod predict;
 mod program;
