@@ -166,7 +166,7 @@ pub fn warnings(seats: &[Seat], launcher: Launcher) -> Vec<String> {
     let threads = |ranks: &[usize]| ranks.iter().map(|&rank| seats[rank].threads).sum::<usize>();
     let crowded: Vec<&Vec<usize>> =
         nodes.values().filter(|ranks| threads(ranks) > seats[ranks[0]].processors).collect();
-    if let Some(worst) = crowded.iter().max_by_key(|ranks| threads(ranks)) {
+    if let Some(worst) = worst(&crowded, threads) {
         let first = &seats[worst[0]];
         warnings.push(format!(
             "{} threads share the {} of a host: the machine is oversubscribed ({}{})",
@@ -177,7 +177,7 @@ pub fn warnings(seats: &[Seat], launcher: Launcher) -> Vec<String> {
         ));
     }
     let idle: Vec<&Vec<usize>> = nodes.values().filter(|ranks| is_narrow(seats, ranks)).collect();
-    if let Some(worst) = idle.iter().max_by_key(|ranks| seats[ranks[0]].idle) {
+    if let Some(worst) = worst(&idle, |ranks| seats[ranks[0]].idle) {
         let first = &seats[worst[0]];
         let bound = worst.iter().map(|&rank| seats[rank].bound).min().unwrap_or(0);
         // Its fair share, as far as what is idle goes.
@@ -200,7 +200,7 @@ pub fn warnings(seats: &[Seat], launcher: Launcher) -> Vec<String> {
         (seen.saturating_sub(used.len()), seen)
     };
     let spared: Vec<&Vec<usize>> = nodes.values().filter(|ranks| spare(ranks).0 > 0).collect();
-    if let Some(worst) = spared.iter().max_by_key(|ranks| spare(ranks).0) {
+    if let Some(worst) = worst(&spared, |ranks| spare(ranks).0) {
         let (unused, seen) = spare(worst);
         warnings.push(format!(
             "{unused} of the {} of a host are used by no rank ({}{}): start at least a rank a GPU",
@@ -218,6 +218,11 @@ fn is_narrow(seats: &[Seat], ranks: &[usize]) -> bool {
     let bound = ranks.iter().map(|&rank| seats[rank].bound).min().unwrap_or(0);
     // A few that are kept for the system, or that do not divide by the ranks, are nobody's fault.
     bound > 0 && first.idle >= ranks.len() && (bound == 1 || 3 * first.idle > first.processors)
+}
+
+/// The first node of those that have most of what is counted.
+fn worst<'n>(nodes: &[&'n Vec<usize>], count: impl Fn(&[usize]) -> usize) -> Option<&'n Vec<usize>> {
+    nodes.iter().rev().max_by_key(|ranks| count(ranks)).copied()
 }
 
 fn others(all: usize) -> String {

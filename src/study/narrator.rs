@@ -17,7 +17,9 @@ pub struct Progress {
 impl Progress {
     /// For this many tasks, if `shown`.
     pub fn new(tasks: usize, shown: bool) -> Self {
-        if !shown || !std::io::stderr().is_terminal() {
+        // A dumb terminal cannot go back to the start of a line.
+        let able = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        if !(shown && able && std::io::stderr().is_terminal()) {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::new(tasks as u64);

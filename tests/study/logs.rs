@@ -18,7 +18,7 @@ fn set_up(name: &str, epochs: usize) -> (PathBuf, PathBuf) {
     let (store, path) = (folder.join("small.h5"), folder.join("deck.toml"));
     Corpus::two_screens().write(&store);
     let train = format!("lanes = 4\nepochs = {epochs}\npatience = {epochs}");
-    let text = deck(&store, &train).replace("epochs = 3\n", "");
+    let text = deck(&store, &train).replacen("epochs = 3\n", "", 1);
     fs::write(&path, format!("{text}[checkpoint]\nminutes = 0.001\n")).unwrap();
     (folder, path)
 }
@@ -121,7 +121,8 @@ fn a_heartbeat_says_how_a_training_goes_and_changes_no_bit() {
         let outcome = study(ranks, &deck, &out, &[&set[..], &["--heartbeat", every]].concat());
         let said = outcome.stderr.clone();
         outcome.ok();
-        let words = ["Red split 0: epoch ", "/600 step ", ", loss 0.", " samples/s, at most ", "; 0 of 1 task"];
+        let words =
+            ["Red split 0: epoch ", "/600 step ", ", loss 0.", " samples/s, at most ", "; 0 of 1 task"];
         let beats = count(&said, &words);
         assert_eq!(beats > 2, every != "0", "{beats} beats: {said}");
         runs.push(out);
@@ -153,6 +154,25 @@ fn nothing_depends_on_a_terminal() {
         assert!(!outcome.stdout.contains('\u{1b}'), "{}", outcome.stdout);
         outcome.ok();
         assert_same(&reference, &out);
+    }
+}
+
+/// A bar is drawn on a terminal that can go back in a line, and only there.
+#[test]
+fn a_dumb_terminal_gets_plain_lines() {
+    let (folder, deck) = set_up("dumb-terminal", 3);
+    if Command::new("script").arg("--version").output().is_err() {
+        let _ = writeln!(std::io::stderr(), "skipped: script is not installed");
+        return;
+    }
+    for (term, draws) in [("dumb", false), ("xterm", true)] {
+        let run = format!("'{CROSSRX}' transfer '{}' --out '{}'", arg(&deck), arg(&folder.join(term)));
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &run, "/dev/null"]).env("TERM", term);
+        let outcome = start(command).finish(Duration::from_secs(120));
+        assert!(outcome.stdout.contains("; 4 of 4 tasks"), "{}", outcome.stdout);
+        assert_eq!(outcome.stdout.contains('\u{1b}'), draws, "{term}: {:?}", outcome.stdout);
+        outcome.ok();
     }
 }
 
