@@ -123,7 +123,12 @@ impl<'a> Layout<'a> {
         let mut line = format!("  {names}: {noun} {}{each}", ranges::numbers(ranks));
         if self.cores.iter().any(|cores| !cores.is_empty()) {
             let comma = if each.is_empty() { "" } else { "," };
-            line += &format!("{comma} on cores {}", parts(&self.cores));
+            let noun = if matches!(self.cores[..], [alone] if alone.parse::<u32>().is_ok()) {
+                "core"
+            } else {
+                "cores"
+            };
+            line += &format!("{comma} on {noun} {}", parts(&self.cores));
         }
         if let Some(threads) = &self.threads {
             line += &format!(", threads {}", parts(threads));
@@ -185,7 +190,7 @@ pub fn warnings(seats: &[Seat], launcher: Launcher) -> Vec<String> {
         let to = count(bound, "processor");
         let left = count(first.idle, "core");
         warnings.push(format!(
-            "ranks are bound to {to} each, while {left} of a host are used by no rank ({}{}): {}",
+            "ranks are bound to {to} each, while no rank uses {left} of a host ({}{}): {}",
             first.host,
             others(idle.len()),
             launcher.remedy(fair)
@@ -203,7 +208,7 @@ pub fn warnings(seats: &[Seat], launcher: Launcher) -> Vec<String> {
     if let Some(worst) = worst(&spared, |ranks| spare(ranks).0) {
         let (unused, seen) = spare(worst);
         warnings.push(format!(
-            "{unused} of the {} of a host are used by no rank ({}{}): start at least a rank a GPU",
+            "no rank uses {unused} of the {} of a host ({}{}): start at least a rank a GPU",
             count(seen, "GPU"),
             seats[worst[0]].host,
             others(spared.len())

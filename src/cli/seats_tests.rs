@@ -86,6 +86,7 @@ fn ranks_dealt_in_turn_and_cores_shared_are_told_so() {
         lines(&seats)[1..],
         ["  n0: ranks 0,2 on cores 0-7 shared", "  n1,other: ranks 1,3, 1 a host, on cores 0-7"]
     );
+    assert_eq!(lines(&block(1, 1, 1))[1], "  n001: rank 0 on core 0");
     let wide = lines(&block(1, 64, 1));
     assert_eq!(wide[1], "  n001: ranks 0-63 on cores 0 | 1 | ... | 63");
 }
@@ -119,7 +120,7 @@ fn oversubscription_and_narrow_bindings_are_told_with_what_mends_them() {
     let told = |launcher| warnings(&seats, launcher).join("; ");
     assert_eq!(
         told(Launcher::OpenMpi),
-        "ranks are bound to 1 processor each, while 60 cores of a host are used by no rank (n001 and 1 other host): mpirun --bind-to none, or --map-by slot:PE=16"
+        "ranks are bound to 1 processor each, while no rank uses 60 cores of a host (n001 and 1 other host): mpirun --bind-to none, or --map-by slot:PE=16"
     );
     assert!(told(Launcher::Slurm).ends_with(": srun -c 16"));
     assert!(told(Launcher::Pals).ends_with(": mpiexec --depth=16 --cpu-bind depth"));
@@ -131,7 +132,7 @@ fn oversubscription_and_narrow_bindings_are_told_with_what_mends_them() {
 #[test]
 fn gpus_that_nobody_uses_are_counted_by_identity() {
     let told = warnings(&on_gpus(block(1, 2, 8), 2, 4), Launcher::Slurm);
-    assert_eq!(told, ["2 of the 4 GPUs of a host are used by no rank (n001): start at least a rank a GPU"]);
+    assert_eq!(told, ["no rank uses 2 of the 4 GPUs of a host (n001): start at least a rank a GPU"]);
     // Each rank sees its own GPU alone, as number 0.
     let mut seats = on_gpus(block(1, 4, 8), 4, 4);
     for seat in &mut seats {

@@ -50,7 +50,7 @@ const _: () = assert!(BLOCK.is_multiple_of(SCORING_CHUNK) && BLOCK.is_multiple_o
 /// all rows of another dataset. The ranks of the group predict a slice each;
 /// rank `root` writes `folders`: the network's scores to the first, those of
 /// each baseline to the others. `during` is told how many of its pairs this
-/// rank has predicted, and of how many.
+/// rank has predicted, and of how many, while some are left.
 pub fn score(
     folders: &[PathBuf],
     trained: &mut Trained<'_>,
@@ -71,7 +71,9 @@ pub fn score(
     let mut predicted = Vec::with_capacity(share);
     for block in rows.blocks(own) {
         predicted.extend(trained.predictor.predict(corpus.pairs(target, &block)?)?);
-        during(predicted.len(), share);
+        if predicted.len() < share {
+            during(predicted.len(), share);
+        }
     }
     let predicted = gather(group, root, predicted);
     if group.rank() != root {
