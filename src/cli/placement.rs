@@ -48,7 +48,13 @@ fn own_seat(world: &dyn Communicator, gpu: Option<OwnGpu>) -> Seat {
     let available = threads::available();
     // Fewer than it is bound to are a quota of all ranks.
     let quota = available < own.len();
-    let idle = if node.rank() == 0 && !quota { threads::idle_cores(&used) } else { Vec::new() };
+    let mut idle = 0;
+    if node.rank() == 0 && !quota {
+        // Where Slurm does not confine a job to its share of a host, the rest is not the job's.
+        let slurm = std::env::var("SLURM_JOB_CPUS_PER_NODE").ok().and_then(|list| most_in(&list));
+        let share = slurm.map_or(usize::MAX, |share| share.saturating_sub(used.len()));
+        idle = threads::idle_cores(&used).len().min(share);
+    }
     Seat {
         host: status::own_host(),
         node: first,
@@ -56,10 +62,16 @@ fn own_seat(world: &dyn Communicator, gpu: Option<OwnGpu>) -> Seat {
         bound: own.len(),
         threads: rayon::current_num_threads(),
         processors: if quota { available } else { used.len().max(available) },
-        idle: idle.len(),
+        idle,
         gpu: gpu.as_ref().map(|gpu| (gpu.index, gpu.name.clone(), gpu.identity.clone())),
         gpus_seen: gpu.map_or(0, |gpu| gpu.seen),
     }
+}
+
+/// The most processors of a node in Slurm's list of them, such as "72(x2),36".
+fn most_in(list: &str) -> Option<usize> {
+    let processors = |part: &str| part.split('(').next()?.trim().parse::<usize>().ok();
+    list.split(',').filter_map(processors).max()
 }
 
 /// Who started the ranks, as far as the environment tells.
@@ -71,5 +83,35 @@ fn launcher() -> seats::Launcher {
         () if set("SLURM_PROCID") && set("SLURM_STEP_ID") => seats::Launcher::Slurm,
         () if set("PMI_RANK") => seats::Launcher::Hydra,
         () => seats::Launcher::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_a_job_is_read_from_slurms_list() {
+        assert_eq!(most_in("72(x2),36"), Some(72));
+        assert_eq!(most_in("8"), Some(8));
+        assert_eq!(most_in("all"), None);
+    }
+
+    /// Every rank tells of itself, and one makes lines of it.
+    #[test]
+    fn ranks_tell_where_they_sit() {
+        let seats = crate::comm::threads::on_ranks(3, |world| {
+            let gpu = (world.rank() == 2).then(|| OwnGpu {
+                index: 1,
+                seen: 2,
+                name: "GPU".into(),
+                identity: "abc".into(),
+            });
+            tell(world, gpu.clone()).unwrap();
+            own_seat(world, gpu)
+        });
+        assert!(seats.iter().all(|seat| seat.node == 0 && !seat.host.is_empty() && seat.threads > 0));
+        assert_eq!((seats[2].gpus_seen, seats[1].idle), (2, 0));
+        assert_eq!(seats[2].gpu, Some((1, "GPU".into(), "abc".into())));
     }
 }

@@ -252,18 +252,17 @@ impl Journal {
         Ok(())
     }
 
-    /// Removes the logs of trainings. Files beside them are a job's, even this one's, and stay.
+    /// Removes the logs of trainings. What else is there is a job's, even this one's, or the user's.
     fn clear_logs(&self) -> Result<()> {
         let logs = self.out.join(LOGS);
-        let failed = |e| Error::io(&logs, "cannot remove the logs that it holds", e);
-        if !is_there(&logs)? {
-            return Ok(());
-        }
-        for entry in fs::read_dir(&logs).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if entry.file_type().map_err(failed)?.is_dir() {
-                atomic::remove_folder(&entry.path())?;
+        for source in folders(&logs)? {
+            for split in folders(&source)? {
+                if split.file_name().is_some_and(|name| name.to_string_lossy().starts_with("split_")) {
+                    atomic::remove_folder(&split)?;
+                }
             }
+            // Unless it holds something else.
+            let _ = fs::remove_dir(&source);
         }
         Ok(())
     }
@@ -371,6 +370,22 @@ impl Journal {
 /// Whether something is at `path`. What cannot be looked at is not taken for absent.
 fn is_there(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|e| Error::io(path, "cannot look at", e))
+}
+
+/// The folders in a folder, which may be absent or a file.
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |e| Error::io(path, "cannot read the folder", e);
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
 }
 
 fn all_there(paths: impl IntoIterator<Item = PathBuf>) -> Result<bool> {
