@@ -1,5 +1,7 @@
 use super::device::DeviceArgs;
 use super::json::write_json;
+use super::logging::LogArgs;
+use super::placement;
 use super::say::say;
 use crate::Result;
 use crate::bench::{Case, ScoreReport, StepReport, measure_all_reduce, measure_score, measure_step};
@@ -13,6 +15,9 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(subcommand)]
     what: What,
+    /// Where to log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -101,7 +106,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     match args.what {
         What::Step(step) => {
             let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
-            let device = step.device.open(world, step.precision)?;
+            let device = step.device.open_on_ranks(world, step.precision)?;
             let mut reports: Vec<StepReport> = Vec::new();
             for case in cases {
                 let lanes = step.lanes.map(usize::from);
@@ -121,6 +126,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         }
         What::Score(_) => Ok(()),
         What::AllReduce(AllReduce { mebibytes, seconds, json }) => {
+            placement::tell(world, None)?;
             let report = measure_all_reduce(mebibytes as usize, seconds, world)?;
             if world.rank() > 0 {
                 return Ok(());

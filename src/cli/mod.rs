@@ -16,14 +16,18 @@ pub mod inspect;
 pub mod jobscript;
 mod json;
 mod launch;
+mod logging;
 /// Manual pages.
 pub mod man;
+mod placement;
 /// Predict with a saved model.
 pub mod predict;
+mod ranges;
 /// Tables and page of finished runs.
 pub mod report;
 mod run_args;
 mod say;
+mod seats;
 /// Made-up corpora.
 pub mod synth;
 /// One task of a study.
@@ -32,11 +36,13 @@ pub mod train;
 pub mod transfer;
 
 pub use command_line::command_line;
-pub use launch::{is_extra_process, start_log, start_ranks};
+pub use launch::{is_extra_process, start_ranks};
+pub use logging::{open_log_file, start_log};
 
 use crate::Result;
 use crate::comm::Communicator;
 use clap::{Parser, Subcommand};
+use std::path::Path;
 
 /// Train drug-response networks on one screen and score them on every other,
 /// on one core or many MPI ranks.
@@ -74,6 +80,16 @@ impl Command {
             Command::Train(args) => Some(args.run.threads.map(usize::from)),
             Command::Transfer(args) => Some(args.run.threads.map(usize::from)),
             Command::Bench(args) => Some(args.threads()),
+            _ => None,
+        }
+    }
+
+    /// The file that a command on many ranks is to write its log to.
+    pub fn log_file(&self) -> Option<&Path> {
+        match self {
+            Command::Train(args) => args.run.log.log_file.as_deref(),
+            Command::Transfer(args) => args.run.log.log_file.as_deref(),
+            Command::Bench(args) => args.log.log_file.as_deref(),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ mod account;
 mod corpus;
 mod estimate;
 mod farm;
+mod heartbeat;
 mod journal;
 mod model_folder;
 mod narrator;
@@ -12,8 +13,10 @@ mod predict;
 mod predictor;
 mod scoring;
 mod strict;
+mod tally;
 mod task;
 mod training;
+mod training_log;
 mod transfer;
 
 pub use corpus::Corpus;

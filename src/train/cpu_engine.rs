@@ -169,6 +169,10 @@ impl Engine for CpuEngine<'_> {
         })
     }
 
+    fn losses_so_far(&self) -> (f64, usize) {
+        (self.lane_losses.iter().sum(), self.counted)
+    }
+
     fn clear_sums(&mut self) -> Result<()> {
         self.lane_losses.fill(0.0);
         self.counted = 0;

@@ -19,6 +19,9 @@ pub trait Engine {
     fn settle(&mut self) -> Result<Stepped>;
     /// Where the training is, all steps settled.
     fn snapshot(&mut self) -> Result<Snapshot<'_>>;
+    /// What this rank knows, without waiting, of the epoch under way: the sum of the losses of its lanes, and
+    /// the training pairs of all lanes in the steps of which that is.
+    fn losses_so_far(&self) -> (f64, usize);
     /// Starts the sums of an epoch anew.
     fn clear_sums(&mut self) -> Result<()>;
     /// The scaled predictions of the validation pairs, one list a lane of this rank.

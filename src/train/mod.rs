@@ -28,7 +28,7 @@ mod weights;
 pub use checkpoint::Checkpoints;
 pub use drill::Drill;
 pub use engine::{Asks, Snapshot};
-pub use fit::{Fitted, Observer, fit};
+pub use fit::{Fitted, Observer, Taken, fit};
 pub use manifest::Identity;
 pub use schedule::Decay;
 pub use score::{CUDA_SCORING_CHUNK, EMBEDDING_CHUNK, SCORING_CHUNK, Scorer, scoring_chunk};

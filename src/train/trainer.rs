@@ -175,6 +175,14 @@ impl<'a> Trainer<'a> {
         )
     }
 
+    /// About the mean loss of the epoch under way, in the endpoint's units squared, from the lanes of this rank
+    /// and without waiting: on a device it is a few steps old. `None` before there is any.
+    pub fn loss_so_far(&self) -> Option<f64> {
+        let (losses, counted) = self.engine.losses_so_far();
+        let share = self.problem.own.len() as f64 / self.problem.lanes.count() as f64;
+        (counted > 0).then(|| losses / (counted as f64 * share) * self.problem.deviation.powi(2))
+    }
+
     /// Finishes whatever steps are still under way.
     pub fn settle(&mut self) -> Result<()> {
         let settled = self.engine.settle()?;

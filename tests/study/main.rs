@@ -15,6 +15,8 @@ mod install;
 #[cfg(target_os = "linux")]
 mod interrupted;
 mod layout;
+#[cfg(target_os = "linux")]
+mod logs;
 mod memory;
 mod predict;
 mod program;

@@ -43,6 +43,8 @@ pub struct CudaEngine<'a> {
     records: bool,
     /// Those of the last lane of the last step.
     rows: CudaRows,
+    /// Losses of the epoch under way and the pairs that they are of, as they were when last read.
+    losses: (f64, usize),
     /// Steps since what they came to was read.
     unread: usize,
     /// Steps between two looks at what they came to.
@@ -124,6 +126,7 @@ impl<'a> CudaEngine<'a> {
             parts: HashMap::new(),
             records: stream.records(),
             rows: CudaRows::default(),
+            losses: (0.0, 0),
             unread: 0,
             // So that the one too many is told of at once.
             unread_limit: if spec.max_skipped_steps < UNREAD { 1 } else { UNREAD },
@@ -206,6 +209,7 @@ impl<'a> CudaEngine<'a> {
         log::trace!("norm of the gradient: {:e}", counters.norm);
         status::beat();
         self.unread = 0;
+        self.losses = (counters.lane_losses.iter().sum(), counters.counted);
         let skipped = counters.skipped - self.skipped;
         self.skipped = counters.skipped;
         if skipped > 0 {
@@ -313,7 +317,12 @@ impl Engine for CudaEngine<'_> {
         })
     }
 
+    fn losses_so_far(&self) -> (f64, usize) {
+        self.losses
+    }
+
     fn clear_sums(&mut self) -> Result<()> {
+        self.losses = (0.0, 0);
         self.update.begin_epoch()
     }
 
