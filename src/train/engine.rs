@@ -1,5 +1,5 @@
-use super::State;
 use super::divergence::Diverged;
+use super::{State, StepTimes};
 use crate::Result;
 use crate::graph::{Parameters, Product};
 use crate::op::Step;
@@ -36,6 +36,12 @@ pub trait Engine {
     }
     /// Time of all steps by what it went to, since the start or [`Self::reset_spent`].
     fn spent(&self) -> Vec<(&'static str, Duration)>;
+    /// The same by the parts of a step, where the device tells them apart.
+    fn step_times(&self) -> Option<StepTimes> {
+        None
+    }
+    /// Messages that a rank's gradients are cut into.
+    fn buckets(&self) -> usize;
     /// Starts to count time anew.
     fn reset_spent(&mut self);
 }

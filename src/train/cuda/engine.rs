@@ -370,6 +370,10 @@ impl Engine for CudaEngine<'_> {
         parts
     }
 
+    fn buckets(&self) -> usize {
+        self.lane_sum.sum().layout().buckets().len()
+    }
+
     fn reset_spent(&mut self) {
         self.spent.clear();
     }
