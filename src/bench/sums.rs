@@ -52,8 +52,7 @@ pub(super) fn time_sums(
         }
         round += 1;
         let rounds = round.saturating_sub(WARM);
-        let wanted =
-            rounds < ROUNDS[0] || (rounds < ROUNDS[1] && begun.elapsed().as_secs_f64() < seconds);
+        let wanted = rounds < ROUNDS[0] || (rounds < ROUNDS[1] && begun.elapsed().as_secs_f64() < seconds);
         if !another(comm, wanted) {
             return Ok(times);
         }

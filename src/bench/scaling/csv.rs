@@ -16,8 +16,16 @@ pub(super) fn write(path: &Path, report: &ScalingReport) -> Result<()> {
                 let numbers = [of.ranks, rank.rank, rank.threads].map(|number| number.to_string());
                 let [ranks, number, threads] = &numbers;
                 let seconds = format!("{seconds:.9}");
-                let row =
-                    [report.mode.name(), ranks, number, &rank.host, threads, phase.name(), phase.per(), &seconds];
+                let row = [
+                    report.mode.name(),
+                    ranks,
+                    number,
+                    &rank.host,
+                    threads,
+                    phase.name(),
+                    phase.per(),
+                    &seconds,
+                ];
                 table.write_record(row).map_err(fault)?;
             }
         }

@@ -124,11 +124,11 @@ mod tests {
             noise in prop::collection::vec(-0.1f64..0.1, 30),
         ) {
             // Of a link whose latency is not lost beside what 1 KiB takes, nor the reverse at 256 MiB.
-            prop_assume!((2e3..1e8).contains(&(latency * rate)));
+            prop_assume!((4e3..1e7).contains(&(latency * rate)));
             let points = points(latency, 1.0 / rate, |at| 1.0 + noise[at]);
             let fit = fit(&points).unwrap();
-            prop_assert!((fit.latency / latency).ln().abs() < 0.15, "{fit:?}");
-            prop_assert!((fit.per_byte * rate).ln().abs() < 0.15, "{fit:?}");
+            prop_assert!((fit.latency / latency).ln().abs() < 0.2, "{fit:?}");
+            prop_assert!((fit.per_byte * rate).ln().abs() < 0.2, "{fit:?}");
             prop_assert!(fit.deviation < 0.11);
         }
     }

@@ -128,7 +128,8 @@ pub fn measure_scaling(
             world.broadcast(0, &mut largest);
             let largest = largest.first_chunk().map_or(0, |bytes| usize::from_ne_bytes(*bytes));
             let [from, least, most] = MESSAGES;
-            let request = CommRequest { from, to: (4 * largest).clamp(least, most), seconds: request.comm_seconds };
+            let request =
+                CommRequest { from, to: (4 * largest).clamp(least, most), seconds: request.comm_seconds };
             measure_comm(request, world)?
         }
     };

@@ -45,7 +45,11 @@ impl Model {
             let work = work.taking(step_ms * 1e-3);
             let counts = std::iter::successors(Some(1), |ranks| Some(2 * ranks));
             let counts = counts.take_while(|&ranks| ranks <= MOST && work.can_be_shared_by(ranks));
-            Prediction { step_ms, measured, bands: counts.map(|ranks| band(&work, &network, ranks)).collect() }
+            Prediction {
+                step_ms,
+                measured,
+                bands: counts.map(|ranks| band(&work, &network, ranks)).collect(),
+            }
         };
         let own = of(work.on_one() * 1e3, true);
         let others = step_ms.iter().map(|&ms| of(ms, false));

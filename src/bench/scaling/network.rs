@@ -142,14 +142,16 @@ impl Network {
         let inside = ranks.min(self.ranks_per_node) as f64;
         let nodes = ranks as f64 / inside;
         let latency = 2.0 * (inside.log2() * self.within.latency + nodes.log2() * self.between.latency);
-        let per_byte = (1.0 - 1.0 / inside) * self.within.per_byte + (1.0 - 1.0 / nodes) * self.between.per_byte;
+        let per_byte =
+            (1.0 - 1.0 / inside) * self.within.per_byte + (1.0 - 1.0 / nodes) * self.between.per_byte;
         messages as f64 * latency + bytes * per_byte
     }
 }
 
 /// Whether the model has a place for a measurement.
 fn usable(m: &MessageTime) -> bool {
-    let even = m.nodes == 1 || m.ranks_per_node.is_some_and(|q| q.is_power_of_two() && q * m.nodes == m.ranks);
+    let even =
+        m.nodes == 1 || m.ranks_per_node.is_some_and(|q| q.is_power_of_two() && q * m.nodes == m.ranks);
     m.message == Message::TreeSum && m.ranks.is_power_of_two() && m.ranks > 1 && even
 }
 

@@ -39,7 +39,8 @@ impl Work {
             }
             Mode::Strong => {
                 // Relative to the work of one rank, which the model then has as it was measured.
-                let points: Vec<(f64, f64)> = fair().map(|of| (of.ranks as f64, of.work / one.work)).collect();
+                let points: Vec<(f64, f64)> =
+                    fair().map(|of| (of.ranks as f64, of.work / one.work)).collect();
                 let (serial, parallel) = amdahl(&points);
                 let whole = serial + parallel;
                 (one.work * serial / whole, one.work * parallel / whole)
@@ -105,12 +106,13 @@ pub(super) mod tests {
     use super::*;
     use crate::bench::timing::Quartiles;
 
-    /// A step of 10 ms, a tenth of which every rank does.
+    /// A step of 10 ms; strong, every rank does a tenth of it.
     pub fn known(mode: Mode) -> Work {
+        let serial = if mode == Mode::Strong { 1e-3 } else { 1e-2 };
         Work {
             mode,
-            serial: 1e-3,
-            parallel: 9e-3,
+            serial,
+            parallel: 1e-2 - serial,
             backward: 0.6,
             gradient_bytes: 40 << 20,
             buckets: 8,

@@ -24,7 +24,10 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_their_unit() {
-        assert_eq!(["4096", "64KiB", "256 MiB", "4GiB"].map(|s| size(s).unwrap()), [4096, 65536, 1 << 28, 4 << 30]);
+        assert_eq!(
+            ["4096", "64KiB", "256 MiB", "4GiB"].map(|s| size(s).unwrap()),
+            [4096, 65536, 1 << 28, 4 << 30]
+        );
         for wrong in ["", "KiB", "3", "5GiB", "64KB", "1.5MiB", "-4", "99999999999999999999GiB"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }

@@ -1,16 +1,20 @@
 use super::frame::{Frame, logarithmic};
 use crate::bench::scaling::model::MOST;
-use crate::bench::scaling::{Measured, Model, Origin, ScalingReport, text};
+use crate::bench::scaling::{Measured, Mode, Model, Origin, ScalingReport, text};
 use crate::report::html::escape::Escaped;
+use crate::report::html::number;
 
 /// Bands that are told apart by colour.
 const COLOURS: usize = 3;
 
 /// Measured efficiency beside the model's bands, over ranks.
 pub(super) fn section(report: &ScalingReport) -> String {
-    let frame = Frame::WIDE;
-    let most = report.measured.iter().map(|of| of.ranks).max().unwrap_or(1);
-    let last = if report.model.is_some() { MOST.max(most) } else { most.max(2) } as f64;
+    let frame = Frame { top: 36.0, height: 358.0, ..Frame::WIDE };
+    let predicted = report.model.iter().flat_map(|model| &model.predictions).flat_map(|p| &p.bands);
+    let last = predicted.map(|band| band.ranks).chain(report.measured.iter().map(|of| of.ranks)).max();
+    let last = last.unwrap_or(1).max(2);
+    let short = report.model.is_some() && last < MOST;
+    let last = last as f64;
     let top = report.measured.iter().map(|of| of.efficiency.high).fold(1.0, f64::max).min(4.0) * 1.08;
     let (x, y) =
         (|ranks: usize| logarithmic(ranks as f64, 1.0, last), |part: f64| (part / top).clamp(0.0, 1.0));
@@ -31,17 +35,12 @@ pub(super) fn section(report: &ScalingReport) -> String {
         point(&mut out, &frame, of, x(of.ranks), &y);
     }
     if let Some(functional) = text::functional(report) {
-        out.push_str(&format!(
-            "<text class=\"loud\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            frame.x(0.012),
-            frame.y(0.035),
-            Escaped(&functional)
-        ));
+        out.push_str(&format!("<text class=\"loud\" x=\"4\" y=\"26\">{}</text>", Escaped(&functional)));
     }
     out.push_str("</svg>");
     let formula = match report.mode {
-        crate::bench::scaling::Mode::Strong => "T(1) / (r T(r)), the pairs of a step shared by r ranks",
-        crate::bench::scaling::Mode::Weak => "T(1) / T(r), the pairs of a step growing with the ranks",
+        Mode::Strong => "T(1) / (r T(r)), the pairs of a step shared by r ranks",
+        Mode::Weak => "T(1) / T(r), the pairs of a step growing with the ranks",
     };
     let model = match report.model {
         Some(_) => {
@@ -50,18 +49,13 @@ pub(super) fn section(report: &ScalingReport) -> String {
         }
         None => "No message times, so no prediction.",
     };
+    let short = if short { " It ends where a step has no pair left for another rank." } else { "" };
     format!(
-        "<p>{formula}. Points: the median step, with quartiles; hollow where threads outnumber processors. {model}</p>{out}"
+        "<p>{formula}. Points: the median step, with quartiles; hollow where threads outnumber processors. {model}{short}</p>{out}"
     )
 }
 
-fn bands(
-    out: &mut String,
-    frame: &Frame,
-    model: &Model,
-    x: &dyn Fn(usize) -> f64,
-    y: &dyn Fn(f64) -> f64,
-) {
+fn bands(out: &mut String, frame: &Frame, model: &Model, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f64) -> f64) {
     let mut free = f64::INFINITY;
     for (number, prediction) in model.predictions.iter().enumerate().rev() {
         let colour = number % COLOURS;
@@ -86,7 +80,7 @@ fn bands(
 }
 
 fn milliseconds(ms: f64) -> String {
-    format!("{} ms", crate::report::html::number::short((ms * 100.0).round() / 100.0))
+    format!("{} ms", number::short((ms * 100.0).round() / 100.0))
 }
 
 /// Where messages begin to leave a node.
@@ -101,7 +95,7 @@ fn edge(out: &mut String, frame: &Frame, model: &Model, part: f64) {
         frame.top,
         frame.height - frame.bottom,
         at + 5.0,
-        frame.top + 10.0
+        frame.top + 11.0
     ));
 }
 

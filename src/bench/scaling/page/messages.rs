@@ -50,14 +50,17 @@ pub(super) fn section(report: &ScalingReport) -> String {
             ));
         }
         let line = |class: &str, points: String| {
-            format!("<polyline class=\"m{colour} {class}\" style=\"fill:none\" points=\"{points}\"/>")
+            format!("<polyline class=\"m{colour} series{class}\" points=\"{points}\"/>")
         };
         let places = own.iter().map(|m| (x(m.bytes as f64), y(m.seconds.median * 1e6)));
         match report.model.as_ref().filter(|model| of.0 == Message::TreeSum && predicts(&model.network, of)) {
             Some(model) => {
                 let of_size = |bytes: f64| model.network.tree_sum(bytes, 1, of.1) * 1e6;
                 let steps = (0..=60).map(|at| few * (many / few).powf(f64::from(at) / 60.0));
-                out.push_str(&line("fitted", frame.points(steps.map(|bytes| (x(bytes), y(of_size(bytes)))))));
+                out.push_str(&line(
+                    " fitted",
+                    frame.points(steps.map(|bytes| (x(bytes), y(of_size(bytes))))),
+                ));
             }
             None => out.push_str(&line("", frame.points(places))),
         }

@@ -28,18 +28,17 @@ pub(super) fn page(report: &ScalingReport, command: &str) -> String {
 }
 
 fn head(report: &ScalingReport) -> String {
-    let most = report.measured.iter().max_by_key(|of| of.ranks);
+    let fair = report.measured.iter().filter(|of| !of.oversubscribed);
     let mut out = String::new();
-    if let Some(of) = most {
+    if let Some(of) = fair.max_by_key(|of| of.ranks).filter(|of| of.ranks > 1) {
         out.push_str(&format!(
-            "<p class=\"lead\">{} rank{} train at <b>{:.0} %</b> of the speed of as many alone.</p>",
+            "<p class=\"lead\">Measured efficiency on {} ranks: <b>{:.0} %</b>.</p>",
             of.ranks,
-            if of.ranks == 1 { "" } else { "s" },
             100.0 * of.efficiency.median
         ));
     }
     if let Some(functional) = text::functional(report) {
-        out.push_str(&format!("<p class=\"lost\"><b>The measured part is {}.</b></p>", Escaped(&functional)));
+        out.push_str(&format!("<p class=\"lost\"><b>Take note:</b> {}.</p>", Escaped(&functional)));
     }
     out
 }
@@ -74,7 +73,13 @@ mod tests {
             rank,
             host: "<n>".into(),
             threads: 1,
-            seconds: [(Phase::Forward, 0.4), (Phase::Backward, 0.5), (Phase::Reduce, 0.1), (Phase::Step, 1.0)].into(),
+            seconds: [
+                (Phase::Forward, 0.4),
+                (Phase::Backward, 0.5),
+                (Phase::Reduce, 0.1),
+                (Phase::Step, 1.0),
+            ]
+            .into(),
         };
         let measured = |ranks: usize| Measured {
             ranks,
@@ -132,7 +137,9 @@ mod tests {
             match name.strip_prefix('/') {
                 Some(name) if open.pop() != Some(name) => return false,
                 Some(_) => {}
-                None if name.starts_with('!') || ["meta", "link", "br"].contains(&name) || tag.ends_with('/') => {}
+                None if name.starts_with('!')
+                    || ["meta", "link", "br"].contains(&name)
+                    || tag.ends_with('/') => {}
                 None => open.push(name),
             }
         }

@@ -7,7 +7,11 @@ pub(super) fn section(report: &ScalingReport) -> String {
     let frame = Frame { height: 300.0, right: 20.0, ..Frame::WIDE };
     let parts = |of: &crate::bench::scaling::Measured| -> Vec<(Phase, f64)> {
         let told: Vec<_> = Phase::OF_STEP.iter().filter_map(|&p| Some((p, of.phase(p)?))).collect();
-        if told.is_empty() { of.phase(Phase::Step).map(|s| (Phase::Step, s)).into_iter().collect() } else { told }
+        if told.is_empty() {
+            of.phase(Phase::Step).map(|s| (Phase::Step, s)).into_iter().collect()
+        } else {
+            told
+        }
     };
     let whole = |of| parts(of).iter().map(|(_, seconds)| seconds).sum::<f64>();
     let top = report.measured.iter().map(whole).fold(0.0, f64::max) * 1e3 * 1.1;

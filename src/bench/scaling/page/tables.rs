@@ -66,7 +66,11 @@ pub(super) fn predicted(report: &ScalingReport) -> String {
         ("Backward", format!("{:.0} % of it, beside which sums may go on", 100.0 * work.backward)),
         (
             "Gradients",
-            format!("{:.2} MiB in {}", work.gradient_bytes as f64 / f64::from(1 << 20), count(work.buckets, "message")),
+            format!(
+                "{:.2} MiB in {}",
+                work.gradient_bytes as f64 / f64::from(1 << 20),
+                count(work.buckets, "message")
+            ),
         ),
         ("Ranks a node", network.ranks_per_node.to_string()),
         ("Within a node", text::link(&network.within)),
