@@ -36,10 +36,8 @@ pub trait Engine {
     }
     /// Time of all steps by what it went to, since the start or [`Self::reset_spent`].
     fn spent(&self) -> Vec<(&'static str, Duration)>;
-    /// The same by the parts of a step, where the device tells them apart.
-    fn step_times(&self) -> Option<StepTimes> {
-        None
-    }
+    /// The same by the parts of a step; on a GPU of steps that were profiled, `None` where there are none.
+    fn step_times(&self) -> Option<StepTimes>;
     /// Messages that a rank's gradients are cut into.
     fn buckets(&self) -> usize;
     /// Starts to count time anew.

@@ -208,7 +208,7 @@ impl<'a> Trainer<'a> {
         self.engine.spent()
     }
 
-    /// The same by the parts of a step, on this rank; `None` on a device that does not tell them apart.
+    /// The same by the parts of a step, on this rank; on a GPU of steps that were profiled, `None` where there are none.
     pub fn step_times(&self) -> Option<StepTimes> {
         self.engine.step_times()
     }

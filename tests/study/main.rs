@@ -19,6 +19,7 @@ mod program;
 mod ranks;
 #[cfg(target_os = "linux")]
 mod resuming;
+mod scaling;
 mod scores;
 mod table;
 mod tree;

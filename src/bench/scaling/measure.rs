@@ -54,7 +54,8 @@ pub struct RankPhases {
     /// Threads that it computes with.
     pub threads: usize,
     /// Seconds: of a training, a step or an epoch, as [`Phase::per`] says. Those of steps are means
-    /// over the middle half of the steps, by their time, so that they add up.
+    /// over the middle half of the steps, by their time, so that they add up; on a GPU, the parts are
+    /// means of steps of their own, waited for after every part, and add up to more than a step.
     pub seconds: Vec<(Phase, f64)>,
 }
 
@@ -62,6 +63,8 @@ pub struct RankPhases {
 const WARM: [usize; 2] = [3, 32];
 /// Steps that are timed together: a GPU is waited for after several.
 const AT_ONCE: [usize; 2] = [1, 16];
+/// Steps of a GPU that are waited for after every part.
+const PROFILED: usize = 5;
 
 /// Seconds of a step on one rank.
 #[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
@@ -161,7 +164,14 @@ impl Plan<'_> {
             own.push(StepSeconds::new(seconds, trainer.step_times().unwrap_or_default()));
             pairs += of_step;
         }
-        let told_apart = trainer.step_times().is_some();
+        let mut profiled = Vec::new();
+        for at in (0..lanes.steps()).cycle().take(PROFILED * on_gpu) {
+            trainer.reset_spent();
+            let started = Instant::now();
+            trainer.profile(at)?;
+            let seconds = started.elapsed().as_secs_f64();
+            profiled.push(StepSeconds::new(seconds, trainer.step_times().unwrap_or_default()));
+        }
         let started = Instant::now();
         trainer.finish_epoch()?;
         let score = all_seconds(group, started.elapsed().as_secs_f64());
@@ -169,20 +179,34 @@ impl Plan<'_> {
         let buckets = trainer.buckets();
         status::end_task();
 
-        let all = group.all_gather(bytemuck::cast_slice(&own));
-        let all: Vec<Vec<StepSeconds>> = all
-            .iter()
-            .map(|own| own.chunks_exact(size_of::<StepSeconds>()).map(bytemuck::pod_read_unaligned).collect())
-            .collect();
-        let (slowest, middle) = (slowest(&all), middle_half(&slowest(&all)));
+        let all = of_all_ranks(group, &own);
+        let slowest = slowest(&all);
+        let middle = middle_half(&slowest);
+        // A GPU's parts are of steps of their own.
+        let profiled = (on_gpu == 1).then(|| of_all_ranks(group, &profiled));
         let phases = (0..ranks).map(|rank| {
             let mut seconds = vec![(Phase::Read, read[rank])];
-            seconds.extend(of_step(&all, rank, &middle, told_apart));
+            match &profiled {
+                None => seconds.extend(of_step(&all, rank, &middle)),
+                Some(profiled) => {
+                    let parts = of_step(profiled, rank, &(0..PROFILED).collect::<Vec<_>>());
+                    let told = |(phase, _): &(Phase, f64)| *phase < Phase::Rest;
+                    seconds.extend(parts.into_iter().filter(told));
+                    seconds.push((Phase::Step, mean(&all[rank], &middle, |s| s.step)));
+                }
+            }
             seconds.push((Phase::Score, score[rank]));
             let place = places.rank(rank);
             RankPhases { rank, host: place.host.clone(), threads: place.threads, seconds }
         });
-        let work = all.iter().map(|own| mean(own, &middle, |s| s.step - s.wait));
+        let work = (0..ranks).map(|rank| match &profiled {
+            None => mean(&all[rank], &middle, |s| s.step - s.wait),
+            // Of a step whose parts overlap, the share of it that they have one by one.
+            Some(profiled) => {
+                let sum = |of: fn(&StepSeconds) -> f64| profiled[rank].iter().map(of).sum::<f64>();
+                mean(&all[rank], &middle, |s| s.step) * (1.0 - sum(|s| s.wait) / sum(|s| s.step))
+            }
+        });
         Ok(Measured {
             ranks,
             lanes: lanes.count(),
@@ -196,6 +220,15 @@ impl Plan<'_> {
             phases: phases.collect(),
         })
     }
+}
+
+/// The steps of every rank, by rank.
+fn of_all_ranks(group: &dyn Communicator, own: &[StepSeconds]) -> Vec<Vec<StepSeconds>> {
+    let all = group.all_gather(bytemuck::cast_slice(own));
+    let steps = |own: &Vec<u8>| {
+        own.chunks_exact(size_of::<StepSeconds>()).map(bytemuck::pod_read_unaligned).collect()
+    };
+    all.iter().map(steps).collect()
 }
 
 /// Seconds of every step by the rank that took longest.
@@ -217,13 +250,10 @@ fn mean(own: &[StepSeconds], steps: &[usize], of: impl Fn(&StepSeconds) -> f64) 
 }
 
 /// The phases of `rank` in the steps `middle`.
-fn of_step(all: &[Vec<StepSeconds>], rank: usize, middle: &[usize], told_apart: bool) -> Vec<(Phase, f64)> {
+fn of_step(all: &[Vec<StepSeconds>], rank: usize, middle: &[usize]) -> Vec<(Phase, f64)> {
     let own = &all[rank];
     let mean = |of: &dyn Fn(&StepSeconds) -> f64| mean(own, middle, of);
     let step = mean(&|s| s.step);
-    if !told_apart {
-        return vec![(Phase::Step, step)];
-    }
     // The last rank to come waits for the sum alone.
     let least = |at: &usize| all.iter().map(|own| own[*at].wait).fold(f64::INFINITY, f64::min);
     let sum = middle.iter().map(least).sum::<f64>() / middle.len().max(1) as f64;
@@ -273,7 +303,7 @@ mod tests {
     fn the_least_wait_is_the_sum_and_the_rest_is_for_others() {
         let all = [vec![step(5.0, 1.5), step(6.0, 0.5)], vec![step(5.0, 0.5), step(6.0, 2.5)]];
         let of = |rank, phase| {
-            let seconds = of_step(&all, rank, &[0, 1], true);
+            let seconds = of_step(&all, rank, &[0, 1]);
             seconds.iter().find(|(named, _)| *named == phase).unwrap().1
         };
         assert_eq!([of(0, Phase::Reduce), of(1, Phase::Reduce)], [0.5, 0.5]);
@@ -282,7 +312,6 @@ mod tests {
             let parts: f64 = Phase::OF_STEP.iter().map(|&phase| of(rank, phase)).sum();
             assert!((parts - of(rank, Phase::Step)).abs() < 1e-12);
         }
-        assert_eq!(of_step(&all, 0, &[0, 1], false), [(Phase::Step, 5.5)]);
     }
 
     #[test]

@@ -47,7 +47,9 @@ impl Work {
             }
         };
         // Where backward is not told apart, twice forward, as its products are twice as many.
-        let backward = one.phase(Phase::Backward).map_or(2.0 / 3.0, |seconds| seconds / one.work);
+        let computing = [Phase::Assemble, Phase::Forward, Phase::Backward, Phase::Update];
+        let computing: f64 = computing.iter().filter_map(|&phase| one.phase(phase)).sum();
+        let backward = one.phase(Phase::Backward).map_or(2.0 / 3.0, |seconds| seconds / computing);
         Ok(Self {
             mode,
             serial,
