@@ -108,8 +108,8 @@ fn strong_scaling_is_measured_by_rank_and_phase_and_predicted() {
     let predictions = model["predictions"].as_array().unwrap();
     assert_eq!((predictions.len(), &predictions[1]["step_ms"]), (2, &50.0.into()));
     let bands = predictions[1]["bands"].as_array().unwrap();
-    // A batch of 64: the last number of ranks that it can be shared by.
-    assert!((32..=64).contains(&bands.last().unwrap()["ranks"].as_u64().unwrap()));
+    // More ranks cannot share a batch of 64.
+    assert_eq!(bands.last().unwrap()["ranks"], 64);
     let page = check_page(&case.out());
     assert_eq!(page.contains("functional only"), report["functional_only"].as_bool().unwrap());
     let comm = Table::read(&case.out().join("comm.csv"));
@@ -151,6 +151,20 @@ fn one_rank_is_measured_without_messages() {
     check_rows(&case.out(), "strong", &[1]);
     assert!(check_page(&case.out()).contains("nothing is predicted"));
     assert!(!case.out().join("comm.csv").exists());
+}
+
+#[test]
+fn on_a_gpu_the_parts_of_a_step_are_told_apart_too() {
+    let case = Case::new("scaling-gpu");
+    let out = case.out();
+    let args = ["bench", "scaling", arg(&case.deck), "--ranks", "1", "--out", arg(&out), "--steps", "1"];
+    crossrx(&[&args[..], &["--device", "cuda-on-host", "--set", "train.batch=128"]].concat()).ok();
+    let table = Table::read(&out.join("scaling.csv"));
+    let phases = ["read", "assemble", "forward", "backward", "reduce", "wait", "update", "step", "score"];
+    assert_eq!(table.column("phase"), phases);
+    let seconds = table.numbers("seconds");
+    let worked = |phase: &str| seconds[phases.iter().position(|p| *p == phase).unwrap()] > 0.0;
+    assert!(["assemble", "forward", "backward", "update", "step", "score"].into_iter().all(worked));
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub struct Measured {
     pub ranks: usize,
     /// Lanes over all of them.
     pub lanes: usize,
-    /// Pairs of a step, over all of them; the mean of the steps that were timed.
+    /// Most pairs of a step, over all of them.
+    pub batch: usize,
+    /// Pairs of a step, the mean of the steps that were timed.
     pub pairs: f64,
     /// Whether they have more threads, on some node, than it has processors.
     pub oversubscribed: bool,
@@ -210,6 +212,7 @@ impl Plan<'_> {
         Ok(Measured {
             ranks,
             lanes: lanes.count(),
+            batch,
             pairs: pairs as f64 / (self.steps * AT_ONCE[on_gpu]) as f64,
             oversubscribed: places.oversubscribed(ranks, None),
             step: Quartiles::of(&slowest),

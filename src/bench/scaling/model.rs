@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_step_is_not_shared_by_more_ranks_than_it_has_pairs() {
-        let few = Work { pairs: 100.0, ..work::tests::known(Mode::Strong) };
+        let few = Work { batch: 100, ..work::tests::known(Mode::Strong) };
         let model = Model::new(few, network::tests::known(4), &[]);
         assert_eq!(model.predictions[0].bands.last().unwrap().ranks, 64);
         assert!(model.sums(8) > model.sums(4));

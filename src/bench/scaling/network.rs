@@ -103,7 +103,7 @@ impl Network {
                 known: 0.0,
                 latencies: 2.0 * p.log2(),
                 bytes: (1.0 - 1.0 / p) * n,
-                seconds: m.seconds.median,
+                seconds: undisturbed(m),
             }
         });
         let unused = Link { latency: 0.0, per_byte: 0.0, origin: Origin::Unused };
@@ -124,7 +124,7 @@ impl Network {
                 known: inside.tree_sum(m.bytes as f64, 1, per_node),
                 latencies: 2.0 * (p / q).log2(),
                 bytes: (1.0 - q / p) * n,
-                seconds: m.seconds.median,
+                seconds: undisturbed(m),
             }
         });
         let wished = wish.latency_us.is_some() || wish.gigabits.is_some();
@@ -146,6 +146,12 @@ impl Network {
             (1.0 - 1.0 / inside) * self.within.per_byte + (1.0 - 1.0 / nodes) * self.between.per_byte;
         messages as f64 * latency + bytes * per_byte
     }
+}
+
+/// Seconds of a message by the quarter of the rounds that was disturbed least: what else goes on in a machine
+/// only makes a message longer.
+fn undisturbed(m: &MessageTime) -> f64 {
+    m.seconds.low
 }
 
 /// Whether the model has a place for a measurement.

@@ -13,6 +13,10 @@ pub(super) fn functional(report: &ScalingReport) -> Option<String> {
     })
 }
 
+/// Root mean square of the logarithm of predicted over measured time beyond which the model does not describe a
+/// machine: a factor of two.
+const POOR: f64 = std::f64::consts::LN_2;
+
 /// What a link was found or taken to be.
 pub(super) fn link(link: &Link) -> String {
     let rate = 1e-9 / link.per_byte;
@@ -24,13 +28,14 @@ pub(super) fn link(link: &Link) -> String {
             2.0 * 8.0 * rate
         ),
         Origin::Fitted { points, deviation, bytes, ranks, oversubscribed } => format!(
-            "{:.2} us a message, {rate:.2} GB/s summed; predicted over measured within a factor of {:.2} (rms of {points} sums of {} to {} over {} ranks){}",
+            "{:.2} us a message, {rate:.2} GB/s summed; predicted over measured within a factor of {:.2} (rms of {points} sums of {} to {} over {} ranks){}{}",
             link.latency * 1e6,
             deviation.exp(),
             size_in_words(bytes[0]),
             size_in_words(bytes[1]),
             if ranks[0] == ranks[1] { ranks[0].to_string() } else { format!("{} to {}", ranks[0], ranks[1]) },
-            if oversubscribed { ", more ranks than processors in all of them" } else { "" }
+            if oversubscribed { ", more ranks than processors in all of them" } else { "" },
+            if deviation > POOR { "; A POOR FIT: was the machine busy?" } else { "" }
         ),
     }
 }

@@ -17,8 +17,8 @@ pub struct Work {
     pub gradient_bytes: usize,
     /// Messages that it is cut into.
     pub buckets: usize,
-    /// Pairs of a step, which more ranks cannot share.
-    pub pairs: f64,
+    /// Most pairs of a step, which more ranks cannot share.
+    pub batch: usize,
     /// Numbers of ranks that it was fitted on.
     pub ranks: Vec<usize>,
 }
@@ -57,7 +57,7 @@ impl Work {
             backward: backward.clamp(0.0, 1.0),
             gradient_bytes: one.gradient_bytes,
             buckets: one.buckets,
-            pairs: one.pairs,
+            batch: one.batch,
             ranks: match mode {
                 Mode::Weak => vec![1],
                 Mode::Strong => fair().map(|of| of.ranks).collect(),
@@ -83,7 +83,7 @@ impl Work {
 
     /// Whether a step has a pair for each of so many ranks.
     pub fn can_be_shared_by(&self, ranks: usize) -> bool {
-        self.mode == Mode::Weak || ranks as f64 <= self.pairs
+        self.mode == Mode::Weak || ranks <= self.batch
     }
 }
 
@@ -118,7 +118,7 @@ pub(super) mod tests {
             backward: 0.6,
             gradient_bytes: 40 << 20,
             buckets: 8,
-            pairs: 4096.0,
+            batch: 4096,
             ranks: vec![1],
         }
     }
@@ -128,6 +128,7 @@ pub(super) mod tests {
         Measured {
             ranks,
             lanes: ranks,
+            batch: 1024,
             pairs: 1024.0,
             oversubscribed,
             step,

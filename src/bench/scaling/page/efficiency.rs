@@ -9,7 +9,7 @@ const COLOURS: usize = 3;
 
 /// Measured efficiency beside the model's bands, over ranks.
 pub(super) fn section(report: &ScalingReport) -> String {
-    let frame = Frame { top: 36.0, height: 358.0, ..Frame::WIDE };
+    let frame = Frame { top: 36.0, height: 358.0, right: 150.0, ..Frame::WIDE };
     let predicted = report.model.iter().flat_map(|model| &model.predictions).flat_map(|p| &p.bands);
     let last = predicted.map(|band| band.ranks).chain(report.measured.iter().map(|of| of.ranks)).max();
     let last = last.unwrap_or(1).max(2);
@@ -56,26 +56,31 @@ pub(super) fn section(report: &ScalingReport) -> String {
 }
 
 fn bands(out: &mut String, frame: &Frame, model: &Model, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f64) -> f64) {
-    let mut free = f64::INFINITY;
+    let mut labels = Vec::new();
     for (number, prediction) in model.predictions.iter().enumerate().rev() {
         let colour = number % COLOURS;
         let low = prediction.bands.iter().map(|band| (x(band.ranks), y(band.low)));
         let high = prediction.bands.iter().rev().map(|band| (x(band.ranks), y(band.high)));
         let which = if prediction.measured { "measured step" } else { "step" };
+        let what = format!("{which}, {}", milliseconds(prediction.step_ms));
         out.push_str(&format!(
-            "<polygon class=\"band b{colour}\" points=\"{}\"><title>{which} of {:.2} ms</title></polygon>",
-            frame.points(low.chain(high)),
-            prediction.step_ms
+            "<polygon class=\"band b{colour}\" points=\"{}\"><title>{what}</title></polygon>",
+            frame.points(low.chain(high))
         ));
-        let Some(last) = prediction.bands.last() else { continue };
-        // Labels of bands that end near one another stand one above the other.
-        let at = (frame.y(y(0.5 * (last.low + last.high))) + 3.0).min(free - 12.0);
-        free = at;
+        if let Some(last) = prediction.bands.last() {
+            labels.push((frame.y(y(0.5 * (last.low + last.high))), x(last.ranks), colour, what));
+        }
+    }
+    // Labels of bands that end near one another stand one above the other, in the order of the bands.
+    labels.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut free = f64::INFINITY;
+    for (at, x, colour, what) in labels {
+        free = free.min(at + 3.0);
         out.push_str(&format!(
-            "<text class=\"b{colour}\" x=\"{:.1}\" y=\"{at:.1}\">{which}, {}</text>",
-            frame.x(x(last.ranks)) + 6.0,
-            milliseconds(prediction.step_ms)
+            "<text class=\"b{colour}\" x=\"{:.1}\" y=\"{free:.1}\">{what}</text>",
+            frame.x(x) + 6.0
         ));
+        free -= 12.0;
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn section(report: &ScalingReport) -> String {
     });
     let all = || comm.messages.iter();
     let (few, many) = ends(all().map(|m| m.bytes as f64));
-    let (short, long) = ends(all().map(|m| m.seconds.median * 1e6));
+    let (short, long) = ends(all().flat_map(|m| [m.seconds.low * 1e6, m.seconds.high * 1e6]));
     if !(few < many && short < long) {
         return String::new();
     }
@@ -42,6 +42,8 @@ pub(super) fn section(report: &ScalingReport) -> String {
         let own: Vec<&MessageTime> = all().filter(|m| (m.message, m.ranks, m.nodes) == of).collect();
         for m in &own {
             let (cx, cy) = (frame.x(x(m.bytes as f64)), frame.y(y(m.seconds.median * 1e6)));
+            let [low, high] = [m.seconds.low, m.seconds.high].map(|seconds| frame.y(y(seconds * 1e6)));
+            out.push_str(&format!("<path class=\"m{colour} series\" d=\"M{cx:.1} {low:.1}V{high:.1}\"/>"));
             let size = size_in_words(m.bytes);
             out.push_str(&format!(
                 "<circle class=\"m{colour}\" cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"2.6\"><title>{}, {size}: {:.1} µs</title></circle>",
@@ -80,8 +82,8 @@ pub(super) fn section(report: &ScalingReport) -> String {
     }
     out.push_str("</svg>");
     format!(
-        "<p>Medians. Dashed: the model of the tree sum, fitted on those sums over powers of two of ranks that had a \
-         processor each; other lines only join what was measured.</p>{out}"
+        "<p>Medians, with quartiles. Dashed: the model of the tree sum, fitted on the lower quartiles of those sums over \
+         powers of two of ranks that had a processor each; other lines only join what was measured.</p>{out}"
     )
 }
 

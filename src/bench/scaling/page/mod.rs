@@ -84,6 +84,7 @@ mod tests {
         let measured = |ranks: usize| Measured {
             ranks,
             lanes: ranks,
+            batch: 512,
             pairs: 512.0,
             oversubscribed: oversubscribed && ranks > 2,
             step: around(0.01 / ranks as f64),
