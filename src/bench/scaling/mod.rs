@@ -85,7 +85,7 @@ pub struct ScalingReport {
     pub measured: Vec<Measured>,
     /// Message times; `None` where there is one rank and nobody gave any.
     pub comm: Option<CommReport>,
-    /// Predictions; `None` where there are no message times.
+    /// Predictions; `None` where there are no message times that they could stand on.
     pub model: Option<Model>,
 }
 
@@ -144,6 +144,8 @@ pub fn measure_scaling(
         let network = Network::fit(comm, &request.network, per_node)?;
         Ok::<_, Error>(Model::new(work, network, &request.step_ms))
     });
+    // What was measured is worth keeping.
+    let model = model.and_then(|model| model.map_err(|e| log::warn!("nothing is predicted: {e}")).ok());
     let processors = places.processors();
     Ok(Some(ScalingReport {
         mode: request.mode,
@@ -155,7 +157,7 @@ pub fn measure_scaling(
         hosts: places.hosts(),
         processors,
         functional_only: processors < FEWEST || measured.iter().any(|of| of.oversubscribed),
-        model: model.transpose()?,
+        model,
         measured,
         comm,
     }))
