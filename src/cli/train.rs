@@ -38,7 +38,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
 }
 
 /// The deck cut down to one task, which all ranks then share.
-fn only(mut deck: Deck, source: &str, split: u32, path: &Path) -> Result<Deck> {
+pub(super) fn only(mut deck: Deck, source: &str, split: u32, path: &Path) -> Result<Deck> {
     deck.data.sources = vec![source.into()];
     match &mut deck.data.splits {
         Splits::Imported(numbers) => *numbers = vec![split],

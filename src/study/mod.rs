@@ -17,13 +17,15 @@ mod tally;
 mod task;
 mod training;
 mod training_log;
+mod training_set;
 mod transfer;
 
-pub use corpus::Corpus;
+pub use corpus::{Corpus, SplitParts};
 pub use estimate::estimate;
 pub use farm::Grouping;
 pub use journal::Start;
 pub use model_folder::SavedModel;
 pub use predict::{PredictReport, predict};
 pub use task::Task;
+pub use training_set::TrainingSet;
 pub use transfer::{Launch, transfer};

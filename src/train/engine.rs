@@ -1,5 +1,5 @@
-use super::State;
 use super::divergence::Diverged;
+use super::{State, StepTimes};
 use crate::Result;
 use crate::graph::{Parameters, Product};
 use crate::op::Step;
@@ -39,6 +39,10 @@ pub trait Engine {
     }
     /// Time of all steps by what it went to, since the start or [`Self::reset_spent`].
     fn spent(&self) -> Vec<(&'static str, Duration)>;
+    /// The same by the parts of a step; on a GPU of steps that were profiled, `None` where there are none.
+    fn step_times(&self) -> Option<StepTimes>;
+    /// Messages that a rank's gradients are cut into.
+    fn buckets(&self) -> usize;
     /// Starts to count time anew.
     fn reset_spent(&mut self);
 }

@@ -19,6 +19,7 @@ mod score;
 mod sgd;
 mod spec;
 mod state;
+mod step_times;
 mod trainer;
 #[cfg(test)]
 mod trainer_tests;
@@ -34,5 +35,6 @@ pub use schedule::Decay;
 pub use score::{CUDA_SCORING_CHUNK, EMBEDDING_CHUNK, SCORING_CHUNK, Scorer, scoring_chunk};
 pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
 pub use state::{Progress, State, StateView};
+pub use step_times::StepTimes;
 pub use trainer::{Problem, Trainer};
 pub use weights::{load_weights, save_weights};

@@ -23,6 +23,7 @@ mod program;
 mod ranks;
 #[cfg(target_os = "linux")]
 mod resuming;
+mod scaling;
 mod scores;
 mod table;
 mod tree;

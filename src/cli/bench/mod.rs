@@ -1,3 +1,7 @@
+mod comm;
+mod scaling;
+mod size;
+
 use super::device::DeviceArgs;
 use super::json::write_json;
 use super::logging::LogArgs;
@@ -31,6 +35,16 @@ enum What {
     Score(Score),
     /// Sums over ranks: the tree sum that gradients go by, and the MPI library's own, in turn
     AllReduce(AllReduce),
+    /// Messages between ranks, from small to large: latency and bandwidth of sums and of ping-pong
+    ///
+    /// Sums go over the first 2, 4, 8, ... and over all ranks, ping-pong between two ranks of a node
+    /// and of two nodes. Prints microseconds and bytes a second, by the slowest rank.
+    Comm(comm::Comm),
+    /// Training by a deck on 1, 2, 4, ... of the ranks started: time by phase, efficiency, and what to expect of more
+    ///
+    /// Writes one CSV row a rank and phase, and a page with the efficiency beside a model that is
+    /// fitted on message times and predicts for up to 4,096 ranks.
+    Scaling(Box<scaling::Scaling>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,7 +110,8 @@ impl Args {
     pub fn threads(&self) -> Option<usize> {
         match &self.what {
             What::Step(Step { threads, .. }) | What::Score(Score { threads, .. }) => threads.map(usize::from),
-            What::AllReduce(_) => Some(1),
+            What::AllReduce(_) | What::Comm(_) => Some(1),
+            What::Scaling(scaling) => scaling.run.threads.map(usize::from),
         }
     }
 }
@@ -134,5 +149,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
             say(&report)?;
             write_json(json, &report)
         }
+        What::Comm(args) => comm::run(args, world),
+        What::Scaling(args) => scaling::run(*args, world),
     }
 }
