@@ -1,0 +1,17 @@
+use crate::cluster::Cluster;
+use crate::study::{Length, Study};
+
+#[test]
+#[ignore = "needs root, Slurm and MUNGE: make test-slurm"]
+fn a_study_that_fails_is_not_requeued() {
+    let cluster = Cluster::start("failing");
+    let study = Study::new(&cluster, Length::Short);
+    let script = study.script(&["--launcher", "mpirun", "--requeue"]);
+    let job = study.submit(&script, &["--export=ALL,CROSSRX_DRILL=error:1:20"]);
+    job.becomes("FAILED");
+    assert_eq!(job.restarts(), 0);
+    let log = job.log();
+    assert!(log.contains("error: rank 1 on ") && log.contains("Alpha split 0, step 20"), "{log}");
+    drop(job);
+    cluster.stop();
+}
