@@ -10,6 +10,8 @@ pub mod devices;
 pub mod import;
 /// Print what a store holds.
 pub mod inspect;
+/// Scripts for batch systems.
+pub mod jobscript;
 mod json;
 mod launch;
 /// Predict with a saved model.
@@ -53,6 +55,7 @@ pub enum Command {
     Transfer(transfer::Args),
     Predict(predict::Args),
     Report(report::Args),
+    Jobscript(jobscript::Args),
     Bench(bench::Args),
     Devices(devices::Args),
 }
@@ -80,6 +83,7 @@ impl Command {
             Command::Transfer(args) => transfer::run(args, world),
             Command::Predict(args) => predict::run(args),
             Command::Report(args) => report::run(args),
+            Command::Jobscript(args) => jobscript::run(args),
             Command::Bench(args) => bench::run(args, world),
             Command::Devices(args) => devices::run(args),
         }

@@ -18,6 +18,7 @@ mod transfer;
 
 pub use corpus::Corpus;
 pub use estimate::estimate;
+pub use farm::Grouping;
 pub use journal::Start;
 pub use model_folder::SavedModel;
 pub use predict::{PredictReport, predict};

@@ -1,0 +1,202 @@
+//! How a job hears that it must end, ends in order, and goes on as another.
+
+use super::request::{Request, Scheduler, Work};
+use super::text::Text;
+
+/// Handlers of signals, before the launcher starts.
+pub fn listen(request: &Request, text: &mut Text) {
+    match request.scheduler {
+        Scheduler::Slurm => text.say(
+            "Slurm tells this shell (--signal=B:) that the time is nearly up, and nobody else. The launcher runs in the \
+             background, as bash would wait for a command in the foreground before it acts; it passes SIGUSR1 on to \
+             the ranks, which stop at the same step with checkpoints, and all ends with exit code 75. SIGTERM is passed \
+             on as SIGUSR1, for launchers answer it by killing.",
+        ),
+        Scheduler::Pbs => text.say(
+            "PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of \
+             qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: \
+             the ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the \
+             time (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` stops a job in the same way.",
+        ),
+        Scheduler::Local => text.say(
+            "Ctrl-C or a signal is passed on to the launcher, which runs in the background, as SIGUSR1: the ranks stop \
+             at the same step with checkpoints, and all ends with exit code 75. A second one kills.",
+        ),
+    };
+    text.line(
+        "launcher=
+told=
+heard=no
+pass_on() {
+    told=$1
+    heard=yes
+    echo \"$(date -u +%FT%TZ) SIG$1: crossrx is told to stop\"
+    if [ -n \"$launcher\" ]; then kill -USR1 \"$launcher\" 2>/dev/null || true; fi
+}
+on_usr1() { pass_on USR1; }
+on_term() { pass_on TERM; }
+trap on_usr1 USR1
+trap on_term TERM",
+    );
+    if request.scheduler == Scheduler::Local {
+        text.line("on_int() { pass_on INT; }\ntrap on_int INT");
+    }
+    text.gap();
+}
+
+/// What is kept of the run folder before it starts, to see whether the job got anywhere.
+pub fn look_before(request: &Request, text: &mut Text) {
+    if !goes_on_by_itself(request) {
+        return;
+    }
+    text.say(
+        "What the run has so far: a job that adds nothing to it must not be requeued for ever. Jobs that did nothing \
+         are counted in a file beside the run folder.",
+    );
+    text.line(
+        "progress() {
+    { find \"$out/journal\" \"$out/checkpoints\" -type f -printf '%p %s %T@\\n' 2>/dev/null || true; } | sort | cksum
+}
+before=$(progress)
+idle=$out.idle",
+    );
+    text.gap();
+}
+
+fn goes_on_by_itself(request: &Request) -> bool {
+    request.requeue && request.work == Work::Study
+}
+
+/// Waiting for the launcher, after it has been started in the background.
+pub fn wait(text: &mut Text) {
+    text.line("launcher=$!");
+    text.gap();
+    text.say("A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.");
+    text.line(
+        "while heard=no; do
+    code=0
+    wait \"$launcher\" || code=$?
+    [ \"$heard\" = yes ] || break
+done",
+    );
+    text.say(
+        "A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.",
+    );
+    text.line("case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac");
+    text.gap();
+}
+
+/// What comes of the exit code.
+pub fn finish(request: &Request, text: &mut Text) {
+    let again = again(request);
+    if request.work != Work::Study {
+        text.line("echo \"$(date -u +%FT%TZ) ended with exit code $code\"").line("exit \"$code\"");
+        return;
+    }
+    text.say(
+        "0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,",
+    );
+    text.say("which the log tells; that it would not cure itself is why such a job is never requeued.");
+    text.line("case $code in");
+    text.line("    0)");
+    if goes_on_by_itself(request) {
+        text.line("        rm -f -- \"$idle\"");
+    }
+    text.line("        echo \"$(date -u +%FT%TZ) complete: $out\"");
+    text.line("        ;;");
+    text.line("    75)");
+    match (goes_on_by_itself(request), request.scheduler) {
+        (true, Scheduler::Slurm) => slurm(request, text),
+        (true, Scheduler::Pbs) => pbs(request, text),
+        _ => {
+            text.line(format!(
+                "        echo \"$(date -u +%FT%TZ) stopped before the end; to go on: {again}\""
+            ));
+        }
+    }
+    text.line("        ;;");
+    text.line("    *)");
+    text.line("        echo \"$(date -u +%FT%TZ) failed with exit code $code: see the lines above\" >&2");
+    text.line("        ;;");
+    text.line("esac");
+    text.line("exit \"$code\"");
+}
+
+/// What to type for the study to go on.
+fn again(request: &Request) -> &'static str {
+    match request.scheduler {
+        Scheduler::Slurm => "sbatch this script again, in $PWD",
+        Scheduler::Pbs => "qsub this script again, in $PWD",
+        Scheduler::Local => "start this script again",
+    }
+}
+
+/// The guard against jobs that get nowhere: leaves `reason` empty, or says why this one must not go on.
+fn guard(text: &mut Text) {
+    text.line(
+        "        if [ \"$(progress)\" != \"$before\" ]; then
+            rm -f -- \"$idle\"
+        else
+            date -u +%FT%TZ >>\"$idle\"
+        fi
+        if [ -e \"$idle\" ] && [ \"$(wc -l <\"$idle\")\" -ge 3 ]; then
+            reason=\"three jobs in a row added nothing to $out: give it more time\"
+            rm -f -- \"$idle\"
+        fi",
+    );
+}
+
+fn slurm(request: &Request, text: &mut Text) {
+    let again = again(request);
+    text.line("        reason=");
+    guard(text);
+    text.line(format!(
+        "        # A job that scancel ends is told to stop as well; it must not come back. What is preempted runs until it ends.
+        state=$(squeue --noheader --jobs=\"$job\" --format=%T) || state=unknown
+        if [ \"$state\" != RUNNING ]; then reason=\"the job is $state\"; fi
+        if [ -n \"$reason\" ]; then
+            echo \"$(date -u +%FT%TZ) not requeued: $reason; to go on: {again}\" >&2
+        elif scontrol requeue \"$job\"; then
+            echo \"$(date -u +%FT%TZ) requeued as $job\"
+        else
+            echo \"$(date -u +%FT%TZ) Slurm does not requeue it; to go on: {again}\" >&2
+        fi"
+    ));
+}
+
+fn pbs(request: &Request, text: &mut Text) {
+    let again = again(request);
+    text.line("        reason=");
+    guard(text);
+    text.line(
+        "        # PBS runs a job that it preempted again by itself (-r y), and one that qdel ended must not come back.
+        if [ \"$told\" = TERM ]; then reason=\"PBS ended it\"; fi
+        # qrerun is for operators, so a new job takes over, of the same text. PBS runs a copy of the script: as a file
+        # that bash was given by name, or as its standard input.
+        script=
+        for file in \"$0\" \"/proc/$$/fd/0\"; do
+            if [ -f \"$file\" ] && [ -r \"$file\" ] && grep -q '^# crossrx jobscript pbs ' \"$file\"; then
+                script=$file
+                break
+            fi
+        done
+        if [ -z \"$script\" ]; then reason=\"${reason:-the script of the job cannot be found}\"; fi
+        if [ -n \"$reason\" ]; then",
+    );
+    text.line(format!(
+        "            echo \"$(date -u +%FT%TZ) not submitted again: $reason; to go on: {again}\" >&2"
+    ));
+    let submit = if request.is_array() {
+        text.line("        # Of an array, only this study: no -J, and its number in place of PBS's.");
+        "sed -e '/^#PBS -J /d' -e \"s/^element=.*/element=$element/\" \"$script\" | qsub"
+    } else {
+        "qsub <\"$script\""
+    };
+    text.line(format!(
+        "        elif next=$({submit}); then
+            echo \"$(date -u +%FT%TZ) goes on as $next\"
+        else
+            echo \"$(date -u +%FT%TZ) qsub does not take it here; to go on: {again}\" >&2
+        fi"
+    ));
+}
