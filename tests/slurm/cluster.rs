@@ -52,7 +52,8 @@ impl Cluster {
             cluster.start_daemon("slurmd", &format!("slurmd-{node}"), &["-N", &node]);
         }
         let idle = || {
-            let states = cluster.try_command("sinfo", &["--noheader", "--Node", "--partition=low", "--format=%T"]);
+            let states =
+                cluster.try_command("sinfo", &["--noheader", "--Node", "--partition=low", "--format=%T"]);
             let states = states.unwrap_or_default();
             (states.lines().filter(|state| *state == "idle").count() == NODES).then_some(())
         };
@@ -86,6 +87,7 @@ impl Cluster {
             "ClusterName=virtual\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={}\nSlurmUser=root\n\
              AuthType=auth/munge\n\
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nReturnToService=0\n\
+             MpiDefault=pmix\n\
              StateSaveLocation={f}/state\nSlurmdSpoolDir={f}/spool/%n\nTmpFS={f}/tmp/%n\n\
              SlurmctldPidFile={f}/slurmctld.pid\nSlurmdPidFile={f}/slurmd-%n.pid\n\
              SelectType=select/cons_tres\nSelectTypeParameters=CR_CPU\n\
@@ -101,7 +103,9 @@ impl Cluster {
             fs::create_dir(folder.join(format!("tmp/n{node}"))).unwrap();
             text += &format!("NodeName=n{node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1\n");
         }
-        for (name, more) in [("low", "Default=YES PriorityTier=1"), ("high", "PriorityTier=2 PreemptMode=OFF")] {
+        for (name, more) in
+            [("low", "Default=YES PriorityTier=1"), ("high", "PriorityTier=2 PreemptMode=OFF")]
+        {
             text += &format!("PartitionName={name} Nodes=n[1-{NODES}] MaxTime=INFINITE State=UP {more}\n");
         }
         fs::write(folder.join("slurm.conf"), &text).unwrap();

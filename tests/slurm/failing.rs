@@ -1,14 +1,18 @@
 use crate::cluster::Cluster;
 use crate::study::{Length, Study};
+use std::time::{Duration, Instant};
 
 #[test]
 #[ignore = "needs root, Slurm and MUNGE: make test-slurm"]
-fn a_study_that_fails_is_not_requeued() {
+fn a_study_that_fails_ends_soon_and_is_not_requeued() {
     let cluster = Cluster::start("failing");
     let study = Study::new(&cluster, Length::Short);
     let script = study.script(&["--launcher", "mpirun", "--requeue"]);
     let job = study.submit(&script, &["--export=ALL,CROSSRX_DRILL=error:1:20"]);
+    job.says("error: ");
+    let told = Instant::now();
     job.becomes("FAILED");
+    assert!(told.elapsed() < Duration::from_secs(30), "{:?} from the error to the end", told.elapsed());
     assert_eq!(job.restarts(), 0);
     let log = job.log();
     assert!(log.contains("error: rank 1 on ") && log.contains("Alpha split 0, step 20"), "{log}");

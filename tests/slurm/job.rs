@@ -76,20 +76,22 @@ impl<'a> Job<'a> {
         self.waits(&format!("{words:?} in the log"), |job| job.log().contains(words));
     }
 
-    /// Waits until it is in this state, and no longer under way.
+    /// Waits until it is in this state.
     pub fn becomes(&self, state: &str) {
-        self.waits(state, |job| {
-            let now = job.state();
-            let over = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"].contains(&&*now);
-            assert!(!over || now == state, "{now} and not {state}\n{}", job.told());
-            now == state
-        });
+        self.waits(state, |job| job.state() == state);
     }
 
-    /// Waits until something holds of it.
+    /// Waits until something holds of it, as long as it is not over.
     pub fn waits(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let what = format!("job {}: {what}", self.id);
-        wait_or_tell(&what, LIMIT, || holds(self).then_some(()), || self.told());
+        let look = || {
+            let state = self.state();
+            let over = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"].contains(&&*state);
+            let held = holds(self);
+            assert!(held || !over, "waited for {what}; it is {state}\n{}", self.told());
+            held.then_some(())
+        };
+        wait_or_tell(&what, LIMIT, look, || self.told());
     }
 
     fn told(&self) -> String {

@@ -10,7 +10,8 @@ fn a_job_that_is_preempted_goes_on_afterwards_and_ends_with_the_same_bits() {
     let study = Study::new(&cluster, Length::Long);
     let job = study.submit(&study.script(&["--launcher", "srun", "--requeue"]), &[]);
     job.says("epoch 50/");
-    let other = Job::submit(&cluster, &["--partition=high", "--nodes=3", "--output=other.log", "--wrap=hostname"]);
+    let other =
+        Job::submit(&cluster, &["--partition=high", "--nodes=3", "--output=other.log", "--wrap=hostname"]);
     other.becomes("COMPLETED");
     job.becomes("COMPLETED");
     assert_eq!(job.restarts(), 1);

@@ -4,6 +4,7 @@ use crate::tree::assert_same;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 /// A study in the room of a cluster: the demo corpus, decks, and the script that starts it.
 pub struct Study<'a> {
@@ -95,33 +96,36 @@ impl Deck {
 
     /// The same study on one rank, run once for all tests.
     fn reference(&self) -> PathBuf {
-        let folder = room().join("in-peace");
-        let out = folder.join(format!("{}-{}", self.source, self.epochs));
+        let name = format!("{}-{}", self.source, self.epochs);
+        let out = PEACE.join(&name);
         if !out.join("report.html").exists() {
-            fs::create_dir_all(&folder).unwrap();
-            let deck = folder.join(format!("{}-{}.toml", self.source, self.epochs));
+            let deck = PEACE.join(format!("{name}.toml"));
             fs::write(&deck, self.text(&store())).unwrap();
-            let mut command = Command::new(env!("CARGO_BIN_EXE_crossrx"));
-            command.arg("transfer").arg(deck).args(["--threads", "1", "--fresh", "--out"]).arg(&out);
-            let output = command.stdin(Stdio::null()).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let paths = [deck.to_str().unwrap(), out.to_str().unwrap()];
+            crossrx(&["transfer", paths[0], "--threads", "1", "--out", paths[1]]);
         }
         out
     }
 }
 
-fn room() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("slurm")
+/// The program under test, outside of Slurm.
+fn crossrx(words: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossrx"));
+    let output = command.args(words).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Where corpus and studies of this process lie that Slurm knows nothing of.
+static PEACE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slurm/in-peace");
+    // What another build has left is no measure.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    crossrx(&["synth", "--preset", "demo", "--out", folder.join("demo.h5").to_str().unwrap()]);
+    folder
+});
 
 /// The corpus of all studies.
 fn store() -> PathBuf {
-    let path = room().join("demo.h5");
-    if !path.exists() {
-        fs::create_dir_all(room()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_crossrx"));
-        let output = command.args(["synth", "--preset", "demo", "--out"]).arg(&path).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-    path
+    PEACE.join("demo.h5")
 }
