@@ -119,7 +119,6 @@ pub fn count_cores(request: &Request, text: &mut Text) {
 pub fn run(request: &Request, text: &mut Text) {
     count_cores(request, text);
     go_on::look_before(request, text);
-    go_on::listen(request, text);
     if request.work == Work::Study && request.scheduler == Scheduler::Pbs {
         text.say(format!(
             "crossrx stops with checkpoints when 99 % of these hours are over, {} s of the walltime left for that, and \
@@ -160,6 +159,7 @@ pub fn run(request: &Request, text: &mut Text) {
     }
     words.extend(["--out".into(), "\"$out\"".into()]);
     text.command(&words, " &");
-    go_on::wait(text);
+    text.gap();
+    go_on::wait(request, text);
     go_on::finish(request, text);
 }

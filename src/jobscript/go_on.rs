@@ -3,8 +3,8 @@
 use super::request::{Request, Scheduler, Work};
 use super::text::Text;
 
-/// Handlers of signals, before the launcher starts.
-pub fn listen(request: &Request, text: &mut Text) {
+/// Signals and the wait for the launcher, once it has been started in the background.
+pub fn wait(request: &Request, text: &mut Text) {
     match request.scheduler {
         Scheduler::Slurm => text.say(
             "Slurm tells this shell (--signal=B:) that the time is nearly up, and nobody else. The launcher runs in the \
@@ -23,24 +23,28 @@ pub fn listen(request: &Request, text: &mut Text) {
              at the same step with checkpoints, and all ends with exit code 75. A second one kills.",
         ),
     };
-    text.line(
-        "launcher=
-told=
-heard=no
-pass_on() {
-    told=$1
-    heard=yes
-    echo \"$(date -u +%FT%TZ) SIG$1: crossrx is told to stop\"
-    if [ -n \"$launcher\" ]; then kill -USR1 \"$launcher\" 2>/dev/null || true; fi
-}
-on_usr1() { pass_on USR1; }
-on_term() { pass_on TERM; }
-trap on_usr1 USR1
-trap on_term TERM",
-    );
-    if request.scheduler == Scheduler::Local {
-        text.line("on_int() { pass_on INT; }\ntrap on_int INT");
+    text.line("told='' heard=no launcher=$!");
+    let signals = match request.scheduler {
+        Scheduler::Local => &["USR1", "TERM", "INT"][..],
+        _ => &["USR1", "TERM"],
+    };
+    for signal in signals {
+        text.line(format!("trap 'told={signal} heard=yes; kill -USR1 \"$launcher\" || true' {signal}"));
     }
+    text.gap();
+    text.say("A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.");
+    text.line(
+        "while heard=no; do
+    code=0
+    wait \"$launcher\" || code=$?
+    [ \"$heard\" = yes ] || break
+    echo \"$(date -u +%FT%TZ) SIG$told: crossrx is told to stop\"
+done",
+    );
+    text.say(
+        "A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.",
+    );
+    text.line("case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac");
     text.gap();
 }
 
@@ -65,25 +69,6 @@ idle=$out.idle",
 
 fn goes_on_by_itself(request: &Request) -> bool {
     request.requeue && request.work == Work::Study
-}
-
-/// Waiting for the launcher, after it has been started in the background.
-pub fn wait(text: &mut Text) {
-    text.line("launcher=$!");
-    text.gap();
-    text.say("A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.");
-    text.line(
-        "while heard=no; do
-    code=0
-    wait \"$launcher\" || code=$?
-    [ \"$heard\" = yes ] || break
-done",
-    );
-    text.say(
-        "A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.",
-    );
-    text.line("case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac");
-    text.gap();
 }
 
 /// What comes of the exit code.
@@ -151,14 +136,17 @@ fn slurm(request: &Request, text: &mut Text) {
     text.line("        reason=");
     guard(text);
     text.line(format!(
-        "        # A job that scancel ends is told to stop as well; it must not come back. What is preempted runs until it ends.
-        state=$(squeue --noheader --jobs=\"$job\" --format=%T) || state=unknown
-        if [ \"$state\" != RUNNING ]; then reason=\"the job is $state\"; fi
+        "        # After SIGTERM it must not come back: scancel sends that. What Slurm preempts or loses with a node, it
+        # requeues by itself (--requeue).
+        if [ \"$told\" != USR1 ]; then reason=\"stopped by SIG${{told:-USR1 of its ranks}}, not by the time limit\"; fi
         if [ -n \"$reason\" ]; then
             echo \"$(date -u +%FT%TZ) not requeued: $reason; to go on: {again}\" >&2
-        elif scontrol requeue \"$job\"; then
-            echo \"$(date -u +%FT%TZ) requeued as $job\"
-        else
+            exit 75
+        fi
+        # Slurm ends this script by SIGTERM as soon as the job is requeued, so nothing may follow.
+        echo \"$(date -u +%FT%TZ) requeueing job $job, which Slurm holds back for about two minutes\"
+        trap '' TERM USR1
+        if ! scontrol requeue \"$job\"; then
             echo \"$(date -u +%FT%TZ) Slurm does not requeue it; to go on: {again}\" >&2
         fi"
     ));

@@ -58,10 +58,13 @@ fn srun(request: &Request, text: &mut Text) -> Vec<String> {
          A rank that leaves with 75 must not have the others killed, which may still be writing: --kill-on-bad-exit=0; \
          but one that is gone ends the job a minute later: --wait.",
     );
-    text.say(
-        "Where ranks do not see one another, srun and the MPI library talk differently: `srun --mpi=list` shows what \
-         there is, such as export SLURM_MPI_TYPE=pmix for Open MPI.",
-    );
+    if request.machine.is_none_or(|machine| machine.launcher.is_none()) {
+        text.say(
+            "How srun and the MPI library talk: PMIx for Open MPI, pmi2 for many builds of MPICH; `srun --mpi=list` shows \
+             what there is. Where it is wrong, ranks do not see one another, and crossrx says so.",
+        );
+        text.line("export SLURM_MPI_TYPE=\"${SLURM_MPI_TYPE:-pmix}\"");
+    }
     let mut words = strings(["srun"]);
     words.push(format!("--nodes={}", layout.nodes));
     words.push(format!("--ntasks={}", layout.ranks()));
@@ -105,11 +108,15 @@ pub fn cpus(request: &Request) -> String {
 /// mpirun(1) of Open MPI 4 and 5: `ppr` places so many ranks a node, `PE` gives each so many cores.
 fn mpirun(request: &Request, text: &mut Text) -> Vec<String> {
     let layout = &request.layout;
-    text.say(
-        "Open MPI: so many ranks a node, PE cores each, and none without binding. Told to end, mpirun kills ranks a \
-         second later; a minute lets them write (the second name is Open MPI 5's).",
-    );
-    text.line("export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60");
+    text.say("Open MPI: so many ranks a node, each bound to PE cores of its own.");
+    // Under Slurm the daemons of other nodes are sent SIGTERM too, and mpirun would wait for them in vain.
+    if request.scheduler != Scheduler::Slurm {
+        text.say(
+            "Sent SIGTERM, mpirun kills its ranks a second later; a minute lets them write (the second name is Open MPI \
+             5's).",
+        );
+        text.line("export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60");
+    }
     let mut words = strings(["mpirun", "-n"]);
     words.push(layout.ranks().to_string());
     if request.scheduler == Scheduler::Pbs {

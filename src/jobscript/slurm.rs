@@ -15,7 +15,7 @@ pub fn script(request: &Request) -> String {
     text.gap();
     body::start(request, &mut text);
     if request.is_array() {
-        text.say("One element of the array has a number of its own, which scontrol and squeue know it by.");
+        text.say("One element of the array has a number of its own, which scontrol knows it by.");
         text.line("job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID");
     } else {
         text.line("job=$SLURM_JOB_ID");
