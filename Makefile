@@ -26,7 +26,7 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build bundle demo test proof lint deny doc kernels-table bench install clean
+.PHONY: help deps test-deps build bundle demo test test-slurm proof lint deny doc kernels-table bench install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,17 @@ demo: build ## Make a synthetic corpus, run the transfer study on it, print matr
 test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
 	cargo test --locked --no-default-features --test study layout::
 	scripts/cargo-test.sh $(FEATURES)
+
+test-slurm: deps ## Job scripts on a real Slurm, three virtual nodes on this machine (as root)
+ifeq ($(MPI),no)
+	@echo "skipped: tests under Slurm, for this build has no MPI"
+else
+	@if [ "$$(id -u)" = 0 ] && scripts/deps.sh slurm; then \
+	    TEST_MINUTES=20 scripts/cargo-test.sh --test slurm -- --ignored --nocapture --test-threads=1; \
+	else \
+	    echo "skipped: tests under Slurm, which need root, Slurm and MUNGE"; \
+	fi
+endif
 
 proof: test-deps ## The slow tests: a hundred kills at random moments, every byte of a store flipped
 	CROSSRX_KILLS=$(KILLS) cargo test --locked $(FEATURES) --test study killed_at_random_moments -- --nocapture

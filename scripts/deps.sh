@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|bundle|test
+# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|bundle|test|slurm
 #
 #   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
 #   bundle  the same, and patchelf
 #   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels, cargo-deny, Chromium
+#   slurm   the same as build, and the daemons of Slurm and MUNGE, for tests that run them on this machine
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
 # modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out.
@@ -11,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 purpose=${1:-build}
-case $purpose in build | bundle | test) ;; *) echo "usage: scripts/deps.sh build|bundle|test" >&2 && exit 2 ;; esac
+case $purpose in build | bundle | test | slurm) ;; *) echo "usage: scripts/deps.sh build|bundle|test|slurm" >&2 && exit 2 ;; esac
 target=${CARGO_TARGET_DIR:-target}
 cargo_deny_version=0.20.2
 
@@ -50,6 +51,11 @@ has_chromium() {
     [ -n "${CHROMIUM:-}" ] || on_path chromium || on_path chromium-browser || on_path google-chrome
 }
 has_python() { [ -n "${CROSSRX_PYTHON:-}" ] || python3 -c 'import venv, ensurepip' 2>/dev/null; }
+# Daemons lie where the PATH of a user need not lead.
+has_slurm() {
+    local PATH=$PATH:/usr/sbin:/sbin
+    on_path slurmctld && on_path slurmd && on_path sbatch && on_path munged
+}
 
 find_missing() {
     missing=()
@@ -59,7 +65,9 @@ find_missing() {
         has_mpi || missing+=(mpi)
         has_libclang || missing+=(libclang)
     fi
-    if [ "$purpose" != build ]; then
+    if [ "$purpose" = slurm ]; then
+        has_slurm || missing+=(slurm)
+    elif [ "$purpose" != build ]; then
         on_path patchelf || missing+=(patchelf)
     fi
     if [ "$purpose" = test ]; then
@@ -81,6 +89,7 @@ row() {
         patchelf) echo "patchelf                   |patchelf             |patchelf  |patchelf" ;;
         python)   echo "python3 python3-venv       |python3              |python    |python" ;;
         h5dump)   echo "hdf5-tools                 |hdf5                 |hdf5~mpi  |hdf5" ;;
+        slurm)    echo "slurm-wlm munge            |slurm-slurmctld slurm-slurmd munge|slurm munge|-" ;;
         chromium) echo "$apt_chromium              |chromium             |-         |-" ;;
     esac
 }

@@ -11,7 +11,7 @@ fn an_array_runs_one_study_an_element() {
     for element in 0..2 {
         let job = Job::of(&cluster, &format!("{}_{element}", array.id()));
         job.becomes("COMPLETED");
-        assert!(job.log().contains("2 ranks on 2 hosts"), "{}", job.log());
+        job.said("2 ranks on 2 hosts", 1);
     }
     study.assert_same_as_in_peace();
     drop(array);

@@ -19,7 +19,7 @@ fn what_scancel_ends_stays_ended_and_goes_on_when_submitted_again() {
     job.becomes("CANCELLED");
     let again = study.submit(&script, &[]);
     again.becomes("COMPLETED");
-    assert!(again.log().contains("going on from the checkpoint"), "{}", again.log());
+    again.said("going on from the checkpoint", 1);
     // A script that takes the signal of scancel for the end of its time would have come back by now.
     assert_eq!((job.state().as_str(), job.restarts()), ("CANCELLED", 0));
     study.assert_same_as_in_peace();

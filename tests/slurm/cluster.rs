@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const NODES: usize = 3;
@@ -100,7 +100,9 @@ impl Cluster {
         // A requeued job is held back until its credential has expired.
         text += &format!("AuthInfo=cred_expire=5,socket={f}/munge\n");
         for (node, port) in ports.iter().enumerate().skip(1) {
-            fs::create_dir(folder.join(format!("tmp/n{node}"))).unwrap();
+            for of in ["spool", "tmp"] {
+                fs::create_dir(folder.join(format!("{of}/n{node}"))).unwrap();
+            }
             text += &format!("NodeName=n{node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1\n");
         }
         for (name, more) in
@@ -180,15 +182,16 @@ impl Cluster {
         self.try_command(program, words).unwrap_or_else(|e| panic!("{e}\n{}", self.logs()))
     }
 
-    /// Waits until Slurm looks at time limits, as it does every 30 seconds, for the time to the next
-    /// look to be known.
-    pub fn wait_for_look_at_limits(&self) {
+    /// Waits until Slurm's next look at time limits is so far ahead, less than the 30 seconds between two.
+    pub fn wait_for_look_at_limits_in(&self, ahead: Duration) {
         let looks = || {
             let log = fs::read_to_string(self.room.join("daemons/slurmctld.log")).unwrap_or_default();
             log.matches("Testing job time limits").count()
         };
         let before = looks();
         wait_for("a look at time limits", Duration::from_secs(90), || (looks() > before).then_some(()));
+        let then = Instant::now() + Duration::from_secs(30) - ahead;
+        wait_for("the next to be near", Duration::from_secs(60), || (Instant::now() > then).then_some(()));
     }
 
     /// The ends of the daemons' logs.

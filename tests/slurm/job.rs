@@ -37,9 +37,14 @@ impl<'a> Job<'a> {
 
     /// What Slurm knows of it now.
     pub fn facts(&self) -> BTreeMap<String, String> {
-        let text = self.cluster.command("scontrol", &["--oneliner", "show", "job", &self.id]);
-        let words = text.split_whitespace().filter_map(|word| word.split_once('='));
-        let facts: BTreeMap<String, String> = words.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let text = self.cluster.command("scontrol", &["show", "job", &self.id]);
+        let mut facts = BTreeMap::new();
+        for line in text.lines().map(str::trim) {
+            // A path has a line for itself, and may have spaces.
+            let words = if line.starts_with("StdOut=") { vec![line] } else { line.split(' ').collect() };
+            let pairs = words.into_iter().filter_map(|word| word.split_once('='));
+            facts.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
         let state = format!(
             "{} nodes={} restarts={} exit={}",
             facts["JobState"], facts["NodeList"], facts["Restarts"], facts["ExitCode"]
@@ -71,6 +76,12 @@ impl<'a> Job<'a> {
         String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
     }
 
+    /// Asserts that so many lines of its log have the words.
+    pub fn said(&self, words: &str, times: usize) {
+        let lines = self.log().lines().filter(|line| line.contains(words)).count();
+        assert_eq!(lines, times, "lines with {words:?}\n{}", self.told());
+    }
+
     /// Waits until its log has the words.
     pub fn says(&self, words: &str) {
         self.waits(&format!("{words:?} in the log"), |job| job.log().contains(words));
@@ -94,10 +105,12 @@ impl<'a> Job<'a> {
         wait_or_tell(&what, LIMIT, look, || self.told());
     }
 
+    /// What has been seen of it, and its log without the lines of most epochs.
     fn told(&self) -> String {
         let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        format!("{:?}\n{}", self.seen.borrow(), lines[lines.len().saturating_sub(60)..].join("\n"))
+        let epoch = |line: &str| line.contains(": epoch ") && !line.contains("00/");
+        let lines: Vec<&str> = log.lines().filter(|line| !epoch(line)).collect();
+        format!("{:?}\n{}", self.seen.borrow(), lines.join("\n"))
     }
 }
 

@@ -36,7 +36,7 @@ impl<'a> Study<'a> {
     /// Several studies of one source each.
     pub fn of(cluster: &'a Cluster, length: Length, decks: &[(&'static str, &'static str)]) -> Self {
         let corpus = store();
-        let epochs = if length == Length::Short { 40 } else { 800 };
+        let epochs = if length == Length::Short { 40 } else { 1000 };
         let decks = decks.iter().map(|&(stem, source)| Deck { stem, source, epochs });
         let study = Self { cluster, decks: decks.collect() };
         for deck in &study.decks {

@@ -9,9 +9,8 @@ fn a_study_runs_on_two_nodes() {
     let study = Study::new(&cluster, Length::Short);
     let job = study.submit(&study.script(&["--launcher", "mpirun"]), &[]);
     job.becomes("COMPLETED");
-    let log = job.log();
-    assert!(log.contains("2 ranks on 2 hosts"), "{log}");
-    assert!(log.contains("1 group of 2 ranks for 1 task"), "{log}");
+    job.said("2 ranks on 2 hosts", 1);
+    job.said("1 group of 2 ranks for 1 task", 1);
     assert_eq!((job.nodes().as_str(), job.restarts()), ("n[1-2]", 0));
     study.assert_same_as_in_peace();
     drop(job);
