@@ -109,14 +109,6 @@ pub fn cpus(request: &Request) -> String {
 fn mpirun(request: &Request, text: &mut Text) -> Vec<String> {
     let layout = &request.layout;
     text.say("Open MPI: so many ranks a node, each bound to PE cores of its own.");
-    // Under Slurm the daemons of other nodes are sent SIGTERM too, and mpirun would wait for them in vain.
-    if request.scheduler != Scheduler::Slurm {
-        text.say(
-            "Sent SIGTERM, mpirun kills its ranks a second later; a minute lets them write (the second name is Open MPI \
-             5's).",
-        );
-        text.line("export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60");
-    }
     let mut words = strings(["mpirun", "-n"]);
     words.push(layout.ranks().to_string());
     if request.scheduler == Scheduler::Pbs {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -28,6 +28,8 @@ pub struct Cluster {
     folder: Option<TempDir>,
     /// Where logs of daemons and jobs are kept, and where jobs are submitted.
     pub room: PathBuf,
+    /// Ended and waited for with all that they have started.
+    daemons: Vec<Child>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -42,7 +44,7 @@ impl Cluster {
         // Not below the target folder: the path of a socket has 107 bytes at most.
         let folder = tempfile::Builder::new().prefix("crossrx-slurm-").tempdir_in("/tmp").unwrap();
         processes::adopt();
-        let cluster = Self { folder: Some(folder), room, _turn: turn };
+        let mut cluster = Self { folder: Some(folder), room, daemons: Vec::new(), _turn: turn };
         say(&format!("{name}: a cluster in {}", cluster.folder().display()));
         cluster.write_configuration();
         cluster.start_munge();
@@ -114,7 +116,7 @@ impl Cluster {
         fs::write(logs.join("slurm.conf"), &text).unwrap();
     }
 
-    fn start_munge(&self) {
+    fn start_munge(&mut self) {
         let at = |name: &str| format!("{}/{name}", self.folder().display());
         let options = ["key-file=key", "socket=munge", "pid-file=munge.pid", "seed-file=munge.seed"];
         let options = options.map(|option| {
@@ -128,20 +130,21 @@ impl Cluster {
         wait_or_tell("MUNGE", Duration::from_secs(20), || socket.exists().then_some(()), || self.logs());
     }
 
-    fn start_daemon(&self, program: &str, log: &str, more: &[&str]) {
+    fn start_daemon(&mut self, program: &str, log: &str, more: &[&str]) {
         let configuration = self.configuration();
         let words = [&["-D", "-f", configuration.to_str().unwrap()], more].concat();
         self.start_program(program, log, &words);
     }
 
-    fn start_program(&self, program: &str, log: &str, words: &[&str]) {
+    fn start_program(&mut self, program: &str, log: &str, words: &[&str]) {
         let path = self.room.join(format!("daemons/{log}.log"));
         let log = File::create(path).unwrap();
         let mut command = self.command_of(program);
         command.args(words).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        // It is found again among the descendants of this process.
         let started = command.spawn();
-        started.unwrap_or_else(|e| panic!("cannot start {program}: {e}; run scripts/deps.sh slurm"));
+        let started =
+            started.unwrap_or_else(|e| panic!("cannot start {program}: {e}; run scripts/deps.sh slurm"));
+        self.daemons.push(started);
     }
 
     fn configuration(&self) -> PathBuf {
@@ -216,6 +219,7 @@ impl Cluster {
     fn end(&mut self) -> Result<(), String> {
         let Some(folder) = self.folder.take() else { return Ok(()) };
         let ended = processes::end_all();
+        self.daemons.clear();
         let _ = fs::copy(folder.path().join("completed"), self.room.join("completed.txt"));
         folder.close().map_err(|e| e.to_string())?;
         ended

@@ -1,0 +1,75 @@
+#!/bin/bash
+# crossrx jobscript pbs made this by
+#   crossrx jobscript pbs configs/csa.toml --scaling --mode weak --nodes 4 --ranks-per-node 8 --cores-per-node 64 --hours 0.5 --account my_project
+# Save it and submit it by qsub. Paths are relative to the folder that it is done in.
+#
+
+#PBS -N csa-scaling
+#PBS -S /bin/bash
+#PBS -A my_project
+#PBS -l walltime=00:30:00
+# A chunk is a node's part: its cores, its ranks (mpiprocs, lines of $PBS_NODEFILE) and its GPUs.
+#PBS -l select=4:ncpus=64:mpiprocs=8
+# Each chunk on a node of its own; scatter:excl keeps other jobs off it.
+#PBS -l place=scatter
+# One log of both streams, written where it can be read while the job runs (k: d needs PBS 18 or later).
+#PBS -j oe
+#PBS -k doe
+# Without --requeue PBS does not start it again by itself.
+#PBS -r n
+
+set -euo pipefail
+# PBS starts in the home folder.
+cd -- "${PBS_O_WORKDIR:?submit this script with qsub}"
+
+deck=configs/csa.toml
+store=csa.h5
+out=scaling/csa
+crossrx=crossrx
+
+# Better to fail now than after the launch of many ranks.
+for file in "$deck" "$store"; do
+    if [ ! -r "$file" ]; then
+        echo "$(hostname): no $file in $PWD: submit from the folder that its path is relative to" >&2
+        exit 1
+    fi
+done
+for program in "$crossrx" mpirun; do
+    if ! command -v "$program" >/dev/null; then
+        echo "$(hostname): no $program on PATH: load its module (--module) or set PATH" >&2
+        exit 1
+    fi
+done
+mkdir -p -- "$(dirname -- "$out")"
+
+echo "$(date -u +%FT%TZ) job $PBS_JOBID, deck $deck on $(hostname)"
+{ "$crossrx" --version; mpirun --version || true; } 2>&1 | sed -n 1,2p
+
+# Open MPI: so many ranks a node, each bound to PE cores of its own.
+# Sent SIGTERM, mpirun kills its ranks a second later; a minute lets them write (the second name is Open MPI
+# 5's).
+export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60
+# A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
+mpirun -n 32 --hostfile "$PBS_NODEFILE" --map-by ppr:8:node:PE=8 --bind-to core "$crossrx" bench scaling "$deck" \
+    --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out" &
+
+# PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of
+# qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: the
+# ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the time
+# (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` stops a job in the same way.
+told='' heard=no launcher=$!
+trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
+
+# A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
+while heard=no; do
+    code=0
+    wait "$launcher" || code=$?
+    [ "$heard" = yes ] || break
+    echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
+done
+# A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.
+case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
+
+echo "$(date -u +%FT%TZ) ended with exit code $code"
+exit "$code"
