@@ -3,13 +3,9 @@
 #
 #   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
 #   bundle  the same, and patchelf
-<<<<<<< HEAD
-#   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels, cargo-deny, Chromium
-#   slurm   the same as build, and the daemons of Slurm and MUNGE, for tests that run them on this machine
-=======
 #   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels,
 #           cargo-deny, shellcheck, Chromium
->>>>>>> jobs
+#   slurm   what a build needs, and the daemons of Slurm and MUNGE, for tests that run them on this machine
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
 # modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out.
@@ -95,11 +91,8 @@ row() {
         patchelf) echo "patchelf                   |patchelf             |patchelf  |patchelf" ;;
         python)   echo "python3 python3-venv       |python3              |python    |python" ;;
         h5dump)   echo "hdf5-tools                 |hdf5                 |hdf5~mpi  |hdf5" ;;
-<<<<<<< HEAD
         slurm)    echo "slurm-wlm munge            |slurm-slurmctld slurm-slurmd munge|slurm munge|-" ;;
-=======
         shellcheck) echo "shellcheck               |ShellCheck           |-         |-" ;;
->>>>>>> jobs
         chromium) echo "$apt_chromium              |chromium             |-         |-" ;;
     esac
 }
