@@ -56,11 +56,11 @@ bundle: build ## Pack the program with its libraries and mpirun, for machines wi
 	@scripts/deps.sh bundle
 	scripts/bundle.sh "$(CROSSRX)" "$(TARGET)/bundle"
 
-demo: build ## Make a synthetic corpus, run the transfer study on it, print matrix and report
+demo: $(if $(PROGRAM),,build) ## Make a synthetic corpus, run the transfer study on it, print matrix and report
 	rm -rf "$(DEMO)"
 	mkdir -p "$(DEMO)"
-	"$(CROSSRX)" synth --preset demo --seed 1 --out "$(DEMO)/demo.h5"
-	$(LAUNCH) "$(CROSSRX)" transfer configs/demo.toml --set store.path="$(DEMO)/demo.h5" --out "$(DEMO)/run"
+	"$(or $(PROGRAM),$(CROSSRX))" synth --preset demo --seed 1 --out "$(DEMO)/demo.h5"
+	$(LAUNCH) "$(or $(PROGRAM),$(CROSSRX))" transfer configs/demo.toml --set store.path="$(DEMO)/demo.h5" --out "$(DEMO)/run"
 
 test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
 	cargo test --locked --no-default-features --test study layout::

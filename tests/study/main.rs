@@ -6,6 +6,8 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod bundle;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod demo;
 mod device;
 #[cfg(target_os = "linux")]
 mod failing;
