@@ -157,7 +157,16 @@ pub fn run(request: &Request, text: &mut Text) {
     if request.work == Work::Study && request.scheduler == Scheduler::Pbs {
         words.extend(["--max-hours".into(), "\"$hours\"".into()]);
     }
+    if let Some(hours) = request.max_hours {
+        words.extend(["--max-hours".into(), hours.to_string()]);
+    }
     words.extend(["--out".into(), "\"$out\"".into()]);
+    if request.work != Work::Study {
+        // It has nothing to go on from, so signals may end it.
+        text.command(&words, "");
+        text.line("echo \"$(date -u +%FT%TZ) complete: $out\"");
+        return;
+    }
     text.command(&words, " &");
     text.gap();
     go_on::wait(request, text);

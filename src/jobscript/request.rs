@@ -69,7 +69,7 @@ pub struct Wish {
     pub ranks_per_node: usize,
     pub gpus_per_node: usize,
     pub cores_per_node: Option<usize>,
-    pub hours: f64,
+    pub hours: Option<f64>,
     pub account: Option<String>,
     pub queue: Option<String>,
     pub modules: Vec<String>,
@@ -106,6 +106,8 @@ pub struct Request {
     pub layout: Layout,
     /// The job's limit of time.
     pub seconds: u32,
+    /// Hours after which crossrx itself stops, where no scheduler has a limit.
+    pub max_hours: Option<f64>,
     pub account: Option<String>,
     pub queue: Option<String>,
     pub modules: Vec<String>,
@@ -170,9 +172,15 @@ impl Request {
                     format!("{} and {} would share {}: rename one of them", same.deck, study.deck, study.out);
                 return Err(Error::Request(what));
             }
-            if wish.scaling.is_none() {
-                about.push(tasks(&study.deck, &deck, layout.ranks(), &mut warnings)?);
-            }
+            about.push(match wish.scaling {
+                None => tasks(&study.deck, &deck, layout.ranks(), &mut warnings)?,
+                Some(mode) => format!(
+                    "{}: its first training for some steps on 1, 2, 4, ... and all of {} in turn, {} scaling.",
+                    study.deck,
+                    count(layout.ranks(), "rank"),
+                    mode.name()
+                ),
+            });
             studies.push(study);
         }
         let Some(first) = studies.first() else { return refuse("name a deck") };
@@ -192,7 +200,8 @@ impl Request {
         let request = Request {
             scheduler: wish.scheduler,
             layout,
-            seconds: seconds(wish.hours)?,
+            seconds: seconds(wish.hours.unwrap_or(1.0))?,
+            max_hours: wish.hours.filter(|_| wish.scheduler == Scheduler::Local && wish.scaling.is_none()),
             account: checked("--account", wish.account)?,
             queue: checked("--queue", wish.queue)?,
             modules: wish.modules,
@@ -365,7 +374,7 @@ mod tests {
             ranks_per_node: 4,
             gpus_per_node: 0,
             cores_per_node: Some(8),
-            hours: 1.0,
+            hours: None,
             account: None,
             queue: None,
             modules: Vec::new(),
@@ -425,8 +434,8 @@ mod tests {
             (Wish { modules: vec!["--x".into()], ..wish.clone() }, "--module"),
             (Wish { directives: vec!["--mem=0\nrm".into()], ..wish.clone() }, "--directive"),
             (Wish { out: Some("-o".into()), ..wish.clone() }, "--out"),
-            (Wish { hours: 0.001, ..wish.clone() }, "--hours"),
-            (Wish { hours: f64::NAN, ..wish.clone() }, "--hours"),
+            (Wish { hours: Some(0.001), ..wish.clone() }, "--hours"),
+            (Wish { hours: Some(f64::NAN), ..wish.clone() }, "--hours"),
             (Wish { machine: text("hal"), ..wish.clone() }, "perlmutter"),
             (Wish { machine: text("polaris"), ..wish.clone() }, "pbs"),
             (Wish { scheduler: Scheduler::Pbs, cores_per_node: None, ..wish.clone() }, "--cores-per-node"),
