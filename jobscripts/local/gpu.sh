@@ -35,9 +35,6 @@ echo "$(date -u +%FT%TZ) deck $deck on $(hostname)"
 # crossrx deals the GPUs of a node to its ranks in turn, so every rank must see all of them. Which cores are
 # near which GPU, `nvidia-smi topo -m` tells on a node.
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
-# Sent SIGTERM, mpirun kills its ranks a second later; a minute lets them write (the second name is Open MPI
-# 5's).
-export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 mpirun -n 2 --map-by ppr:2:node:PE=8 --bind-to core "$crossrx" transfer "$deck" --threads 8 \
     --device cuda --out "$out" &

@@ -38,9 +38,6 @@ cores=$(lscpu --online --parse=CORE,SOCKET,NODE | grep -v '^#' | sort -u | wc -l
 cores=$((cores / 4 > 0 ? cores / 4 : 1))
 
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
-# Sent SIGTERM, mpirun kills its ranks a second later; a minute lets them write (the second name is Open MPI
-# 5's).
-export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 mpirun -n 4 --map-by ppr:4:node:PE="$cores" --bind-to core "$crossrx" transfer "$deck" \
     --threads "$cores" --out "$out" &

@@ -53,9 +53,6 @@ walltime=7200
 hours=$(awk -v left="$((walltime - 360 - SECONDS))" 'BEGIN { printf "%.5f", left / 3600 }')
 
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
-# Sent SIGTERM, mpirun kills its ranks a second later; a minute lets them write (the second name is Open MPI
-# 5's).
-export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 mpirun -n 8 --hostfile "$PBS_NODEFILE" --map-by ppr:8:node:PE=4 --bind-to core "$crossrx" transfer "$deck" \
     --threads 4 --max-hours "$hours" --out "$out" &

@@ -46,9 +46,6 @@ echo "$(date -u +%FT%TZ) job $PBS_JOBID, deck $deck on $(hostname)"
 { "$crossrx" --version; mpirun --version || true; } 2>&1 | sed -n 1,2p
 
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
-# Sent SIGTERM, mpirun kills its ranks a second later; a minute lets them write (the second name is Open MPI
-# 5's).
-export OMPI_MCA_odls_base_sigkill_timeout=60 PRTE_MCA_odls_base_sigkill_timeout=60
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 mpirun -n 32 --hostfile "$PBS_NODEFILE" --map-by ppr:8:node:PE=8 --bind-to core "$crossrx" bench scaling "$deck" \
     --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out" &

@@ -86,7 +86,7 @@ fn an_element_of_an_array_goes_on_alone() {
     let (code, log) = job.end();
     assert_eq!((code, site.calls("qsub").len()), (Some(75), 1), "{log}");
     let next = fs::read_to_string(site.folder.join("next.pbs")).unwrap();
-    assert!(next.contains("\nelement=1\n") && !next.contains("#PBS -J"), "{next}");
+    assert!(next.contains("\nelement=1\n") && !next.contains("\n#PBS -J"), "{next}");
     let (code, log) = submit(&site, &site.folder.join("next.pbs"), false, "").end();
     assert!(code == Some(0) && log.contains("complete: all/other"), "{log}");
     assert!(site.folder.join("all/other/report.html").exists() && !site.folder.join("all/my deck").exists());
