@@ -11,7 +11,7 @@ use std::time::Duration;
 #[ignore = "needs root, Slurm and MUNGE: make test-slurm"]
 fn what_scancel_ends_stays_ended_and_goes_on_when_submitted_again() {
     let cluster = Cluster::start("cancelled");
-    let study = Study::new(&cluster, Length::Long);
+    let study = Study::new(&cluster, Length::Medium);
     let script = study.script(&["--launcher", "mpirun", "--requeue"]);
     let job = study.submit(&script, &[]);
     job.says("epoch 50/");

@@ -5,7 +5,7 @@ use crate::study::{Length, Study};
 #[ignore = "needs root, Slurm and MUNGE: make test-slurm"]
 fn a_job_that_loses_a_node_goes_on_on_others_and_ends_with_the_same_bits() {
     let cluster = Cluster::start("node-down");
-    let study = Study::new(&cluster, Length::Long);
+    let study = Study::new(&cluster, Length::Medium);
     let job = study.submit(&study.script(&["--launcher", "mpirun", "--requeue"]), &[]);
     job.says("epoch 50/");
     assert_eq!(job.nodes(), "n[1-2]");

@@ -7,7 +7,7 @@ use crate::study::{Length, Study};
 #[ignore = "needs root, Slurm and MUNGE: make test-slurm"]
 fn a_job_that_is_preempted_goes_on_afterwards_and_ends_with_the_same_bits() {
     let cluster = Cluster::start("preempted");
-    let study = Study::new(&cluster, Length::Long);
+    let study = Study::new(&cluster, Length::Medium);
     let job = study.submit(&study.script(&["--launcher", "srun", "--requeue"]), &[]);
     job.says("epoch 50/");
     let other =

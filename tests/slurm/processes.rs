@@ -4,6 +4,7 @@ use crate::poll::wait_for;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -62,16 +63,17 @@ fn command_of(pid: i32) -> String {
     format!("{pid} {}", String::from_utf8_lossy(&bytes).replace('\0', " "))
 }
 
-/// Processes whose command or environment has the path in it: all that a cluster in this folder
-/// has started, wherever they hang.
+/// Processes whose command, environment or open files name the path: all that a cluster in this folder
+/// has started, wherever they hang and whatever they call themselves.
 pub fn that_name(folder: &Path) -> Vec<String> {
     let path = folder.to_str().unwrap().as_bytes();
     let own = getpid().as_raw_nonzero().get();
+    let has = |bytes: &[u8]| bytes.windows(path.len()).any(|part| part == path);
     let names = |pid: &i32| {
-        ["cmdline", "environ"].iter().any(|file| {
-            let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            bytes.windows(path.len()).any(|part| part == path)
-        })
+        let mut texts = ["cmdline", "environ"].iter().map(|file| fs::read(format!("/proc/{pid}/{file}")));
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut files = files.filter_map(|entry| fs::read_link(entry.path()).ok());
+        texts.any(|text| has(&text.unwrap_or_default())) || files.any(|file| has(file.as_os_str().as_bytes()))
     };
     all().filter(|&pid| pid != own).filter(names).map(command_of).collect()
 }

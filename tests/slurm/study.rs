@@ -13,12 +13,24 @@ pub struct Study<'a> {
 }
 
 /// How long a study of one source trains.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub enum Length {
-    /// A second or two.
+    /// A second or two, on two nodes of a machine with nothing else to do.
     Short,
-    /// Half a minute on two nodes of a machine with nothing else to do.
+    /// Ten seconds.
+    Medium,
+    /// Half a minute.
     Long,
+}
+
+impl Length {
+    fn epochs(self) -> u32 {
+        match self {
+            Length::Short => 40,
+            Length::Medium => 400,
+            Length::Long => 1000,
+        }
+    }
 }
 
 struct Deck {
@@ -36,8 +48,7 @@ impl<'a> Study<'a> {
     /// Several studies of one source each.
     pub fn of(cluster: &'a Cluster, length: Length, decks: &[(&'static str, &'static str)]) -> Self {
         let corpus = store();
-        let epochs = if length == Length::Short { 40 } else { 1000 };
-        let decks = decks.iter().map(|&(stem, source)| Deck { stem, source, epochs });
+        let decks = decks.iter().map(|&(stem, source)| Deck { stem, source, epochs: length.epochs() });
         let study = Self { cluster, decks: decks.collect() };
         for deck in &study.decks {
             fs::write(study.deck(deck.stem), deck.text(&corpus)).unwrap();
