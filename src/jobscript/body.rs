@@ -52,7 +52,7 @@ pub fn prepare(request: &Request, index: &str, text: &mut Text) {
         text.line(format!("store={}", quoted(&study.store)));
         text.line(format!("out={}", quoted(&study.out)));
     } else {
-        let list = |of: &dyn Fn(&super::request::Study) -> &str| -> String {
+        let list = |of: &dyn Fn(&super::studies::Study) -> &str| -> String {
             request.studies.iter().map(|study| quoted(of(study))).collect::<Vec<_>>().join(" ")
         };
         text.say("One study an element of the array.");
