@@ -69,7 +69,8 @@ mpirun -n 12 --hostfile "$PBS_NODEFILE" --map-by ppr:12:node:PE=4 --bind-to core
 # PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of
 # qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: the
 # ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the time
-# (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` stops a job in the same way.
+# (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` ends a job early, as the time limit
+# does.
 told='' heard=no launcher=$!
 trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
 trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
@@ -81,7 +82,8 @@ while heard=no; do
     [ "$heard" = yes ] || break
     echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
 done
-# A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.
+# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
+# say.
 case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
 
 # 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,

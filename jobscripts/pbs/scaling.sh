@@ -3,6 +3,8 @@
 #   crossrx jobscript pbs configs/csa.toml --scaling --mode weak --nodes 4 --ranks-per-node 8 --cores-per-node 64 --hours 0.5 --account my_project
 # Save it and submit it by qsub. Paths are relative to the folder that it is done in.
 #
+# configs/csa.toml: its first training for some steps on 1, 2, 4, ... and all of 32 ranks in turn, weak
+# scaling.
 
 #PBS -N csa-scaling
 #PBS -S /bin/bash
@@ -48,25 +50,5 @@ echo "$(date -u +%FT%TZ) job $PBS_JOBID, deck $deck on $(hostname)"
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 mpirun -n 32 --hostfile "$PBS_NODEFILE" --map-by ppr:8:node:PE=8 --bind-to core "$crossrx" bench scaling "$deck" \
-    --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out" &
-
-# PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of
-# qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: the
-# ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the time
-# (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` stops a job in the same way.
-told='' heard=no launcher=$!
-trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
-trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
-
-# A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
-while heard=no; do
-    code=0
-    wait "$launcher" || code=$?
-    [ "$heard" = yes ] || break
-    echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
-done
-# A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.
-case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
-
-echo "$(date -u +%FT%TZ) ended with exit code $code"
-exit "$code"
+    --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out"
+echo "$(date -u +%FT%TZ) complete: $out"

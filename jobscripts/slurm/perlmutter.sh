@@ -91,7 +91,8 @@ while heard=no; do
     [ "$heard" = yes ] || break
     echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
 done
-# A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.
+# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
+# say.
 case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
 
 # 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,

@@ -3,6 +3,8 @@
 #   crossrx jobscript slurm configs/csa.toml --scaling --nodes 4 --ranks-per-node 8 --cores-per-node 64 --hours 0.5 --account my_project --set train.batch=4096
 # Save it and submit it by sbatch. Paths are relative to the folder that it is done in.
 #
+# configs/csa.toml: its first training for some steps on 1, 2, 4, ... and all of 32 ranks in turn, strong
+# scaling.
 
 #SBATCH --job-name=csa-scaling
 #SBATCH --account=my_project
@@ -51,25 +53,5 @@ export SLURM_MPI_TYPE="${SLURM_MPI_TYPE:-pmix}"
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 srun --nodes=4 --ntasks=32 --ntasks-per-node=8 --cpus-per-task=8 --cpu-bind=cores \
     --kill-on-bad-exit=0 --wait=60 "$crossrx" bench scaling "$deck" --set train.batch=4096 \
-    --ranks 1,2,4,8,16,32 --mode strong --threads 8 --out "$out" &
-
-# Slurm tells this shell (--signal=B:) that the time is nearly up, and nobody else. The launcher runs in the
-# background, as bash would wait for a command in the foreground before it acts; it passes SIGUSR1 on to the
-# ranks, which stop at the same step with checkpoints, and all ends with exit code 75. SIGTERM is passed on as
-# SIGUSR1, for launchers answer it by killing.
-told='' heard=no launcher=$!
-trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
-trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
-
-# A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
-while heard=no; do
-    code=0
-    wait "$launcher" || code=$?
-    [ "$heard" = yes ] || break
-    echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
-done
-# A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.
-case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
-
-echo "$(date -u +%FT%TZ) ended with exit code $code"
-exit "$code"
+    --ranks 1,2,4,8,16,32 --mode strong --threads 8 --out "$out"
+echo "$(date -u +%FT%TZ) complete: $out"

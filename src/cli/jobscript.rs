@@ -29,9 +29,9 @@ pub struct Args {
     /// Cores of a node, shared evenly by its ranks [default: the machine's, or counted by the script].
     #[arg(long, value_name = "C")]
     cores_per_node: Option<usize>,
-    /// Limit of time.
-    #[arg(long, value_name = "H", default_value_t = 1.0)]
-    hours: f64,
+    /// Limit of time [default: 1; none for local].
+    #[arg(long, value_name = "H")]
+    hours: Option<f64>,
     /// Whom the job is charged to.
     #[arg(long, value_name = "NAME")]
     account: Option<String>,

@@ -52,7 +52,7 @@ pub fn prepare(request: &Request, index: &str, text: &mut Text) {
         text.line(format!("store={}", quoted(&study.store)));
         text.line(format!("out={}", quoted(&study.out)));
     } else {
-        let list = |of: &dyn Fn(&super::request::Study) -> &str| -> String {
+        let list = |of: &dyn Fn(&super::studies::Study) -> &str| -> String {
             request.studies.iter().map(|study| quoted(of(study))).collect::<Vec<_>>().join(" ")
         };
         text.say("One study an element of the array.");
@@ -157,7 +157,16 @@ pub fn run(request: &Request, text: &mut Text) {
     if request.work == Work::Study && request.scheduler == Scheduler::Pbs {
         words.extend(["--max-hours".into(), "\"$hours\"".into()]);
     }
+    if let Some(hours) = request.max_hours {
+        words.extend(["--max-hours".into(), hours.to_string()]);
+    }
     words.extend(["--out".into(), "\"$out\"".into()]);
+    if request.work != Work::Study {
+        // It has nothing to go on from, so signals may end it.
+        text.command(&words, "");
+        text.line("echo \"$(date -u +%FT%TZ) complete: $out\"");
+        return;
+    }
     text.command(&words, " &");
     text.gap();
     go_on::wait(request, text);

@@ -1,6 +1,6 @@
 //! How a job hears that it must end, ends in order, and goes on as another.
 
-use super::request::{Request, Scheduler, Work};
+use super::request::{Request, Scheduler};
 use super::text::Text;
 
 /// Signals and the wait for the launcher, once it has been started in the background.
@@ -16,7 +16,7 @@ pub fn wait(request: &Request, text: &mut Text) {
             "PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of \
              qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: \
              the ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the \
-             time (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` stops a job in the same way.",
+             time (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` ends a job early, as the time limit does.",
         ),
         Scheduler::Local => text.say(
             "Ctrl-C or a signal is passed on to the launcher, which runs in the background, as SIGUSR1: the ranks stop \
@@ -42,7 +42,7 @@ pub fn wait(request: &Request, text: &mut Text) {
 done",
     );
     text.say(
-        "A launcher that was itself sent SIGTERM, as a whole job is, tells of that and not of its ranks' 75.",
+        "A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks say.",
     );
     text.line("case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac");
     text.gap();
@@ -50,7 +50,7 @@ done",
 
 /// What is kept of the run folder before it starts, to see whether the job got anywhere.
 pub fn look_before(request: &Request, text: &mut Text) {
-    if !goes_on_by_itself(request) {
+    if !request.requeue {
         return;
     }
     text.say(
@@ -67,30 +67,22 @@ idle=$out.idle",
     text.gap();
 }
 
-fn goes_on_by_itself(request: &Request) -> bool {
-    request.requeue && request.work == Work::Study
-}
-
 /// What comes of the exit code.
 pub fn finish(request: &Request, text: &mut Text) {
     let again = again(request);
-    if request.work != Work::Study {
-        text.line("echo \"$(date -u +%FT%TZ) ended with exit code $code\"").line("exit \"$code\"");
-        return;
-    }
     text.say(
         "0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,",
     );
     text.say("which the log tells; that it would not cure itself is why such a job is never requeued.");
     text.line("case $code in");
     text.line("    0)");
-    if goes_on_by_itself(request) {
+    if request.requeue {
         text.line("        rm -f -- \"$idle\"");
     }
     text.line("        echo \"$(date -u +%FT%TZ) complete: $out\"");
     text.line("        ;;");
     text.line("    75)");
-    match (goes_on_by_itself(request), request.scheduler) {
+    match (request.requeue, request.scheduler) {
         (true, Scheduler::Slurm) => slurm(request, text),
         (true, Scheduler::Pbs) => pbs(request, text),
         _ => {

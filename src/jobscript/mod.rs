@@ -13,6 +13,7 @@ mod pbs;
 mod quote;
 mod request;
 mod slurm;
+mod studies;
 mod text;
 
 pub use launch::Launcher;

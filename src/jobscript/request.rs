@@ -2,11 +2,11 @@ use super::launch::Launcher;
 use super::layout::Layout;
 use super::machine::{MACHINES, Machine};
 use super::quote::{job_name, one_line, operand, scheduler_name};
+use super::studies::{Study, derived_name, study, tasks};
 use crate::deck::{Deck, Override};
 use crate::report::phrase::count;
-use crate::study::Grouping;
 use crate::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Who runs the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -69,7 +69,7 @@ pub struct Wish {
     pub ranks_per_node: usize,
     pub gpus_per_node: usize,
     pub cores_per_node: Option<usize>,
-    pub hours: f64,
+    pub hours: Option<f64>,
     pub account: Option<String>,
     pub queue: Option<String>,
     pub modules: Vec<String>,
@@ -86,17 +86,6 @@ pub struct Wish {
     pub command: String,
 }
 
-/// One deck, checked, with where its store and its results are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Study {
-    /// Path of the deck.
-    pub deck: String,
-    /// Path of the store that it names.
-    pub store: String,
-    /// The run folder.
-    pub out: String,
-}
-
 /// A request whose parts fit together; every text in it is one line.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the help of crossrx jobscript says what each is")]
@@ -106,6 +95,8 @@ pub struct Request {
     pub layout: Layout,
     /// The job's limit of time.
     pub seconds: u32,
+    /// Hours after which crossrx itself stops, where no scheduler has a limit.
+    pub max_hours: Option<f64>,
     pub account: Option<String>,
     pub queue: Option<String>,
     pub modules: Vec<String>,
@@ -170,9 +161,15 @@ impl Request {
                     format!("{} and {} would share {}: rename one of them", same.deck, study.deck, study.out);
                 return Err(Error::Request(what));
             }
-            if wish.scaling.is_none() {
-                about.push(tasks(&study.deck, &deck, layout.ranks(), &mut warnings)?);
-            }
+            about.push(match wish.scaling {
+                None => tasks(&study.deck, &deck, layout.ranks(), &mut warnings)?,
+                Some(mode) => format!(
+                    "{}: its first training for some steps on 1, 2, 4, ... and all of {} in turn, {} scaling.",
+                    study.deck,
+                    count(layout.ranks(), "rank"),
+                    mode.name()
+                ),
+            });
             studies.push(study);
         }
         let Some(first) = studies.first() else { return refuse("name a deck") };
@@ -192,7 +189,8 @@ impl Request {
         let request = Request {
             scheduler: wish.scheduler,
             layout,
-            seconds: seconds(wish.hours)?,
+            seconds: seconds(wish.hours.unwrap_or(1.0))?,
+            max_hours: wish.hours.filter(|_| wish.scheduler == Scheduler::Local && wish.scaling.is_none()),
             account: checked("--account", wish.account)?,
             queue: checked("--queue", wish.queue)?,
             modules: wish.modules,
@@ -274,72 +272,6 @@ fn launcher(wish: Option<Launcher>, scheduler: Scheduler, machine: Option<&Machi
     }
 }
 
-fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str> {
-    let text =
-        path.to_str().ok_or_else(|| Error::run(path, format!("{what} is not valid UTF-8: rename it")))?;
-    operand(what, text)
-}
-
-/// The last part of a deck's path without its ending.
-fn stem(deck: &str) -> &str {
-    Path::new(deck).file_stem().and_then(|stem| stem.to_str()).unwrap_or("study")
-}
-
-fn study(path: &Path, deck: &Deck, wish: &Wish) -> Result<Study> {
-    let path = text("the deck", path)?;
-    let many = wish.decks.len() > 1;
-    let parent = if wish.scaling.is_some() { "scaling" } else { "runs" };
-    let out = match &wish.out {
-        Some(out) if !many => out.clone(),
-        Some(out) => out.join(stem(path)),
-        None => Path::new(parent).join(stem(path)),
-    };
-    Ok(Study {
-        deck: path.into(),
-        store: text("store.path", &deck.store.path)?.into(),
-        out: text("--out", &out)?.into(),
-    })
-}
-
-/// How many tasks a deck has and how ranks are grouped for them; ranks that will have none are warned of.
-fn tasks(name: &str, deck: &Deck, ranks: usize, warnings: &mut Vec<String>) -> Result<String> {
-    let (sources, splits) = (deck.data.sources.len(), deck.data.splits.numbers().len());
-    let tasks = sources * splits;
-    let grouping = Grouping::of(ranks, tasks, deck.study.ranks_per_task, deck.train.lanes);
-    grouping.check(ranks)?;
-    let idle = ranks - grouping.ranks * grouping.groups;
-    let mut line = format!(
-        "{name}: {} ({} x {}) on {}, {grouping}",
-        count(tasks, "task"),
-        count(sources, "source"),
-        count(splits, "split"),
-        count(ranks, "rank")
-    );
-    if idle > 0 {
-        line += &format!("; {} idle", count(idle, "rank"));
-        warnings.push(format!(
-            "{name}: {idle} of {ranks} ranks will have nothing to do: {} for {}",
-            grouping,
-            count(tasks, "task")
-        ));
-    } else if grouping.groups < tasks {
-        line += &format!(
-            ", each {} one after the other",
-            if tasks % grouping.groups == 0 { "some" } else { "a few" }
-        );
-    }
-    Ok(line + ".")
-}
-
-/// A job's name made of a deck's, with what a scheduler does not take replaced.
-fn derived_name(deck: &str, scaling: bool) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '-' };
-    let stem: String = stem(deck).chars().map(plain).collect();
-    let stem = stem.trim_start_matches(['-', '.']);
-    let stem = if stem.is_empty() { "study" } else { stem };
-    if scaling { format!("{stem}-scaling") } else { stem.into() }
-}
-
 fn seconds(hours: f64) -> Result<u32> {
     let seconds = hours * 3600.0;
     // A year; and no scheduler counts less than a minute.
@@ -352,6 +284,7 @@ fn seconds(hours: f64) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn wish(folder: &Path) -> Wish {
         let deck = folder.join("my deck.toml");
@@ -365,7 +298,7 @@ mod tests {
             ranks_per_node: 4,
             gpus_per_node: 0,
             cores_per_node: Some(8),
-            hours: 1.0,
+            hours: None,
             account: None,
             queue: None,
             modules: Vec::new(),
@@ -425,8 +358,8 @@ mod tests {
             (Wish { modules: vec!["--x".into()], ..wish.clone() }, "--module"),
             (Wish { directives: vec!["--mem=0\nrm".into()], ..wish.clone() }, "--directive"),
             (Wish { out: Some("-o".into()), ..wish.clone() }, "--out"),
-            (Wish { hours: 0.001, ..wish.clone() }, "--hours"),
-            (Wish { hours: f64::NAN, ..wish.clone() }, "--hours"),
+            (Wish { hours: Some(0.001), ..wish.clone() }, "--hours"),
+            (Wish { hours: Some(f64::NAN), ..wish.clone() }, "--hours"),
             (Wish { machine: text("hal"), ..wish.clone() }, "perlmutter"),
             (Wish { machine: text("polaris"), ..wish.clone() }, "pbs"),
             (Wish { scheduler: Scheduler::Pbs, cores_per_node: None, ..wish.clone() }, "--cores-per-node"),

@@ -135,6 +135,8 @@ impl Site {
             .envs(variables.iter().copied())
             .stdout(out.try_clone().unwrap())
             .stderr(out);
+        // Ranks of jobs side by side are bound to the same cores, and would spin on them.
+        command.env("OMPI_MCA_mpi_yield_when_idle", "1");
         if !variables.is_empty() {
             command.current_dir("/");
         } else {
