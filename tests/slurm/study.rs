@@ -28,7 +28,7 @@ impl Length {
         match self {
             Length::Short => 40,
             Length::Medium => 400,
-            Length::Long => 1000,
+            Length::Long => 800,
         }
     }
 }
