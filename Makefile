@@ -37,7 +37,7 @@ export CARGO_INCREMENTAL := 0
 endif
 
 .NOTPARALLEL:
-.PHONY: help deps test-deps build bundle demo test test-mpich test-hdf5 proof lint deny doc kernels-table bench install uninstall clean
+.PHONY: help deps test-deps build bundle demo test test-mpich test-slurm test-hdf5 proof lint deny doc kernels-table bench install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,15 +56,26 @@ bundle: build ## Pack the program with its libraries and mpirun, for machines wi
 	@scripts/deps.sh bundle
 	scripts/bundle.sh "$(CROSSRX)" "$(TARGET)/bundle"
 
-demo: build ## Make a synthetic corpus, run the transfer study on it, print matrix and report
+demo: $(if $(PROGRAM),,build) ## Make a synthetic corpus, run the transfer study on it, print matrix and report
 	rm -rf "$(DEMO)"
 	mkdir -p "$(DEMO)"
-	"$(CROSSRX)" synth --preset demo --seed 1 --out "$(DEMO)/demo.h5"
-	$(LAUNCH) "$(CROSSRX)" transfer configs/demo.toml --set store.path="$(DEMO)/demo.h5" --out "$(DEMO)/run"
+	"$(or $(PROGRAM),$(CROSSRX))" synth --preset demo --seed 1 --out "$(DEMO)/demo.h5"
+	$(LAUNCH) "$(or $(PROGRAM),$(CROSSRX))" transfer configs/demo.toml --set store.path="$(DEMO)/demo.h5" --out "$(DEMO)/run"
 
 test: test-deps lint deny doc ## Check everything: format, clippy, licences, docs, all tests
 	cargo test --locked --no-default-features --test study layout::
 	scripts/cargo-test.sh $(FEATURES)
+
+test-slurm: deps ## Job scripts on a real Slurm, three virtual nodes on this machine (as root)
+ifeq ($(MPI),no)
+	@echo "skipped: tests under Slurm, for this build has no MPI"
+else
+	@if [ "$$(id -u)" = 0 ] && scripts/deps.sh slurm; then \
+	    TEST_MINUTES=20 scripts/cargo-test.sh --test slurm -- --ignored --nocapture --test-threads=1; \
+	else \
+	    echo "skipped: tests under Slurm, which need root, Slurm and MUNGE"; \
+	fi
+endif
 
 proof: test-deps ## The slow tests: a hundred kills at random moments, every byte of a store flipped
 	CROSSRX_KILLS=$(KILLS) cargo test --locked $(FEATURES) --test study killed_at_random_moments -- --nocapture

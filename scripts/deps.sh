@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|bundle|test|mpich
+# Finds what this machine lacks to build crossrx, and installs it or says how: scripts/deps.sh build|bundle|test|mpich|slurm
 #
 #   build   C compiler, MPI, serial HDF5 headers, libclang, Rust: all that the demo needs
 #   bundle  the same, and patchelf
-#   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels, cargo-deny, Chromium
+#   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels,
+#           cargo-deny, shellcheck, Chromium
 #   mpich   what a build needs, and MPICH beside the MPI that is there (MPICH_CC, MPICH_RUN: its compiler and launcher)
+#   slurm   what a build needs, and the daemons of Slurm and MUNGE, for tests that run them on this machine
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
 # modules, and fails. Where nothing is missing it is done at once and touches no network. MPI=no leaves MPI out;
@@ -14,8 +16,8 @@ cd "$(dirname "$0")/.."
 
 purpose=${1:-build}
 case $purpose in
-    build | bundle | test | mpich) ;;
-    *) echo "usage: scripts/deps.sh build|bundle|test|mpich" >&2 && exit 2 ;;
+    build | bundle | test | mpich | slurm) ;;
+    *) echo "usage: scripts/deps.sh build|bundle|test|mpich|slurm" >&2 && exit 2 ;;
 esac
 target=${CARGO_TARGET_DIR:-target}
 cargo_deny_version=0.20.2
@@ -63,6 +65,11 @@ has_chromium() {
 }
 has_python_with_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 has_python() { [ -n "${CROSSRX_PYTHON:-}" ] || has_python_with_venv; }
+# Daemons lie where the PATH of a user need not lead.
+has_slurm() {
+    local PATH=$PATH:/usr/sbin:/sbin
+    on_path slurmctld && on_path slurmd && on_path sbatch && on_path munged
+}
 
 find_missing() {
     missing=()
@@ -78,6 +85,8 @@ find_missing() {
     fi
     if [ "$purpose" = mpich ]; then
         has_mpich || missing+=(mpich)
+    elif [ "$purpose" = slurm ]; then
+        has_slurm || missing+=(slurm)
     fi
     if [ "$purpose" = bundle ] || [ "$purpose" = test ]; then
         on_path patchelf || missing+=(patchelf)
@@ -86,6 +95,7 @@ find_missing() {
         on_path "${CXX:-c++}" || missing+=(c++)
         has_python || missing+=(python)
         on_path h5dump || missing+=(h5dump)
+        on_path shellcheck || missing+=(shellcheck)
         has_chromium || missing+=(chromium)
     fi
 }
@@ -103,6 +113,8 @@ row() {
         patchelf) echo "patchelf                   |patchelf             |patchelf  |patchelf" ;;
         python)   echo "python3 python3-venv       |python3              |python    |python" ;;
         h5dump)   echo "hdf5-tools                 |hdf5                 |hdf5~mpi  |hdf5" ;;
+        slurm)    echo "slurm-wlm munge            |slurm-slurmctld slurm-slurmd munge|slurm munge|-" ;;
+        shellcheck) echo "shellcheck               |ShellCheck           |-         |-" ;;
         chromium) echo "$apt_chromium              |chromium             |-         |-" ;;
     esac
 }

@@ -6,6 +6,9 @@
 /// Arguments of each subcommand, checked and turned into one call.
 pub mod cli;
 
+/// Scripts that run a deck on a batch system.
+pub mod jobscript;
+
 /// How fast this machine trains, beside the floor.
 pub mod bench;
 

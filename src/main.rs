@@ -1,7 +1,7 @@
 //! crossrx: arguments, then ranks, then one command, then an exit code.
 
 use clap::Parser;
-use crossrx::cli::{Cli, is_extra_process, start_log, start_ranks};
+use crossrx::cli::{Cli, is_extra_process, open_log_file, start_log, start_ranks};
 #[cfg(feature = "mpi")]
 use crossrx::comm::{self, Watch};
 use crossrx::comm::{Communicator, Serial, agree};
@@ -41,7 +41,10 @@ fn finish(result: Result<()>) -> ExitCode {
         Err(error) => {
             if !matches!(error, Error::Told) {
                 let cause = error.to_string();
-                log::error!("{}", if status::has_task() { status::placed(&cause) } else { cause });
+                match status::has_task() {
+                    true => log::error!(target: status::PLACED, "{}", status::placed(&cause)),
+                    false => log::error!("{cause}"),
+                }
             }
             ExitCode::FAILURE
         }
@@ -72,6 +75,9 @@ fn run(
     threads: Option<usize>,
     watch: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
+    if let Some(file) = cli.command.log_file() {
+        open_log_file(file, world)?;
+    }
     start_ranks(world, threads)?;
     agree(world, Drill::prepare())?;
     watch()?;
@@ -80,7 +86,7 @@ fn run(
 
 #[cfg(not(feature = "mpi"))]
 fn fail(cause: &str) {
-    log::error!("{}", status::placed(cause));
+    log::error!(target: status::PLACED, "{}", status::placed(cause));
 }
 
 #[cfg(not(feature = "mpi"))]
@@ -94,7 +100,7 @@ fn on_ranks(cli: Cli, threads: Option<usize>) -> ExitCode {
 #[cfg(feature = "mpi")]
 fn fail(cause: &str) {
     if comm::claim_word() {
-        log::error!("{}", status::placed(cause));
+        log::error!(target: status::PLACED, "{}", status::placed(cause));
     } else {
         // Whoever has the word may not have told yet, and ends the job too.
         std::thread::sleep(Duration::from_secs(1));

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Target of log lines that say by themselves which rank speaks, and where: see [`placed`].
+pub const PLACED: &str = "crossrx::placed";
+
 /// Bytes of a task's name that are kept.
 const NAME: usize = 96;
 
@@ -215,11 +218,21 @@ pub fn set_rank(rank: usize) {
     let _ = PLACE.set((rank, host()));
 }
 
-/// The name of this host, up to its first dot.
+/// The name of this node: that which Slurm has for it, where several may share one host, else that of the
+/// host, up to its first dot.
 pub fn host() -> String {
     let name = rustix::system::uname();
-    let name = name.nodename().to_string_lossy();
+    node_name(std::env::var("SLURMD_NODENAME").ok().as_deref(), &name.nodename().to_string_lossy())
+}
+
+fn node_name(slurm: Option<&str>, host: &str) -> String {
+    let name = slurm.filter(|name| !name.is_empty()).unwrap_or(host);
     name.split('.').next().unwrap_or_default().to_string()
+}
+
+/// The name of the node of this rank, as it was when it became one.
+pub fn own_host() -> String {
+    PLACE.get().map_or_else(host, |place| place.1.clone())
 }
 
 /// This process's rank in the job; zero where there are no ranks.
@@ -382,6 +395,13 @@ mod tests {
         }
         status.call.store(99, Ordering::Relaxed);
         assert_eq!(status.snapshot().call(), None);
+    }
+
+    #[test]
+    fn nodes_go_by_the_name_that_slurm_has_for_them() {
+        assert_eq!(node_name(None, "n042.cluster.org"), "n042");
+        assert_eq!(node_name(Some(""), "n042"), "n042");
+        assert_eq!(node_name(Some("n1"), "host"), "n1");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::placement::{self, OwnGpu};
 use crate::comm::{Communicator, agree};
 use crate::device::Device;
 use crate::device::cuda::{HostDriver, Precision, Stream, cache_folder, devices};
@@ -33,6 +34,13 @@ pub(super) enum Wish {
 const SHARING: usize = 4;
 
 impl DeviceArgs {
+    /// [`Self::open`], and rank 0 says where every rank sits.
+    pub fn open_on_ranks(&self, world: &dyn Communicator, precision: Precision) -> Result<Device> {
+        let device = self.open(world, precision)?;
+        placement::tell(world, own_gpu(world, &device))?;
+        Ok(device)
+    }
+
     /// Opens what was asked for, to compute in `precision`; every rank of `world` calls this, all of them get the same kind, and
     /// rank 0 says which and why.
     pub fn open(&self, world: &dyn Communicator, precision: Precision) -> Result<Device> {
@@ -70,6 +78,15 @@ impl DeviceArgs {
             }
         }
     }
+}
+
+/// Which GPU of its host this is.
+fn own_gpu(world: &dyn Communicator, device: &Device) -> Option<OwnGpu> {
+    let node = world.node();
+    let Device::Cuda(stream) = device else { return None };
+    let seen = devices::list().ok().filter(|gpus| !gpus.is_empty())?.len();
+    let (name, identity) = (stream.name(), stream.identity().unwrap_or_default());
+    Some(OwnGpu { index: node.rank() % seen, seen, name, identity })
 }
 
 /// The GPU of this rank: those of a host are dealt to its ranks in turn. Fails where there is none, or where

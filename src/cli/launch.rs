@@ -1,31 +1,11 @@
 use crate::checksum::checksum_of_file;
 use crate::comm::{Communicator, same_file};
 use crate::device::threads;
-use crate::report::phrase::count;
 use crate::{Error, Result};
-use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
 
-/// Starts the log on standard error: seconds since the start, and the level
-/// where it is not plain information. `RUST_LOG` chooses otherwise.
-pub fn start_log() {
-    let started = Instant::now();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
-        .format(move |out, record| {
-            let seconds = started.elapsed().as_secs_f64();
-            match record.level() {
-                log::Level::Info => writeln!(out, "[{seconds:8.2}] {}", record.args()),
-                level => {
-                    writeln!(out, "[{seconds:8.2}] {}: {}", level.as_str().to_lowercase(), record.args())
-                }
-            }
-        })
-        .init();
-}
-
-/// Sizes the thread pool of every rank so that no processor is used twice, and
-/// says on rank 0 where the ranks sit.
+/// Sizes the thread pool of every rank so that no processor is used twice.
+/// Refuses ranks that are no ranks of one program.
 pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> {
     refuse_strangers(world)?;
     same_program(world)?;
@@ -35,26 +15,7 @@ pub fn start_ranks(world: &dyn Communicator, wish: Option<usize>) -> Result<()> 
     let bound: Vec<Vec<u32>> = bound.iter().map(numbers).collect();
     let available = threads::available();
     let threads = threads::share(wish, available, &own, &bound);
-    threads::start(threads)?;
-    let started = node.all_gather(&(threads as u64).to_ne_bytes());
-    let on_node: u64 = started.iter().map(|bytes| bytemuck::pod_read_unaligned::<u64>(bytes)).sum();
-    let mut processors = bound.concat();
-    processors.sort_unstable();
-    processors.dedup();
-    // Fewer than it is bound to are a quota of all ranks.
-    let processors = if available < own.len() { available } else { processors.len().max(available) };
-    let place = Place {
-        threads: threads as u64,
-        on_node,
-        processors: processors as u64,
-        first: u64::from(node.rank() == 0),
-    };
-    let places = world.all_gather(bytemuck::bytes_of(&place));
-    if world.rank() == 0 {
-        let places: Vec<Place> = places.iter().map(|bytes| bytemuck::pod_read_unaligned(bytes)).collect();
-        tell(&places);
-    }
-    Ok(())
+    threads::start(threads)
 }
 
 /// Refuses ranks that run other programs: another version, or another build of it.
@@ -73,40 +34,6 @@ fn same_program(world: &dyn Communicator) -> Result<()> {
         Ok(format!("{}, an executable of {length} bytes, XXH3 {sum}", env!("CARGO_PKG_VERSION")))
     })?;
     Ok(())
-}
-
-/// Where a rank sits.
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Place {
-    threads: u64,
-    /// Threads of all ranks of its node.
-    on_node: u64,
-    /// Processors that those ranks may use.
-    processors: u64,
-    /// One on the first rank of each node.
-    first: u64,
-}
-
-fn tell(places: &[Place]) {
-    let nodes = places.iter().filter(|place| place.first == 1);
-    let threads = places.iter().map(|place| place.threads);
-    let (fewest, most) = (threads.clone().min().unwrap_or(0), threads.max().unwrap_or(0));
-    let range = if fewest < most { format!("{fewest} to ") } else { String::new() };
-    log::info!(
-        "{} on {}, {range}{} each, on {}",
-        count(places.len(), "rank"),
-        count(nodes.clone().count(), "host"),
-        count(most as usize, "thread"),
-        count(nodes.clone().map(|node| node.processors as usize).sum(), "processor")
-    );
-    if let Some(node) = nodes.filter(|node| node.on_node > node.processors).max_by_key(|node| node.on_node) {
-        log::warn!(
-            "{} threads share the {} of a host: the machine is oversubscribed",
-            node.on_node,
-            count(node.processors as usize, "processor")
-        );
-    }
 }
 
 /// Refuses a job whose processes do not know of one another, because they were

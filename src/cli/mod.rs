@@ -12,16 +12,22 @@ pub mod devices;
 pub mod import;
 /// Print what a store holds.
 pub mod inspect;
+/// Scripts for batch systems.
+pub mod jobscript;
 mod json;
 mod launch;
+mod logging;
 /// Manual pages.
 pub mod man;
+mod placement;
 /// Predict with a saved model.
 pub mod predict;
+mod ranges;
 /// Tables and page of finished runs.
 pub mod report;
 mod run_args;
 mod say;
+mod seats;
 /// Made-up corpora.
 pub mod synth;
 /// One task of a study.
@@ -30,11 +36,13 @@ pub mod train;
 pub mod transfer;
 
 pub use command_line::command_line;
-pub use launch::{is_extra_process, start_log, start_ranks};
+pub use launch::{is_extra_process, start_ranks};
+pub use logging::{open_log_file, start_log};
 
 use crate::Result;
 use crate::comm::Communicator;
 use clap::{Parser, Subcommand};
+use std::path::Path;
 
 /// Train drug-response networks on one screen and score them on every other,
 /// on one core or many MPI ranks.
@@ -57,6 +65,7 @@ pub enum Command {
     Transfer(transfer::Args),
     Predict(predict::Args),
     Report(report::Args),
+    Jobscript(jobscript::Args),
     Bench(bench::Args),
     Devices(devices::Args),
     Completions(completions::Args),
@@ -75,6 +84,16 @@ impl Command {
         }
     }
 
+    /// The file that a command on many ranks is to write its log to.
+    pub fn log_file(&self) -> Option<&Path> {
+        match self {
+            Command::Train(args) => args.run.log.log_file.as_deref(),
+            Command::Transfer(args) => args.run.log.log_file.as_deref(),
+            Command::Bench(args) => args.log.log_file.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Runs the command. Those that run on many ranks are called on all of
     /// them with their `world`; the others on one.
     pub fn run(self, world: &dyn Communicator) -> Result<()> {
@@ -86,6 +105,7 @@ impl Command {
             Command::Transfer(args) => transfer::run(args, world),
             Command::Predict(args) => predict::run(args),
             Command::Report(args) => report::run(args),
+            Command::Jobscript(args) => jobscript::run(args),
             Command::Bench(args) => bench::run(args, world),
             Command::Devices(args) => devices::run(args),
             Command::Completions(args) => completions::run(args),

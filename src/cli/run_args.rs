@@ -1,4 +1,5 @@
 use super::device::DeviceArgs;
+use super::logging::LogArgs;
 use crate::comm::Communicator;
 use crate::deck::{Deck, Override};
 use crate::device::Device;
@@ -7,6 +8,7 @@ use crate::study::Start;
 use crate::{Result, stop};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What every command takes that trains by a deck.
 #[derive(Debug, clap::Args)]
@@ -22,6 +24,9 @@ pub struct RunArgs {
     /// What to compute on.
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// Where to log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// What every command takes that fills a folder with a run.
@@ -36,6 +41,16 @@ pub struct StudyArgs {
     /// Remove the run in --out and start over; not for a script that requeues.
     #[arg(long, conflicts_with = "resume")]
     fresh: bool,
+    /// Seconds between lines that say how a training goes, whatever its epochs take; 0 for none.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    heartbeat: f64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds >= 0.0 && seconds.is_finite() => Ok(seconds),
+        _ => Err("must be a number, zero or above".into()),
+    }
 }
 
 fn hours(text: &str) -> Result<f64, String> {
@@ -55,6 +70,11 @@ impl StudyArgs {
         Ok(())
     }
 
+    /// Time between lines that say how a training goes.
+    pub fn heartbeat(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.heartbeat).ok().filter(|every| !every.is_zero())
+    }
+
     /// What to do with a run that the folder holds.
     pub fn start(&self) -> Start {
         match (self.resume, self.fresh) {
@@ -70,7 +90,7 @@ impl RunArgs {
     /// by who uses it.
     pub fn open_device(&self, deck: &Result<Deck>, world: &dyn Communicator) -> Result<Device> {
         let precision = deck.as_ref().map_or(Precision::Fp32, |deck| deck.train.precision);
-        self.device.open(world, precision)
+        self.device.open_on_ranks(world, precision)
     }
 
     /// Reads the deck with its overrides.

@@ -34,11 +34,11 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     let path = &args.run.deck;
     let deck = args.run.read().and_then(|deck| only(deck, &args.source, args.split, path));
     let device = args.run.open_device(&deck, world)?;
-    run_study(&Corpus::open(deck, path, world, device)?, &args.out, args.study.start(), world)
+    run_study(&Corpus::open(deck, path, world, device)?, &args.out, &args.study, world)
 }
 
 /// The deck cut down to one task, which all ranks then share.
-fn only(mut deck: Deck, source: &str, split: u32, path: &Path) -> Result<Deck> {
+pub(super) fn only(mut deck: Deck, source: &str, split: u32, path: &Path) -> Result<Deck> {
     deck.data.sources = vec![source.into()];
     match &mut deck.data.splits {
         Splits::Imported(numbers) => *numbers = vec![split],

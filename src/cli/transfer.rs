@@ -4,7 +4,7 @@ use super::say::say;
 use crate::comm::{Communicator, agree};
 use crate::device::Device;
 use crate::store::utc_now;
-use crate::study::{Corpus, Launch, Start, estimate, transfer};
+use crate::study::{Corpus, Launch, estimate, transfer};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -47,18 +47,19 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         return say(text);
     }
     let out = args.out.ok_or_else(|| Error::Request("name a folder with --out".into()))?;
-    run_study(&corpus, &out, args.study.start(), world)
+    run_study(&corpus, &out, &args.study, world)
 }
 
 /// Runs the study of `corpus` and prints, on rank 0, the matrix and where the report is.
-pub fn run_study(corpus: &Corpus, out: &Path, start: Start, world: &dyn Communicator) -> Result<()> {
+pub fn run_study(corpus: &Corpus, out: &Path, args: &StudyArgs, world: &dyn Communicator) -> Result<()> {
     let launch = Launch {
         command: command_line(),
         started: utc_now(),
         threads: rayon::current_num_threads(),
         versions: versions(&corpus.device),
+        heartbeat: args.heartbeat(),
     };
-    if let Some((matrix, page)) = transfer(corpus, out, start, world, &launch)? {
+    if let Some((matrix, page)) = transfer(corpus, out, args.start(), world, &launch)? {
         return say(format_args!("{matrix}report: {}\n", page.display()));
     }
     Ok(())

@@ -11,7 +11,7 @@ pub fn agree<T>(comm: &dyn Communicator, result: Result<T>) -> Result<T> {
         // What has been told is not told again.
         Err(Error::Told) | Ok(_) => {}
         Err(error) if first == comm.rank() && status::has_task() => {
-            log::error!("{}", status::placed(&error.to_string()));
+            log::error!(target: status::PLACED, "{}", status::placed(&error.to_string()));
         }
         Err(error) if first == comm.rank() => log::error!("{error}"),
         Err(_) => {}

@@ -24,6 +24,48 @@ fn processors(list: &str) -> Option<Vec<u32>> {
     Some(all)
 }
 
+/// One processor of each core of this host that its jobs may use and none of `used` is on. None where the
+/// system does not tell which there are.
+pub fn idle_cores(used: &[u32]) -> Vec<u32> {
+    let read = |path: String| std::fs::read_to_string(path).ok();
+    let siblings = |processor: u32| {
+        let path = format!("/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list");
+        read(path).and_then(|list| processors(&list)).unwrap_or_else(|| vec![processor])
+    };
+    let online = || read("/sys/devices/system/cpu/online".into()).and_then(|list| processors(&list));
+    let group = read("/proc/self/cgroup".into()).unwrap_or_default();
+    let all = allotted(&group, |path| read(path.into())).or_else(online).unwrap_or_default();
+    // The first of a core that may be used stands for it.
+    let first = |processor: &u32| siblings(*processor).into_iter().find(|sibling| all.contains(sibling));
+    let idle = |processor: &&u32| !siblings(**processor).iter().any(|sibling| used.contains(sibling));
+    all.iter().filter(|processor| first(processor) == Some(**processor)).filter(idle).copied().collect()
+}
+
+/// The processors of the control group that `/proc/self/cgroup` tells of, or of the nearest above it that
+/// says which it has. A batch system gives a job its share of a host so, whatever its ranks are bound to.
+fn allotted(groups: &str, read: impl Fn(&str) -> Option<String>) -> Option<Vec<u32>> {
+    let of = |line: &str| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "cpuset.cpus.effective"),
+            _ if controllers.split(',').any(|c| c == "cpuset") => {
+                ("/sys/fs/cgroup/cpuset", "cpuset.effective_cpus")
+            }
+            _ => return None,
+        };
+        let mut path = path.trim_end_matches('/');
+        loop {
+            let list = read(&format!("{root}{path}/{file}")).and_then(|list| processors(&list));
+            if list.is_some() || path.is_empty() {
+                return list;
+            }
+            path = path.rsplit_once('/').map_or("", |(above, _)| above);
+        }
+    };
+    // In version 1 of control groups, whose line has the name; in version 2 there is one line.
+    groups.lines().filter(|line| line.contains("cpuset")).find_map(of).or_else(|| groups.lines().find_map(of))
+}
+
 /// Threads for this rank: the wish if there is one, else its share of the
 /// processors, so that the ranks of a node use none twice. `own` are those it is
 /// bound to and `node` those of each rank of its node, its own among them; it may
@@ -83,5 +125,20 @@ mod tests {
         assert_eq!(share(None, 8, &[], &[vec![], vec![]]), 4);
         assert_eq!(processors("0-1,x"), None);
         assert!(affinity().len() >= available());
+    }
+
+    #[test]
+    fn a_job_has_the_processors_of_its_control_group_or_of_one_above() {
+        let read = |path: &str| match path {
+            "/sys/fs/cgroup/slurm/job_7/cpuset.cpus.effective" => Some("0-3,8-11\n".to_string()),
+            "/sys/fs/cgroup/cpuset/job/cpuset.effective_cpus" => Some("4-5\n".to_string()),
+            "/sys/fs/cgroup/cpuset.cpus.effective" => Some("\n".to_string()),
+            _ => None,
+        };
+        assert_eq!(allotted("0::/slurm/job_7/step_0\n", read), Some(vec![0, 1, 2, 3, 8, 9, 10, 11]));
+        assert_eq!(allotted("4:cpu,cpuset:/job/rank\n0::/slurm/job_7\n", read), Some(vec![4, 5]));
+        assert_eq!(allotted("0::/\n", read), None);
+        assert_eq!(allotted("", read), None);
+        assert!(idle_cores(&affinity()).iter().all(|core| !affinity().contains(core)));
     }
 }

@@ -29,6 +29,8 @@ pub mod run_json;
 pub mod runtime;
 /// `test_scores.json`, `val_scores.json` and `strict_scores.json`.
 pub mod scores_json;
+/// Event files of TensorBoard.
+pub mod tensorboard;
 /// The R2 matrices as text for a terminal.
 pub mod text;
 pub mod tree;

@@ -1,19 +1,29 @@
+use super::heartbeat::{self, Heartbeat};
+use super::narrator::Progress;
+use super::tally::Tally;
 use crate::comm::{Communicator, Tag};
 use crate::report::phrase::count;
 use crate::{Error, Result, status, stop};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Deals tasks to groups of ranks as they become free, first to last. Rank 0
 /// of the world keeps the list: the leaders of other groups ask it, and it
 /// answers between its own steps ([`Farm::serve`]) and at the end. Whichever
 /// rank is told to stop, rank 0 tells the leaders, and no task is dealt any more.
+/// With its wish for the next task a leader says what became of the last one,
+/// which rank 0 logs for all of them.
 pub struct Farm<'a> {
     world: &'a dyn Communicator,
     group: &'a dyn Communicator,
     /// Ranks a group.
     ranks: usize,
-    tasks: usize,
+    tally: Tally,
     dealt: usize,
+    /// When this rank says that work goes on: rank 0 of the world alone does.
+    heart: Heartbeat,
+    progress: &'a Progress,
+    /// What the leader of another group has to say of its last task.
+    news: Vec<u8>,
     /// Leaders of other groups that will still ask.
     asking: Vec<usize>,
     /// Ranks of no group, or of one whose tasks are done, which ask once, for nothing.
@@ -78,16 +88,31 @@ impl std::fmt::Display for Grouping {
 }
 
 impl<'a> Farm<'a> {
-    /// A list of `tasks` for the groups of `grouping`. Every rank makes one.
+    /// A list of the tasks of `tally` for the groups of `grouping`. Every rank makes one; that of rank 0 says at
+    /// intervals of `every` that work goes on, with the bar of `progress` out of the way.
     pub fn new(
         world: &'a dyn Communicator,
         group: &'a dyn Communicator,
         grouping: Grouping,
-        tasks: usize,
+        tally: Tally,
+        every: Option<Duration>,
+        progress: &'a Progress,
     ) -> Self {
         let asking = (1..grouping.groups).map(|number| number * grouping.ranks).collect();
         let idle = (grouping.groups * grouping.ranks..world.size()).collect();
-        Self { world, group, ranks: grouping.ranks, tasks, dealt: 0, asking, idle, stopping: false }
+        Self {
+            world,
+            group,
+            ranks: grouping.ranks,
+            tally,
+            dealt: 0,
+            heart: Heartbeat::new(every.filter(|_| world.rank() == 0)),
+            progress,
+            news: Vec::new(),
+            asking,
+            idle,
+            stopping: false,
+        }
     }
 
     /// The next task of this group, by number; `None` when there is none left
@@ -99,7 +124,9 @@ impl<'a> Farm<'a> {
             self.serve();
             grant = self.deal().to_ne_bytes().to_vec();
         } else if self.group.rank() == 0 {
-            self.world.send(0, Tag::Request, &[u8::from(self.stop_wished())]);
+            let mut request = vec![u8::from(self.stop_wished())];
+            request.append(&mut self.news);
+            self.world.send(0, Tag::Request, &request);
             grant = self.world.receive(Some(0), Tag::Grant).1;
             // A word of the stop may have come before it.
             self.serve();
@@ -109,6 +136,45 @@ impl<'a> Farm<'a> {
         bytes.copy_from_slice(&grant);
         let task = u64::from_ne_bytes(bytes);
         (task != NONE).then_some(task as usize)
+    }
+
+    /// Says that a task is complete, which took its group so many seconds. The leader of the group calls it.
+    pub fn finished(&mut self, number: usize, seconds: f64, what: &str) {
+        if self.world.rank() == 0 {
+            return self.tell(number, seconds, what);
+        }
+        // For the log file of this rank; rank 0 hears of it with the next request.
+        log::info!("{what}");
+        self.news = [&(number as u64).to_le_bytes(), &seconds.to_le_bytes(), what.as_bytes()].concat();
+    }
+
+    /// Takes what another leader has to say of its last task.
+    fn hear(&mut self, news: &[u8]) {
+        if let Some((number, rest)) = news.split_first_chunk::<8>()
+            && let Some((seconds, what)) = rest.split_first_chunk::<8>()
+        {
+            let number = usize::try_from(u64::from_le_bytes(*number)).unwrap_or(usize::MAX);
+            self.tell(number, f64::from_le_bytes(*seconds), &String::from_utf8_lossy(what));
+        }
+    }
+
+    fn tell(&mut self, number: usize, seconds: f64, what: &str) {
+        self.tally.finish(number, seconds);
+        let standing = self.tally.standing(self.tally.now());
+        self.progress.log(|| log::info!("{what}; {standing}"));
+    }
+
+    /// Whether it is time for this rank to say that work goes on.
+    #[inline]
+    pub fn beat_is_due(&self, now: Instant) -> bool {
+        self.heart.due(now)
+    }
+
+    /// Says what goes on, and how far the study is.
+    pub fn beat(&mut self, what: &str, now: Instant) {
+        self.heart.said(now);
+        let standing = self.tally.standing(self.tally.now());
+        self.progress.log(|| log::info!("{what}; {standing}"));
     }
 
     /// Tasks dealt so far; known on rank 0 of the world alone.
@@ -137,8 +203,8 @@ impl<'a> Farm<'a> {
                 self.spread();
             }
             while !(self.asking.is_empty() && self.idle.is_empty()) {
-                let Some((leader, stopping)) = self.world.try_receive(Tag::Request) else { break };
-                self.answer(leader, &stopping);
+                let Some((leader, request)) = self.world.try_receive(Tag::Request) else { break };
+                self.answer(leader, &request);
             }
         } else if self.group.rank() == 0 && self.world.try_receive(Tag::Stop).is_some() {
             self.stopping = true;
@@ -154,6 +220,10 @@ impl<'a> Farm<'a> {
         self.retire(0);
         while !self.asking.is_empty() {
             self.serve();
+            let now = Instant::now();
+            if self.heart.due(now) {
+                self.beat(&heartbeat::waiting(self.tally.under_way()), now);
+            }
             std::thread::sleep(NAP);
         }
         self.spread();
@@ -191,10 +261,12 @@ impl<'a> Farm<'a> {
         }
     }
 
-    fn answer(&mut self, leader: usize, stopping: &[u8]) {
+    fn answer(&mut self, leader: usize, request: &[u8]) {
+        let (stopping, news) = request.split_at(request.len().min(1));
         if stopping == [1] {
             self.spread();
         }
+        self.hear(news);
         let task = self.deal();
         if task == NONE {
             match self.asking.iter().position(|&other| other == leader) {
@@ -209,9 +281,10 @@ impl<'a> Farm<'a> {
     }
 
     fn deal(&mut self) -> u64 {
-        if self.dealt == self.tasks || self.stopping {
+        if self.dealt == self.tally.tasks() || self.stopping {
             return NONE;
         }
+        self.tally.deal(self.dealt, self.tally.now());
         self.dealt += 1;
         self.dealt as u64 - 1
     }
@@ -221,6 +294,11 @@ impl<'a> Farm<'a> {
 mod tests {
     use super::*;
     use crate::comm::Serial;
+
+    /// That many tasks of one size.
+    fn equal(tasks: usize) -> Tally {
+        Tally::new(&vec![100; tasks], 0, 2)
+    }
 
     #[test]
     fn groups_have_one_size_and_no_more_than_there_are_tasks() {
@@ -243,7 +321,8 @@ mod tests {
         for (groups, tasks) in [(4, 11), (3, 3)] {
             let grouping = Grouping { ranks: 1, groups };
             let dealt = crate::comm::threads::on_ranks(groups, |world| {
-                let mut farm = Farm::new(world, &Serial, grouping, tasks);
+                let quiet = Progress::new(0, false);
+                let mut farm = Farm::new(world, &Serial, grouping, equal(tasks), None, &quiet);
                 let own: Vec<usize> = std::iter::from_fn(|| {
                     farm.serve();
                     farm.next()
@@ -262,7 +341,8 @@ mod tests {
     fn idle_ranks_go_when_all_is_done() {
         let grouping = Grouping { ranks: 1, groups: 2 };
         let dealt = crate::comm::threads::on_ranks(4, |world| {
-            let mut farm = Farm::new(world, &Serial, grouping, 5);
+            let quiet = Progress::new(0, false);
+            let mut farm = Farm::new(world, &Serial, grouping, equal(5), None, &quiet);
             if world.rank() >= grouping.groups {
                 farm.idle();
                 return 0;
@@ -275,8 +355,39 @@ mod tests {
     }
 
     #[test]
+    fn rank_0_hears_what_became_of_every_task() {
+        let grouping = Grouping { ranks: 1, groups: 3 };
+        let standings = crate::comm::threads::on_ranks(3, |world| {
+            let quiet = Progress::new(0, false);
+            let mut farm = Farm::new(world, &Serial, grouping, equal(7), None, &quiet);
+            while let Some(number) = farm.next() {
+                farm.finished(number, 2.0, "done");
+            }
+            while world.rank() == 0 && !farm.asking.is_empty() {
+                farm.serve();
+            }
+            let standing = farm.tally.standing(0.0);
+            farm.finish();
+            standing
+        });
+        assert_eq!(standings[0], "7 of 7 tasks");
+    }
+
+    #[test]
+    fn news_that_is_cut_short_is_passed_over() {
+        let quiet = Progress::new(0, false);
+        let grouping = Grouping::of(1, 3, None, None);
+        let mut farm = Farm::new(&Serial, &Serial, grouping, equal(3), None, &quiet);
+        for length in 0..20 {
+            farm.hear(&[0xff; 20][..length]);
+        }
+        assert_eq!(farm.tally.standing(0.0), "0 of 3 tasks");
+    }
+
+    #[test]
     fn one_group_gets_every_task_once() {
-        let mut farm = Farm::new(&Serial, &Serial, Grouping::of(1, 3, None, None), 3);
+        let quiet = Progress::new(0, false);
+        let mut farm = Farm::new(&Serial, &Serial, Grouping::of(1, 3, None, None), equal(3), None, &quiet);
         let dealt: Vec<usize> = std::iter::from_fn(|| farm.next()).collect();
         assert_eq!(dealt, [0, 1, 2]);
         farm.finish();

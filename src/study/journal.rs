@@ -6,6 +6,7 @@ use crate::train::{Checkpoints, Identity};
 use crate::{Error, Result, atomic, baseline};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -15,6 +16,8 @@ pub const RUN: &str = "run.json";
 const STUDY: &str = "study.json";
 const JOURNAL: &str = "journal";
 const CHECKPOINTS: &str = "checkpoints";
+/// What trainings say while they go on; jobs may keep their own log files there, too.
+const LOGS: &str = "logs";
 
 /// Files that a run writes beside its folders; its deck, which another may be started by, is written over.
 const MADE: [&str; 6] = ["all_scores.csv", "corpus.json", "truth.json", "runtime.json", RUN, "report.html"];
@@ -157,8 +160,8 @@ impl Journal {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io(&self.out, "cannot read the folder", e)),
         };
-        // Beside locks and what a killed job has left half-written.
-        let counts = |name: &std::ffi::OsStr| name != STUDY && !name.to_string_lossy().starts_with('.');
+        // Beside locks, what a killed job has left half-written, and the log that a job has begun before it comes here.
+        let counts = |name: &OsStr| name != STUDY && name != LOGS && !name.to_string_lossy().starts_with('.');
         if !entries.flatten().any(|entry| counts(&entry.file_name())) {
             return Ok(None);
         }
@@ -236,6 +239,7 @@ impl Journal {
         for folder in [JOURNAL, CHECKPOINTS, "models", "infer", baseline::FOLDER] {
             atomic::remove_folder(&self.out.join(folder))?;
         }
+        self.clear_logs()?;
         let failed = |e| Error::io(&self.out, "cannot remove the run that it holds", e);
         for entry in fs::read_dir(&self.out).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -244,6 +248,21 @@ impl Journal {
             if MADE.contains(&&*name) || TABLES.iter().any(|end| name.ends_with(end)) {
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes the logs of trainings. What else is there is a job's, even this one's, or the user's.
+    fn clear_logs(&self) -> Result<()> {
+        let logs = self.out.join(LOGS);
+        for source in folders(&logs)? {
+            for split in folders(&source)? {
+                if split.file_name().is_some_and(|name| name.to_string_lossy().starts_with("split_")) {
+                    atomic::remove_folder(&split)?;
+                }
+            }
+            // Unless it holds something else.
+            let _ = fs::remove_dir(&source);
         }
         Ok(())
     }
@@ -287,6 +306,11 @@ impl Journal {
     /// Where the model of a task goes.
     pub fn model(&self, task: &Task) -> PathBuf {
         self.out.join("models").join(&task.source).join(format!("split_{}", task.split))
+    }
+
+    /// Where the training of a task says how it goes.
+    pub fn log(&self, task: &Task) -> PathBuf {
+        self.out.join(LOGS).join(&task.source).join(format!("split_{}", task.split))
     }
 
     /// Where the scores of a target go, in this folder or below it.
@@ -346,6 +370,22 @@ impl Journal {
 /// Whether something is at `path`. What cannot be looked at is not taken for absent.
 fn is_there(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|e| Error::io(path, "cannot look at", e))
+}
+
+/// The folders in a folder, which may be absent or a file.
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |e| Error::io(path, "cannot read the folder", e);
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
 }
 
 fn all_there(paths: impl IntoIterator<Item = PathBuf>) -> Result<bool> {

@@ -1,9 +1,12 @@
 use super::Task;
 use super::farm::Farm;
+use super::heartbeat::Pace;
+use super::training_log::TrainingLog;
 use crate::metric::Epoch;
-use crate::train::Observer;
+use crate::train::{Observer, Taken};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::time::Instant;
 
 /// A bar over the tasks of a study, on rank 0 where standard error is a
 /// terminal; nothing elsewhere, where the lines of the log tell.
@@ -14,7 +17,9 @@ pub struct Progress {
 impl Progress {
     /// For this many tasks, if `shown`.
     pub fn new(tasks: usize, shown: bool) -> Self {
-        if !shown || !std::io::stderr().is_terminal() {
+        // A dumb terminal cannot go back to the start of a line.
+        let able = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        if !(shown && able && std::io::stderr().is_terminal()) {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::new(tasks as u64);
@@ -38,19 +43,30 @@ impl Drop for Progress {
     }
 }
 
-/// Tells of one task's epochs, lets the farm answer between steps, and passes on
-/// its word to stop.
+/// Tells of one task's epochs and, in between, that it goes on; lets the farm
+/// answer between steps, and passes on its word to stop.
 pub struct Narrator<'a, 'f> {
-    /// What is trained.
-    pub task: &'a Task,
-    /// Who deals the tasks.
-    pub farm: &'a mut Farm<'f>,
-    /// Where to show them.
-    pub progress: &'a Progress,
-    /// Whether this rank speaks for its group.
-    pub speaks: bool,
+    task: &'a Task,
+    farm: &'a mut Farm<'f>,
+    progress: &'a Progress,
     /// Most epochs.
-    pub epochs: usize,
+    epochs: usize,
+    /// On the rank that speaks for its group.
+    log: Option<&'a mut TrainingLog>,
+    pace: Pace,
+}
+
+impl<'a, 'f> Narrator<'a, 'f> {
+    /// Of a task of at most so many epochs; `log` is given on the rank that speaks for its group.
+    pub fn new(
+        task: &'a Task,
+        epochs: usize,
+        farm: &'a mut Farm<'f>,
+        progress: &'a Progress,
+        log: Option<&'a mut TrainingLog>,
+    ) -> Self {
+        Self { task, farm, progress, epochs, log, pace: Pace::new(Instant::now()) }
+    }
 }
 
 impl Observer for Narrator<'_, '_> {
@@ -59,10 +75,25 @@ impl Observer for Narrator<'_, '_> {
         self.farm.stop_wished()
     }
 
-    fn epoch(&mut self, e: &Epoch, best: usize) {
-        if !self.speaks {
-            return;
+    fn begin(&mut self, history: &[Epoch], pairs: usize) {
+        if let Some(log) = &mut self.log {
+            log.begin(history, pairs);
         }
+        self.pace = Pace::new(Instant::now());
+    }
+
+    fn step(&mut self, taken: &Taken) {
+        self.pace.count(taken);
+        let now = Instant::now();
+        if self.farm.beat_is_due(now) {
+            let said = self.pace.say(taken, self.epochs, now);
+            self.farm.beat(&format!("{}: {said}", self.task), now);
+        }
+    }
+
+    fn epoch(&mut self, e: &Epoch, best: usize) {
+        let Some(log) = &mut self.log else { return };
+        log.epoch(e);
         self.progress.bar.set_position(self.farm.dealt() as u64);
         self.progress.bar.set_message(format!("{}: epoch {}/{}", self.task, e.epoch, self.epochs));
         self.progress.log(|| {

@@ -49,13 +49,15 @@ const _: () = assert!(BLOCK.is_multiple_of(SCORING_CHUNK) && BLOCK.is_multiple_o
 /// Scores `target` with a trained source: the test rows of the source itself,
 /// all rows of another dataset. The ranks of the group predict a slice each;
 /// rank `root` writes `folders`: the network's scores to the first, those of
-/// each baseline to the others.
+/// each baseline to the others. `during` is told how many of its pairs this
+/// rank has predicted, and of how many, while some are left.
 pub fn score(
     folders: &[PathBuf],
     trained: &mut Trained<'_>,
     target: &str,
     group: &dyn Communicator,
     root: usize,
+    during: &mut dyn FnMut(usize, usize),
 ) -> Result<()> {
     let corpus = trained.corpus;
     let usable = corpus.scored(target)?;
@@ -65,9 +67,13 @@ pub fn score(
     let chunks = part(rows.len().div_ceil(chunk), group.size(), group.rank());
     let end = rows.len().min(chunks.end * chunk);
     let own = end.min(chunks.start * chunk)..end;
-    let mut predicted = Vec::with_capacity(own.len());
+    let share = own.len();
+    let mut predicted = Vec::with_capacity(share);
     for block in rows.blocks(own) {
         predicted.extend(trained.predictor.predict(corpus.pairs(target, &block)?)?);
+        if predicted.len() < share {
+            during(predicted.len(), share);
+        }
     }
     let predicted = gather(group, root, predicted);
     if group.rank() != root {

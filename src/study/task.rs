@@ -1,12 +1,14 @@
 use super::farm::Farm;
+use super::heartbeat;
 use super::journal::{Journal, TaskRecord};
 use super::narrator::{Narrator, Progress};
 use super::scoring::score;
 use super::training::{Trained, train};
+use super::training_log::TrainingLog;
 use super::{Corpus, model_folder};
 use crate::Result;
 use crate::comm::{Communicator, any, share};
-use crate::report::phrase::count;
+use crate::report::phrase::{count, duration};
 use crate::status;
 use std::time::Instant;
 
@@ -27,24 +29,28 @@ impl std::fmt::Display for Task {
     }
 }
 
-/// Trains and scores one task. Its record, or `None` where it was told to stop before its end.
+/// Trains and scores one task, which the farm has dealt by its number. Its record, or `None` where it was told to stop before its end.
 pub fn run_task(
     corpus: &Corpus,
     journal: &Journal,
-    task: &Task,
+    (number, task): (usize, &Task),
     group: &dyn Communicator,
     farm: &mut Farm<'_>,
     progress: &Progress,
 ) -> Result<Option<TaskRecord>> {
-    let started = Instant::now();
+    let job = Instant::now();
+    let started = job;
     status::begin_task(&task.to_string());
     let speaks = group.rank() == 0;
     let targets = &corpus.deck.data.targets;
     let mut checkpoints = journal.checkpoints(corpus, task)?;
-    let mut narrator = Narrator { task, farm, progress, speaks, epochs: corpus.deck.train.epochs };
+    let mut log = speaks.then(|| TrainingLog::new(task.to_string(), journal.log(task)));
+    let mut narrator = Narrator::new(task, corpus.deck.train.epochs, farm, progress, log.as_mut());
     let Some(mut trained) = train(corpus, task, group, &mut checkpoints, &mut narrator)? else {
+        log.iter_mut().for_each(TrainingLog::settle);
         return Ok(None);
     };
+    log.iter_mut().for_each(|log| log.finish(&trained.history));
     let mut to_score = Vec::new();
     if speaks {
         to_score = settle(journal, &trained, targets)?;
@@ -60,8 +66,15 @@ pub fn run_task(
         if any(group, farm.stop_wished()) {
             return Ok(None);
         }
-        let folders = journal.scores_of_all(task, &targets[number]);
-        score(&folders, &mut trained, &targets[number], group, number % group.size())?;
+        let target = &targets[number];
+        let mut during = |done, all| {
+            let now = Instant::now();
+            if farm.beat_is_due(now) {
+                farm.beat(&format!("{task}: {}", heartbeat::scoring(target, done, all)), now);
+            }
+        };
+        let folders = journal.scores_of_all(task, target);
+        score(&folders, &mut trained, target, group, number % group.size(), &mut during)?;
     }
     group.barrier();
     let scoring = started.elapsed().as_secs_f64();
@@ -69,14 +82,17 @@ pub fn run_task(
     if speaks {
         journal.complete(task, &record)?;
         checkpoints.remove()?;
-        progress.log(|| {
-            log::info!(
-                "{task}: trained in {training:.1} s, best epoch {} of {}; {} scored in {scoring:.1} s",
-                trained.best_epoch,
-                trained.history.len(),
-                count(to_score.len(), "target")
-            );
-        });
+        let history = &trained.history;
+        let best = history.get(trained.best_epoch.wrapping_sub(1)).map_or(f64::NAN, |best| best.val_r2);
+        let what = format!(
+            "{task}: done in {}, best of {} is {}, val r2 {best:.3}; {} scored in {}",
+            duration(training + scoring),
+            count(history.len(), "epoch"),
+            trained.best_epoch,
+            count(to_score.len(), "target"),
+            duration(scoring)
+        );
+        farm.finished(number, job.elapsed().as_secs_f64(), &what);
     }
     Ok(Some(record))
 }

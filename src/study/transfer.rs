@@ -3,6 +3,7 @@ use super::account::{Account, Peak, mib};
 use super::farm::{Farm, Grouping};
 use super::journal::{Claim, Journal, RUN, Start, TaskRecord};
 use super::narrator::Progress;
+use super::tally::Tally;
 use super::task::run_task;
 use crate::comm::{Communicator, agree, share};
 use crate::report::models::Models;
@@ -14,6 +15,7 @@ use crate::store::StoreSummary;
 use crate::{Error, Result, atomic, baseline, report, status, stop};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How the program was started, for the record.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,8 @@ pub struct Launch {
     pub threads: usize,
     /// Libraries and their versions.
     pub versions: BTreeMap<String, String>,
+    /// Time between lines that say how a training goes.
+    pub heartbeat: Option<Duration>,
 }
 
 /// Trains every task of the deck, each on one group of ranks, and scores every
@@ -87,15 +91,17 @@ pub fn transfer(
         }
     }
 
-    let mut farm = Farm::new(world, group.as_ref(), grouping, missing.len());
+    let progress = Progress::new(missing.len(), world.rank() == 0);
+    let pairs: Vec<usize> = missing.iter().map(|&number| tasks[number].pairs).collect();
+    let tally = Tally::new(&pairs, tasks.len() - missing.len(), grouping.groups);
+    let mut farm = Farm::new(world, group.as_ref(), grouping, tally, launch.heartbeat, &progress);
     let mut completed: Vec<TaskRecord> = Vec::new();
     if own == grouping.groups {
         farm.idle();
     } else {
-        let progress = Progress::new(missing.len(), world.rank() == 0);
         while let Some(number) = farm.next() {
             let task = &tasks[missing[number]];
-            match run_task(corpus, &journal, task, group.as_ref(), &mut farm, &progress)? {
+            match run_task(corpus, &journal, (number, task), group.as_ref(), &mut farm, &progress)? {
                 Some(record) => completed.extend((group.rank() == 0).then_some(record)),
                 None => farm.stop(),
             }
@@ -104,6 +110,7 @@ pub fn transfer(
         }
         farm.finish();
     }
+    drop(progress);
     let _others_may_take_long = status::patience();
     // By word of those who wrote them: a look at a network file system may be a minute old.
     let completed = all_records(world, &completed)?;

@@ -4,7 +4,7 @@ use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use super::lane_sum::LaneSum;
 use super::optimizer::Optimizer;
 use super::reduction::Reduction;
-use super::{Problem, State, TrainSpec};
+use super::{Problem, State, StepTimes, TrainSpec};
 use crate::Result;
 use crate::batch::{Assembler, Shuffle};
 use crate::comm::Communicator;
@@ -35,17 +35,6 @@ pub struct CpuEngine<'a> {
     /// Sums of the losses of the step under way, one a lane of this rank.
     losses: Vec<f64>,
     spent: StepTimes,
-}
-
-/// Time that steps have taken outside the network.
-#[derive(Debug, Clone, Copy, Default)]
-struct StepTimes {
-    /// Choosing pairs, their distinct entities and features.
-    assembly: Duration,
-    /// Sums of gradients over lanes, and waiting for their sums over ranks.
-    all_reduce: Duration,
-    /// Changing the parameters.
-    optimizer: Duration,
 }
 
 impl<'a> CpuEngine<'a> {
@@ -88,7 +77,8 @@ impl<'a> CpuEngine<'a> {
         let strange = self.losses.iter().filter(|loss| !loss.is_finite()).count();
         let words = [f32::from(u8::from(asks.stop)), f32::from(u8::from(asks.checkpoint)), strange as f32];
         let (mut earlier, last) = self.lane_sum.last();
-        let (reduction, spent) = (&mut self.reduction, &mut self.spent.all_reduce);
+        let (reduction, mut handing_over) = (&mut self.reduction, Duration::ZERO);
+        let begun = Instant::now();
         self.plan.backward(&self.parameters, last, scale, step, &mut |bucket, last| {
             let started = Instant::now();
             let values = earlier.take(last, bucket);
@@ -97,8 +87,10 @@ impl<'a> CpuEngine<'a> {
             } else {
                 reduction.give_last(bucket, values, words);
             }
-            *spent += started.elapsed();
+            handing_over += started.elapsed();
         });
+        self.spent.backward += begun.elapsed().saturating_sub(handing_over);
+        self.spent.lanes += handing_over;
     }
 }
 
@@ -127,22 +119,26 @@ impl Engine for CpuEngine<'_> {
             let started = Instant::now();
             self.orders[local].list(lanes.step(lane, at), &mut self.rows);
             self.assembler.feed(&mut self.plan, &self.problem.train[local], &self.rows);
-            self.spent.assembly += started.elapsed();
+            let assembled = Instant::now();
+            self.spent.assembly += assembled - started;
             self.plan.forward(&self.parameters, step);
             self.losses[local] = sum(self.plan.output());
+            let computed = Instant::now();
+            self.spent.forward += computed - assembled;
             if lane + 1 < own.end {
                 let gradients = self.lane_sum.next();
                 self.plan.backward(&self.parameters, gradients, scale, step, &mut |_, _| ());
-                let started = Instant::now();
+                let derived = Instant::now();
+                self.spent.backward += derived - computed;
                 self.lane_sum.taken();
-                self.spent.all_reduce += started.elapsed();
+                self.spent.lanes += derived.elapsed();
             }
         }
         self.backward_of_last_lane(scale, step, asks);
         let started = Instant::now();
         let reduced = self.reduction.finish(self.lane_sum.sum())?;
         let summed = Instant::now();
-        self.spent.all_reduce += summed - started;
+        self.spent.wait += summed - started;
         let [stop, checkpoint, strange] = reduced.words;
         let asks = Asks { stop: stop > 0.0, checkpoint: checkpoint > 0.0 };
         if !reduced.finite || strange > 0.0 {
@@ -151,7 +147,7 @@ impl Engine for CpuEngine<'_> {
         self.lane_losses.iter_mut().zip(&self.losses).for_each(|(lane, loss)| *lane += loss);
         self.counted += lanes.rows_in_step(at);
         self.optimizer.step(&mut self.parameters, self.lane_sum.sum(), rate);
-        self.spent.optimizer += summed.elapsed();
+        self.spent.update += summed.elapsed();
         Ok(Stepped { asks, ..Stepped::default() })
     }
 
@@ -167,6 +163,10 @@ impl Engine for CpuEngine<'_> {
             lane_losses: self.lane_losses.clone(),
             counted: self.counted,
         })
+    }
+
+    fn losses_so_far(&self) -> (f64, usize) {
+        (self.lane_losses.iter().sum(), self.counted)
     }
 
     fn clear_sums(&mut self) -> Result<()> {
@@ -198,9 +198,9 @@ impl Engine for CpuEngine<'_> {
     }
 
     fn spent(&self) -> Vec<(&'static str, Duration)> {
-        let StepTimes { assembly, all_reduce, optimizer } = self.spent;
+        let StepTimes { assembly, lanes, wait, update, .. } = self.spent;
         let mut parts =
-            vec![("batch assembly", assembly), ("all-reduce", all_reduce), ("optimiser", optimizer)];
+            vec![("batch assembly", assembly), ("all-reduce", lanes + wait), ("optimiser", update)];
         for (op, time) in self.plan.spent() {
             match parts.iter_mut().find(|part| part.0 == op) {
                 Some(part) => part.1 += time,
@@ -211,8 +211,17 @@ impl Engine for CpuEngine<'_> {
         parts
     }
 
+    fn step_times(&self) -> Option<StepTimes> {
+        Some(StepTimes { sums: self.reduction.busy(), ..self.spent })
+    }
+
+    fn buckets(&self) -> usize {
+        self.lane_sum.buckets()
+    }
+
     fn reset_spent(&mut self) {
         self.spent = StepTimes::default();
+        self.reduction.reset_busy();
         self.plan.reset_spent();
     }
 }

@@ -1,5 +1,5 @@
-use super::State;
 use super::divergence::Diverged;
+use super::{State, StepTimes};
 use crate::Result;
 use crate::graph::{Parameters, Product};
 use crate::op::Step;
@@ -19,6 +19,9 @@ pub trait Engine {
     fn settle(&mut self) -> Result<Stepped>;
     /// Where the training is, all steps settled.
     fn snapshot(&mut self) -> Result<Snapshot<'_>>;
+    /// What this rank knows, without waiting, of the epoch under way: the sum of the losses of its lanes, and
+    /// the training pairs of all lanes in the steps of which that is.
+    fn losses_so_far(&self) -> (f64, usize);
     /// Starts the sums of an epoch anew.
     fn clear_sums(&mut self) -> Result<()>;
     /// The scaled predictions of the validation pairs, one list a lane of this rank.
@@ -36,6 +39,10 @@ pub trait Engine {
     }
     /// Time of all steps by what it went to, since the start or [`Self::reset_spent`].
     fn spent(&self) -> Vec<(&'static str, Duration)>;
+    /// The same by the parts of a step; on a GPU of steps that were profiled, `None` where there are none.
+    fn step_times(&self) -> Option<StepTimes>;
+    /// Messages that a rank's gradients are cut into.
+    fn buckets(&self) -> usize;
     /// Starts to count time anew.
     fn reset_spent(&mut self);
 }

@@ -19,8 +19,28 @@ pub struct Fitted {
     pub was_finished: bool,
 }
 
-/// Is told how a training goes, and tells it to stop.
+/// A step that a training has taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Taken {
+    /// Epoch, from one.
+    pub epoch: usize,
+    /// Steps of it so far.
+    pub at: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+    /// Training pairs in the step, those of all ranks.
+    pub pairs: usize,
+    /// About the mean loss of the epoch so far, as far as this rank knows.
+    pub loss: Option<f64>,
+}
+
+/// Is told how a training goes, and tells it to stop. What it does changes no bit of the result.
 pub trait Observer {
+    /// Before the first step of this job, with the epochs that earlier ones have finished and the training
+    /// pairs of an epoch; not where no step is left.
+    fn begin(&mut self, _history: &[Epoch], _pairs: usize) {}
+    /// After every step; it must cost next to nothing.
+    fn step(&mut self, _taken: &Taken) {}
     /// Before every step: whether this rank wishes to stop.
     fn stop(&mut self) -> bool {
         false
@@ -92,6 +112,9 @@ pub fn fit(
         run.restore(state);
     }
     let was_finished = run.over(spec);
+    if !was_finished {
+        observer.begin(&run.history, problem.lanes.total());
+    }
     while !run.over(spec) {
         run.started = Instant::now();
         training.begin_epoch()?;
@@ -99,6 +122,13 @@ pub fn fit(
             let asks = Asks { stop: observer.stop(), checkpoint: comm.rank() == 0 && checkpoints.due() };
             let asked = training.step(run.at, asks)?;
             run.at += 1;
+            observer.step(&Taken {
+                epoch: run.history.len() + 1,
+                at: run.at,
+                steps,
+                pairs: problem.lanes.rows_in_step(run.at - 1),
+                loss: training.loss_so_far(),
+            });
             if asked.stop || asked.checkpoint {
                 let saved = save(spec, &mut training, &run, comm, |state| checkpoints.save(comm, state))?;
                 if asked.stop && saved {

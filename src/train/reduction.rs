@@ -6,9 +6,10 @@ use crate::{Error, Result};
 use arrayvec::ArrayVec;
 use rayon::prelude::*;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Words that travel behind the last bucket and are summed over ranks with it.
 pub type Words = [f32; 3];
@@ -47,6 +48,8 @@ struct Bucket {
 struct Line {
     state: Mutex<State>,
     changed: Condvar,
+    /// Nanoseconds in sums over ranks.
+    busy: AtomicU64,
 }
 
 struct State {
@@ -77,6 +80,13 @@ impl Line {
         put(&mut self.lock());
         self.changed.notify_all();
     }
+
+    fn sum(&self, comm: &dyn Communicator, tree_sum: &mut TreeSum, bucket: &mut Bucket) {
+        let started = Instant::now();
+        tree_sum.all_reduce(comm, &mut bucket.values);
+        bucket.finite = all_finite(&bucket.values);
+        self.busy.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
 }
 
 /// Closes the line when its thread ends, even by a panic, so that nobody waits for it.
@@ -92,14 +102,9 @@ fn serve(line: &Line, comm: &dyn Communicator) {
     let _closing = Closing(line);
     let mut tree_sum = TreeSum::default();
     while let Some(mut bucket) = line.next(|state| state.waiting.pop_front()) {
-        sum(comm, &mut tree_sum, &mut bucket);
+        line.sum(comm, &mut tree_sum, &mut bucket);
         line.put(|state| state.done.push_back(bucket));
     }
-}
-
-fn sum(comm: &dyn Communicator, tree_sum: &mut TreeSum, bucket: &mut Bucket) {
-    tree_sum.all_reduce(comm, &mut bucket.values);
-    bucket.finite = all_finite(&bucket.values);
 }
 
 impl<'a> Reduction<'a> {
@@ -108,7 +113,7 @@ impl<'a> Reduction<'a> {
     pub fn new(comm: &'a dyn Communicator, buckets: usize) -> Result<Self> {
         let lists = || VecDeque::with_capacity(buckets);
         let state = Mutex::new(State { waiting: lists(), done: lists(), open: true });
-        let line = Arc::new(Line { state, changed: Condvar::new() });
+        let line = Arc::new(Line { state, changed: Condvar::new(), busy: AtomicU64::default() });
         let start = |own: Box<dyn Communicator + Send>| {
             let line = line.clone();
             let thread = std::thread::Builder::new().name("crossrx-sums".into());
@@ -171,11 +176,21 @@ impl<'a> Reduction<'a> {
         Ok(reduced)
     }
 
+    /// Time that went to sums over ranks, on whichever thread, since the start or [`Self::reset_busy`].
+    pub fn busy(&self) -> Duration {
+        Duration::from_nanos(self.line.busy.load(Ordering::Relaxed))
+    }
+
+    /// Starts to count that time anew; call it between steps.
+    pub fn reset_busy(&mut self) {
+        self.line.busy.store(0, Ordering::Relaxed);
+    }
+
     fn next(&mut self) -> Result<Bucket> {
         if self.thread.is_none() && self.comm.size() > 1 {
             let waiting = self.line.lock().waiting.pop_front();
             if let Some(mut bucket) = waiting {
-                sum(self.comm, &mut self.tree_sum, &mut bucket);
+                self.line.sum(self.comm, &mut self.tree_sum, &mut bucket);
                 return Ok(bucket);
             }
         }

@@ -2,7 +2,7 @@ use super::cpu_engine::CpuEngine;
 use super::cuda::CudaEngine;
 use super::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
 use super::schedule::learning_rate;
-use super::{Drill, State, TrainSpec};
+use super::{Drill, State, StepTimes, TrainSpec};
 use crate::batch::{Examples, Lanes};
 use crate::comm::{Communicator, agree};
 use crate::device::Device;
@@ -175,6 +175,14 @@ impl<'a> Trainer<'a> {
         )
     }
 
+    /// About the mean loss of the epoch under way, in the endpoint's units squared, from the lanes of this rank
+    /// and without waiting: on a device it is a few steps old. `None` before there is any.
+    pub fn loss_so_far(&self) -> Option<f64> {
+        let (losses, counted) = self.engine.losses_so_far();
+        let share = self.problem.own.len() as f64 / self.problem.lanes.count() as f64;
+        (counted > 0).then(|| losses / (counted as f64 * share) * self.problem.deviation.powi(2))
+    }
+
     /// Finishes whatever steps are still under way.
     pub fn settle(&mut self) -> Result<()> {
         let settled = self.engine.settle()?;
@@ -206,6 +214,16 @@ impl<'a> Trainer<'a> {
     /// and what is outside the network. Since the start or [`Self::reset_spent`].
     pub fn spent(&self) -> Vec<(&'static str, Duration)> {
         self.engine.spent()
+    }
+
+    /// The same by the parts of a step, on this rank; on a GPU of steps that were profiled, `None` where there are none.
+    pub fn step_times(&self) -> Option<StepTimes> {
+        self.engine.step_times()
+    }
+
+    /// Messages that a rank's gradients are cut into, each summed over ranks by itself.
+    pub fn buckets(&self) -> usize {
+        self.engine.buckets()
     }
 
     /// Starts to count time anew.

@@ -290,7 +290,8 @@ fn a_loss_that_is_not_finite_is_told_with_its_key() {
     let words = ["Red split 0", "not finite", "epoch 1", "train.learning_rate"];
     case.transfer(1, &set).refused(&words);
     // Where nothing was finished, another deck is no other study.
-    assert_eq!(files(&case.out), [Path::new("study.json")]);
+    let there: Vec<_> = files(&case.out).into_iter().filter(|path| !path.starts_with("logs")).collect();
+    assert_eq!(there, [Path::new("study.json")]);
     let set = ["data.splits=[0]", "data.sources=[\"Red\"]"];
     case.transfer(1, &set).ok();
 }

@@ -1,6 +1,6 @@
 use crate::program::{arg, crossrx, fresh, on_ranks};
 use crate::table::{Table, json};
-use crate::tree::{assert_complete, assert_same, files};
+use crate::tree::{assert_complete, assert_same, files, is_events};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,7 @@ fn every_file_has_its_name_and_its_header() {
         expected.extend(kept.map(|name| model.join(name)));
         expected.push(model.join("val_y_data_predicted.csv"));
         expected.push(PathBuf::from(format!("journal/{source}/split_0.json")));
+        expected.push(PathBuf::from(format!("logs/{source}/split_0/history.csv")));
         for (room, target) in ["infer", "baseline/mean-effects/infer"]
             .into_iter()
             .flat_map(|room| STUDIES.map(|target| (room, target)))
@@ -90,7 +91,13 @@ fn every_file_has_its_name_and_its_header() {
         }
     }
     expected.sort();
-    assert_eq!(files(run), expected);
+    // Their names have the time in them.
+    let (events, others): (Vec<_>, Vec<_>) = files(run).into_iter().partition(|path| is_events(path));
+    assert_eq!(others, expected);
+    let folders: Vec<&Path> = events.iter().map(|path| path.parent().unwrap()).collect();
+    let mut sources = STUDIES.map(|source| PathBuf::from(format!("logs/{source}/split_0")));
+    sources.sort();
+    assert_eq!(folders, sources.iter().collect::<Vec<_>>());
     assert_complete(run);
 
     let header = |name: &str| Table::read(&run.join(name)).header.join(",");

@@ -6,6 +6,8 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod bundle;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod demo;
 mod device;
 #[cfg(target_os = "linux")]
 mod failing;
@@ -15,12 +17,15 @@ mod install;
 #[cfg(target_os = "linux")]
 mod interrupted;
 mod layout;
+#[cfg(target_os = "linux")]
+mod logs;
 mod memory;
 mod predict;
 mod program;
 mod ranks;
 #[cfg(target_os = "linux")]
 mod resuming;
+mod scaling;
 mod scores;
 mod table;
 mod tree;

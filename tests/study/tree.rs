@@ -21,11 +21,12 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What a run concluded, byte for byte: every file of it but those that tell of
-/// ranks and time; histories without their seconds.
+/// ranks and time, as event files do; histories without their seconds.
 pub fn conclusions(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let told = ["run.json", "runtime.json", "report.html", "deck.toml", "study.json"];
-    let concluded =
-        |path: &PathBuf| !path.starts_with("journal") && !told.iter().any(|name| path.ends_with(name));
+    let concluded = |path: &PathBuf| {
+        !path.starts_with("journal") && !told.iter().any(|name| path.ends_with(name)) && !is_events(path)
+    };
     let names = files(run).into_iter().filter(concluded);
     let read = |path: PathBuf| {
         let mut bytes = fs::read(run.join(&path)).unwrap();
@@ -37,6 +38,11 @@ pub fn conclusions(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         (path, bytes)
     };
     names.map(read).collect()
+}
+
+/// Whether this is an event file of TensorBoard.
+pub fn is_events(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with("events.out.tfevents."))
 }
 
 /// Asserts that two runs concluded the same, byte for byte.

@@ -293,7 +293,7 @@ impl Watcher {
             // What a rank of this node has come to since it spoke stands on the board.
             let here = self.shared.board.ranks().find(|(here, _)| *here == rank);
             let state = here.map_or(*state, |(_, status)| status.snapshot());
-            log::error!("{}: {what}", state.place(rank, &self.hosts[rank]));
+            log::error!(target: status::PLACED, "{}: {what}", state.place(rank, &self.hosts[rank]));
             abort_job(1);
         }
     }

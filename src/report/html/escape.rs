@@ -2,7 +2,7 @@ use std::fmt::{Display, Formatter, Result, Write};
 
 /// A text from outside, shown so that it is only ever text: in an element or
 /// inside a quoted attribute. Control characters become U+FFFD.
-pub(super) struct Escaped<'a>(pub &'a str);
+pub(crate) struct Escaped<'a>(pub &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {

@@ -4,24 +4,24 @@
 mod colour;
 mod corpus;
 mod curves;
-mod escape;
+mod document;
+pub(crate) mod escape;
 mod headline;
 mod heatmap;
 mod matrices;
-mod number;
+pub(crate) mod number;
 mod provenance;
 mod samples;
 mod scatter;
 mod strict;
-mod ticks;
+pub(crate) mod ticks;
+
+pub(crate) use document::document;
 
 use super::models::Models;
 use crate::{Result, atomic};
-use escape::Escaped;
 use samples::Samples;
 use std::path::Path;
-
-const STYLE: &str = include_str!("style.css");
 
 /// The page's title unless the user gives another.
 const TITLE: &str = "How far does a drug-response model carry from one screen to another?";
@@ -44,19 +44,5 @@ fn page(models: &Models, title: &str) -> String {
         ("corpus", "Data", corpus::section(models, &samples)),
         ("run", "How it was run", provenance::section(models, &samples)),
     ];
-    let mut body = String::new();
-    let mut contents = String::new();
-    for (id, name, section) in sections.iter().filter(|(_, _, section)| !section.is_empty()) {
-        contents.push_str(&format!("<a href=\"#{id}\">{name}</a>"));
-        body.push_str(&format!("<section id=\"{id}\"><h2>{name}</h2>{section}</section>\n"));
-    }
-    let title = Escaped(title);
-    let head = headline::section(models);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <header><h1>{title}</h1>{head}<nav>{contents}</nav></header>\n{body}</main>\n</body>\n</html>\n"
-    )
+    document(title, &headline::section(models), "", &sections)
 }

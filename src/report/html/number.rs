@@ -1,6 +1,6 @@
 /// `value` with `decimals` decimals and a minus sign of full width; an en dash
 /// where it is not a number.
-pub(super) fn fixed(value: f64, decimals: usize) -> String {
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return "–".into();
     }
@@ -18,7 +18,7 @@ pub(super) fn signed(value: f64, decimals: usize) -> String {
 }
 
 /// `value` with three significant digits or so, for an axis or a unit.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) {
         return format!("{value:.1e}").replace('-', "−");
     }
@@ -28,7 +28,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A count with thin spaces between thousands.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {

@@ -7,7 +7,7 @@ pub(super) fn step(span: f64, parts: f64) -> f64 {
 }
 
 /// Multiples of the [`step`] that lie within a range, five at most.
-pub(super) fn linear(low: f64, high: f64) -> Vec<f64> {
+pub(crate) fn linear(low: f64, high: f64) -> Vec<f64> {
     let step = step(high - low, 4.0);
     let first = (low / step).ceil();
     (0..5).map(|i| (first + i as f64) * step).take_while(|v| *v <= high).collect()
@@ -23,7 +23,7 @@ pub(super) fn epochs(last: u32) -> Vec<u32> {
 /// Round values within a range above zero whose ends are at most some forty
 /// decades apart, eight at most and never none: powers of ten, and digits
 /// between where those are too few.
-pub(super) fn logarithmic(low: f64, high: f64) -> Vec<f64> {
+pub(crate) fn logarithmic(low: f64, high: f64) -> Vec<f64> {
     let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
     let of = |digits: &[f64]| {
         let all = decades.clone().flat_map(|d| digits.iter().map(move |m| m * 10f64.powi(d)));

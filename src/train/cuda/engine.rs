@@ -11,7 +11,7 @@ use crate::op::{CudaPass, CudaRows};
 use crate::status::{self, Call};
 use crate::train::divergence::{Diverged, diverged};
 use crate::train::engine::{Asks, Engine, EpochStep, Snapshot, Stepped};
-use crate::train::{Problem, State, TrainSpec};
+use crate::train::{Problem, State, StepTimes, TrainSpec};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ pub struct CudaEngine<'a> {
     records: bool,
     /// Those of the last lane of the last step.
     rows: CudaRows,
+    /// Losses of the epoch under way and the pairs that they are of, as they were when last read.
+    losses: (f64, usize),
     /// Steps since what they came to was read.
     unread: usize,
     /// Steps between two looks at what they came to.
@@ -58,6 +60,10 @@ pub struct CudaEngine<'a> {
     stale: bool,
     /// Time of all steps, or of the parts of those that were profiled.
     spent: BTreeMap<&'static str, Duration>,
+    /// The same by parts of a step, of those that were profiled.
+    profiled: Option<StepTimes>,
+    /// While a step is profiled: when its last part ended.
+    marked: Option<Instant>,
 }
 
 /// A part of a step that is recorded as one.
@@ -124,6 +130,7 @@ impl<'a> CudaEngine<'a> {
             parts: HashMap::new(),
             records: stream.records(),
             rows: CudaRows::default(),
+            losses: (0.0, 0),
             unread: 0,
             // So that the one too many is told of at once.
             unread_limit: if spec.max_skipped_steps < UNREAD { 1 } else { UNREAD },
@@ -133,6 +140,8 @@ impl<'a> CudaEngine<'a> {
             memory_on_host: Vec::new(),
             stale: true,
             spent: BTreeMap::new(),
+            profiled: None,
+            marked: None,
         };
         let held =
             engine.plan.bytes() + engine.assembler.bytes() + tables.bytes() + engine.validation.bytes();
@@ -170,17 +179,31 @@ impl<'a> CudaEngine<'a> {
         }
     }
 
+    /// Ends a part of a step that is profiled: waits for the device, and adds what it took.
+    fn mark(&mut self, part: fn(&mut StepTimes) -> &mut Duration) -> Result<()> {
+        let Some(since) = self.marked else { return Ok(()) };
+        self.stream.wait()?;
+        let now = Instant::now();
+        *part(self.profiled.get_or_insert_default()) += now - since;
+        self.marked = Some(now);
+        Ok(())
+    }
+
     /// Puts a lane's batch, its way forward and its way back on the stream.
     fn lane(&mut self, local: usize, rows: &CudaRows) -> Result<()> {
         let pass = self.pass(local);
         self.assembler.assemble(&self.plan, rows, pass)?;
+        self.mark(|times| &mut times.assembly)?;
         self.plan.forward(&self.parameters, rows, pass)?;
         self.update.loss(self.plan.output(rows), local, pass)?;
+        self.mark(|times| &mut times.forward)?;
         self.lane_sum.go_to(local);
         if local + 1 < self.problem.own.len() {
             let gradients = self.lane_sum.next();
             self.plan.backward(&self.parameters, gradients, rows, pass, &mut |_| Ok(()))?;
-            return self.lane_sum.taken();
+            self.mark(|times| &mut times.backward)?;
+            self.lane_sum.taken()?;
+            return self.mark(|times| &mut times.lanes);
         }
         self.update.words(self.lane_sum.sum())?;
         let rank_sum = &self.rank_sum;
@@ -189,11 +212,14 @@ impl<'a> CudaEngine<'a> {
             last.add(bucket)?;
             rank_sum.give(bucket, last.sum())
         })?;
+        self.mark(|times| &mut times.backward)?;
         self.rank_sum.join()?;
+        self.mark(|times| &mut times.wait)?;
         if self.rank_sum.by_host() {
             return Ok(());
         }
-        self.update.step(&self.parameters, self.lane_sum.sum(), pass)
+        self.update.step(&self.parameters, self.lane_sum.sum(), pass)?;
+        self.mark(|times| &mut times.update)
     }
 
     /// Reads what steps have come to.
@@ -206,6 +232,7 @@ impl<'a> CudaEngine<'a> {
         log::trace!("norm of the gradient: {:e}", counters.norm);
         status::beat();
         self.unread = 0;
+        self.losses = (counters.lane_losses.iter().sum(), counters.counted);
         let skipped = counters.skipped - self.skipped;
         self.skipped = counters.skipped;
         if skipped > 0 {
@@ -269,10 +296,12 @@ impl Engine for CudaEngine<'_> {
         let mut asked = None;
         if self.rank_sum.by_host() {
             let words = self.rank_sum.sum_by_host(self.lane_sum.sum().memory())?;
+            self.mark(|times| &mut times.wait)?;
             asked = Some(Asks { stop: words[0] > 0.0, checkpoint: words[1] > 0.0 });
             let pass = self.pass(own - 1);
             self.run(Part::Update, |engine| {
-                engine.update.step(&engine.parameters, engine.lane_sum.sum(), pass)
+                engine.update.step(&engine.parameters, engine.lane_sum.sum(), pass)?;
+                engine.mark(|times| &mut times.update)
             })?;
         } else if self.rank_sum.is_alone() {
             asked = Some(asks);
@@ -313,7 +342,12 @@ impl Engine for CudaEngine<'_> {
         })
     }
 
+    fn losses_so_far(&self) -> (f64, usize) {
+        self.losses
+    }
+
     fn clear_sums(&mut self) -> Result<()> {
+        self.losses = (0.0, 0);
         self.update.begin_epoch()
     }
 
@@ -351,7 +385,9 @@ impl Engine for CudaEngine<'_> {
         self.plan.profile(true);
         let before = self.spent.clone();
         let started = Instant::now();
+        self.marked = Some(started);
         self.step(step, Asks::default())?;
+        self.marked = None;
         self.stream.wait()?;
         let whole = started.elapsed();
         self.spent = before;
@@ -370,7 +406,16 @@ impl Engine for CudaEngine<'_> {
         parts
     }
 
+    fn buckets(&self) -> usize {
+        self.lane_sum.sum().layout().buckets().len()
+    }
+
+    fn step_times(&self) -> Option<StepTimes> {
+        self.profiled
+    }
+
     fn reset_spent(&mut self) {
+        self.profiled = None;
         self.spent.clear();
     }
 }

@@ -1,5 +1,11 @@
+mod comm;
+mod scaling;
+mod size;
+
 use super::device::DeviceArgs;
 use super::json::write_json;
+use super::logging::LogArgs;
+use super::placement;
 use super::say::say;
 use crate::Result;
 use crate::bench::{Case, ScoreReport, StepReport, measure_all_reduce, measure_score, measure_step};
@@ -13,6 +19,9 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(subcommand)]
     what: What,
+    /// Where to log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -26,6 +35,16 @@ enum What {
     Score(Score),
     /// Sums over ranks: the tree sum that gradients go by, and the MPI library's own, in turn
     AllReduce(AllReduce),
+    /// Messages between ranks, from small to large: latency and bandwidth of sums and of ping-pong
+    ///
+    /// Sums go over the first 2, 4, 8, ... and over all ranks, ping-pong between two ranks of a node
+    /// and of two nodes. Prints microseconds and bytes a second, by the slowest rank.
+    Comm(comm::Comm),
+    /// Training by a deck on 1, 2, 4, ... of the ranks started: time by phase, efficiency, and what to expect of more
+    ///
+    /// Writes one CSV row a rank and phase, and a page with the efficiency beside a model that is
+    /// fitted on message times and predicts for up to 4,096 ranks.
+    Scaling(Box<scaling::Scaling>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,7 +110,8 @@ impl Args {
     pub fn threads(&self) -> Option<usize> {
         match &self.what {
             What::Step(Step { threads, .. }) | What::Score(Score { threads, .. }) => threads.map(usize::from),
-            What::AllReduce(_) => Some(1),
+            What::AllReduce(_) | What::Comm(_) => Some(1),
+            What::Scaling(scaling) => scaling.run.threads.map(usize::from),
         }
     }
 }
@@ -101,7 +121,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     match args.what {
         What::Step(step) => {
             let cases = if step.case.is_empty() { Case::ALL.to_vec() } else { step.case };
-            let device = step.device.open(world, step.precision)?;
+            let device = step.device.open_on_ranks(world, step.precision)?;
             let mut reports: Vec<StepReport> = Vec::new();
             for case in cases {
                 let lanes = step.lanes.map(usize::from);
@@ -121,6 +141,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         }
         What::Score(_) => Ok(()),
         What::AllReduce(AllReduce { mebibytes, seconds, json }) => {
+            placement::tell(world, None)?;
             let report = measure_all_reduce(mebibytes as usize, seconds, world)?;
             if world.rank() > 0 {
                 return Ok(());
@@ -128,5 +149,7 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
             say(&report)?;
             write_json(json, &report)
         }
+        What::Comm(args) => comm::run(args, world),
+        What::Scaling(args) => scaling::run(*args, world),
     }
 }

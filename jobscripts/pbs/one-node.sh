@@ -1,0 +1,93 @@
+#!/bin/bash
+# crossrx jobscript pbs made this by
+#   crossrx jobscript pbs configs/csa.toml --ranks-per-node 8 --cores-per-node 32 --hours 2 --account my_project
+# Save it and submit it by qsub. Paths are relative to the folder that it is done in.
+#
+# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 8 ranks, 8 groups of 1 rank, each a few one after the
+# other.
+
+#PBS -N csa
+#PBS -S /bin/bash
+#PBS -A my_project
+#PBS -l walltime=02:00:00
+# A chunk is a node's part: its cores, its ranks (mpiprocs, lines of $PBS_NODEFILE) and its GPUs.
+#PBS -l select=1:ncpus=32:mpiprocs=8
+# Each chunk on a node of its own; scatter:excl keeps other jobs off it.
+#PBS -l place=scatter
+# One log of both streams, written where it can be read while the job runs (k: d needs PBS 18 or later).
+#PBS -j oe
+#PBS -k doe
+# Without --requeue PBS does not start it again by itself.
+#PBS -r n
+
+set -euo pipefail
+# PBS starts in the home folder.
+cd -- "${PBS_O_WORKDIR:?submit this script with qsub}"
+
+deck=configs/csa.toml
+store=csa.h5
+out=runs/csa
+crossrx=crossrx
+
+# Better to fail now than after the launch of many ranks.
+for file in "$deck" "$store"; do
+    if [ ! -r "$file" ]; then
+        echo "$(hostname): no $file in $PWD: submit from the folder that its path is relative to" >&2
+        exit 1
+    fi
+done
+for program in "$crossrx" mpirun; do
+    if ! command -v "$program" >/dev/null; then
+        echo "$(hostname): no $program on PATH: load its module (--module) or set PATH" >&2
+        exit 1
+    fi
+done
+mkdir -p -- "$(dirname -- "$out")"
+
+echo "$(date -u +%FT%TZ) job $PBS_JOBID, deck $deck on $(hostname)"
+{ "$crossrx" --version; mpirun --version || true; } 2>&1 | sed -n 1,2p
+
+# crossrx stops with checkpoints when 99 % of these hours are over, 360 s of the walltime left for that, and
+# goes on in the next job. Keep the first number in step with walltime above.
+walltime=7200
+hours=$(awk -v left="$((walltime - 360 - SECONDS))" 'BEGIN { printf "%.5f", left / 3600 }')
+
+# Open MPI: so many ranks a node, each bound to PE cores of its own.
+# A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
+mpirun -n 8 --hostfile "$PBS_NODEFILE" --map-by ppr:8:node:PE=4 --bind-to core "$crossrx" transfer "$deck" \
+    --threads 4 --max-hours "$hours" --out "$out" &
+
+# PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of
+# qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: the
+# ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the time
+# (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` ends a job early, as the time limit
+# does.
+told='' heard=no launcher=$!
+trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
+
+# A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
+while heard=no; do
+    code=0
+    wait "$launcher" || code=$?
+    [ "$heard" = yes ] || break
+    echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
+done
+# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
+# say.
+case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
+
+# 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,
+# which the log tells; that it would not cure itself is why such a job is never requeued.
+case $code in
+    0)
+        echo "$(date -u +%FT%TZ) complete: $out"
+        ;;
+    75)
+        echo "$(date -u +%FT%TZ) stopped before the end; to go on: qsub this script again, in $PWD"
+        ;;
+    *)
+        echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2
+        ;;
+esac
+exit "$code"

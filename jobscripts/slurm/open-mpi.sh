@@ -1,0 +1,126 @@
+#!/bin/bash
+# crossrx jobscript slurm made this by
+#   crossrx jobscript slurm configs/csa.toml --launcher mpirun --nodes 2 --ranks-per-node 6 --requeue --account my_project
+# Save it and submit it by sbatch. Paths are relative to the folder that it is done in.
+#
+# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 12 ranks, 12 groups of 1 rank.
+
+#SBATCH --job-name=csa
+#SBATCH --account=my_project
+#SBATCH --time=01:00:00
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=6
+# Whole nodes, with all of their cores and memory.
+#SBATCH --exclusive
+#SBATCH --mem=0
+# The log: of name and number, in the folder of submission.
+#SBATCH --output=%x-%j.out
+# 180 s before the time is up, SIGUSR1 to the shell of this script (B:), which handles it below. Slurm may
+# send it up to a minute earlier.
+#SBATCH --signal=B:USR1@180
+# Slurm may start it again, after a preemption or the loss of a node; then it writes on in the same log.
+#SBATCH --requeue
+#SBATCH --open-mode=append
+
+set -euo pipefail
+cd -- "${SLURM_SUBMIT_DIR:?submit this script with sbatch}"
+
+job=$SLURM_JOB_ID
+deck=configs/csa.toml
+store=csa.h5
+out=runs/csa
+crossrx=crossrx
+
+# Better to fail now than after the launch of many ranks.
+for file in "$deck" "$store"; do
+    if [ ! -r "$file" ]; then
+        echo "$(hostname): no $file in $PWD: submit from the folder that its path is relative to" >&2
+        exit 1
+    fi
+done
+for program in "$crossrx" mpirun; do
+    if ! command -v "$program" >/dev/null; then
+        echo "$(hostname): no $program on PATH: load its module (--module) or set PATH" >&2
+        exit 1
+    fi
+done
+mkdir -p -- "$(dirname -- "$out")"
+
+echo "$(date -u +%FT%TZ) job $job, restart ${SLURM_RESTART_COUNT:-0}, nodes $SLURM_JOB_NODELIST, deck $deck on $(hostname)"
+{ "$crossrx" --version; mpirun --version || true; } 2>&1 | sed -n 1,2p
+
+# A rank gets an even share of the node's cores; two hardware threads of a core share its units of arithmetic,
+# so cores are what counts. (--cores-per-node tells them beforehand.)
+cores=$(lscpu --online --parse=CORE,SOCKET,NODE | grep -v '^#' | sort -u | wc -l)
+if [ "${SLURM_CPUS_ON_NODE:-$cores}" -lt "$cores" ]; then cores=$SLURM_CPUS_ON_NODE; fi
+cores=$((cores / 6 > 0 ? cores / 6 : 1))
+
+# What the run has so far: a job that adds nothing to it must not be requeued for ever. Jobs that did nothing
+# are counted in a file beside the run folder.
+progress() {
+    { find "$out/journal" "$out/checkpoints" -type f -printf '%p %s %T@\n' 2>/dev/null || true; } | sort | cksum
+}
+before=$(progress)
+idle=$out.idle
+
+# Open MPI: so many ranks a node, each bound to PE cores of its own.
+# A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
+mpirun -n 12 --map-by ppr:6:node:PE="$cores" --bind-to core "$crossrx" transfer "$deck" \
+    --threads "$cores" --out "$out" &
+
+# Slurm tells this shell (--signal=B:) that the time is nearly up, and nobody else. The launcher runs in the
+# background, as bash would wait for a command in the foreground before it acts; it passes SIGUSR1 on to the
+# ranks, which stop at the same step with checkpoints, and all ends with exit code 75. SIGTERM is passed on as
+# SIGUSR1, for launchers answer it by killing.
+told='' heard=no launcher=$!
+trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
+
+# A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
+while heard=no; do
+    code=0
+    wait "$launcher" || code=$?
+    [ "$heard" = yes ] || break
+    echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
+done
+# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
+# say.
+case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
+
+# 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,
+# which the log tells; that it would not cure itself is why such a job is never requeued.
+case $code in
+    0)
+        rm -f -- "$idle"
+        echo "$(date -u +%FT%TZ) complete: $out"
+        ;;
+    75)
+        reason=
+        if [ "$(progress)" != "$before" ]; then
+            rm -f -- "$idle"
+        else
+            date -u +%FT%TZ >>"$idle"
+        fi
+        if [ -e "$idle" ] && [ "$(wc -l <"$idle")" -ge 3 ]; then
+            reason="three jobs in a row added nothing to $out: give it more time"
+            rm -f -- "$idle"
+        fi
+        # After SIGTERM it must not come back: scancel sends that. What Slurm preempts or loses with a node, it
+        # requeues by itself (--requeue).
+        if [ "$told" != USR1 ]; then reason="stopped by SIG${told:-USR1 of its ranks}, not by the time limit"; fi
+        if [ -n "$reason" ]; then
+            echo "$(date -u +%FT%TZ) not requeued: $reason; to go on: sbatch this script again, in $PWD" >&2
+            exit 75
+        fi
+        # Slurm ends this script by SIGTERM as soon as the job is requeued, so nothing may follow.
+        echo "$(date -u +%FT%TZ) requeueing job $job, which Slurm holds back for about two minutes"
+        trap '' TERM USR1
+        if ! scontrol requeue "$job"; then
+            echo "$(date -u +%FT%TZ) Slurm does not requeue it; to go on: sbatch this script again, in $PWD" >&2
+        fi
+        ;;
+    *)
+        echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2
+        ;;
+esac
+exit "$code"

@@ -1,0 +1,44 @@
+use std::process::Command;
+
+/// What the command says on standard error, and whether it printed a script.
+fn said(arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossrx"));
+    command.arg("jobscript").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.success(), !output.stdout.is_empty(), "{arguments:?}");
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_bad_deck_or_number_fails_when_the_script_is_made() {
+    let bad: [(&[&str], &str); 6] = [
+        (&["slurm", "no-such.toml", "--ranks-per-node", "1"], "no-such.toml"),
+        (&["slurm", "configs/csa.toml", "--ranks-per-node", "1", "--set", "train.epoch=3"], "epoch"),
+        (&["pbs", "configs/csa.toml", "--ranks-per-node", "1"], "--cores-per-node"),
+        (
+            &["slurm", "configs/csa.toml", "--ranks-per-node", "9", "--cores-per-node", "8"],
+            "--ranks-per-node 8",
+        ),
+        (&["local", "configs/csa.toml", "configs/demo.toml", "--ranks-per-node", "1"], "local"),
+        (
+            &["slurm", "configs/csa.toml", "--ranks-per-node", "1", "--directive=--a\n#SBATCH --b"],
+            "line break",
+        ),
+    ];
+    for (arguments, word) in bad {
+        let (passed, message) = said(arguments);
+        assert!(
+            !passed && message.contains(word) && message.lines().count() == 1,
+            "{arguments:?}: {message}"
+        );
+    }
+}
+
+#[test]
+fn what_will_be_idle_is_warned_of() {
+    let script =
+        ["slurm", "configs/csa.toml", "--nodes", "2", "--ranks-per-node", "7", "--cores-per-node", "16"];
+    let (passed, message) = said(&script);
+    assert!(passed && message.contains("2 of 14 ranks will have nothing to do"), "{message}");
+    assert!(message.contains("2 cores of every node idle"), "{message}");
+}
