@@ -38,8 +38,12 @@ fn put(path: &Path, place: &str, dtype: &hdf5::Datatype, change: impl FnOnce(&Da
     // SAFETY: every id is that of an object kept open above; the lock is held.
     unsafe {
         let (dtype, space, list) = (dtype.id(), space.id(), list.id());
+        // Set anew, for HDF5 2 remembers in it the size of a value of the old array.
+        let mut chunk = [0; 2];
+        let dimensions = h5p::H5Pget_chunk(list, 2, chunk.as_mut_ptr());
+        assert!(dimensions < 0 || h5p::H5Pset_chunk(list, dimensions, chunk.as_ptr()) >= 0);
         let id = h5d::H5Dcreate2(file.id(), name.as_ptr(), dtype, space, H5P_DEFAULT, list, H5P_DEFAULT);
-        assert!(id >= 0);
+        assert!(id >= 0, "{:?}", hdf5::Error::query());
         h5d::H5Dclose(id);
     }
 }
