@@ -60,7 +60,12 @@ impl DeviceArgs {
             }
             Wish::Auto => {
                 let opened = open_gpu(world, precision, SHARING);
-                let fault = opened.as_ref().err().map(Error::to_string).unwrap_or_default();
+                // The line that tells of it says what it is about.
+                let bare = |error: &Error| match error {
+                    Error::Device(what) => what.clone(),
+                    other => other.to_string(),
+                };
+                let fault = opened.as_ref().err().map(bare).unwrap_or_default();
                 let faults = world.all_gather(fault.as_bytes());
                 match (opened, faults.iter().find(|fault| !fault.is_empty())) {
                     (Ok(stream), None) => {
