@@ -1,6 +1,6 @@
 #!/bin/bash
 # crossrx jobscript pbs made this by
-#   crossrx jobscript pbs configs/csa.toml --scaling --mode weak --nodes 4 --ranks-per-node 8 --cores-per-node 64 --hours 0.5 --account my_project
+#   crossrx jobscript pbs configs/csa.toml --scaling --mode weak --nodes 4 --ranks-per-node 8 --cores-per-node 64 --hours 0.5 --account my_project --set train.batch=128
 # Save it and submit it by qsub. Paths are relative to the folder that it is done in.
 #
 # configs/csa.toml: its first training for some steps on 1, 2, 4, ... and all of 32 ranks in turn, weak
@@ -50,5 +50,5 @@ echo "$(date -u +%FT%TZ) job $PBS_JOBID, deck $deck on $(hostname)"
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 mpirun -n 32 --hostfile "$PBS_NODEFILE" --map-by ppr:8:node:PE=8 --bind-to core "$crossrx" bench scaling "$deck" \
-    --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out"
+    --set train.batch=128 --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out"
 echo "$(date -u +%FT%TZ) complete: $out"

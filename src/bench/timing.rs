@@ -1,5 +1,5 @@
 use crate::comm::{Communicator, Tag};
-use crate::status;
+use crate::{Result, status};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -52,28 +52,29 @@ const NAP: Duration = Duration::from_millis(5);
 
 /// Runs `work` on those ranks of `world` that `takes_part` names, in a group of their own, and
 /// returns what it gave there. The others sleep until it is done: a library's own waiting would hold
-/// the processors that are measured. All ranks call this.
+/// the processors that are measured. All ranks call this. A failure is returned at once, on the rank that
+/// met it, and has to end the job: the rest of its group may be waiting for it in a call of `work`.
 pub(super) fn among<R>(
     world: &dyn Communicator,
     takes_part: impl Fn(usize) -> bool,
-    work: impl FnOnce(&dyn Communicator) -> R,
-) -> Option<R> {
+    work: impl FnOnce(&dyn Communicator) -> Result<R>,
+) -> Result<Option<R>> {
     let inside = takes_part(world.rank());
     let group = world.split(usize::from(!inside));
     if inside {
-        let result = work(group.as_ref());
+        let result = work(group.as_ref())?;
         group.barrier();
         if group.rank() == 0 {
             let others = (0..world.size()).filter(|&rank| !takes_part(rank));
             others.for_each(|rank| world.send(rank, Tag::Grant, &[]));
         }
-        return Some(result);
+        return Ok(Some(result));
     }
     let _others_may_measure_for_long = status::patience();
     while world.try_receive(Tag::Grant).is_none() {
         std::thread::sleep(NAP);
     }
-    None
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ const EXAMPLES: [(&str, &str); 17] = [
     ),
     (
         "pbs/scaling.sh",
-        "pbs configs/csa.toml --scaling --mode weak --nodes 4 --ranks-per-node 8 --cores-per-node 64 --hours 0.5 --account my_project",
+        "pbs configs/csa.toml --scaling --mode weak --nodes 4 --ranks-per-node 8 --cores-per-node 64 --hours 0.5 --account my_project --set train.batch=128",
     ),
     (
         "pbs/preemptible.sh",

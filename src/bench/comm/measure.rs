@@ -51,7 +51,7 @@ pub fn measure_comm(request: CommRequest, world: &dyn Communicator) -> Result<Op
     let each = request.seconds / (sizes.len() * (counts.len() + pairs.len())) as f64;
     let mut messages = Vec::new();
     for pair in pairs {
-        let measured = among(world, |rank| pair.contains(&rank), |group| ping_pong(&sizes, each, group));
+        let measured = among(world, |rank| pair.contains(&rank), |group| Ok(ping_pong(&sizes, each, group)))?;
         let nodes = if places.rank(pair[0]).node == places.rank(pair[1]).node { 1 } else { 2 };
         // Only rank 0 keeps them, and it may not have been one of the two.
         for (&bytes, seconds) in sizes.iter().zip(from_rank(world, pair[0], measured, sizes.len())?) {
@@ -68,8 +68,8 @@ pub fn measure_comm(request: CommRequest, world: &dyn Communicator) -> Result<Op
         }
     }
     for ranks in counts {
-        let measured = among(world, |rank| rank < ranks, |group| sums(&sizes, each, group));
-        let Some(measured) = measured.transpose()? else { continue };
+        let measured = among(world, |rank| rank < ranks, |group| sums(&sizes, each, group))?;
+        let Some(measured) = measured else { continue };
         for (&bytes, [tree, library]) in sizes.iter().zip(&measured) {
             for (message, times) in [(Message::TreeSum, tree), (Message::LibrarySum, library)] {
                 messages.push(MessageTime {

@@ -2,8 +2,9 @@ use super::{Mode, Phase};
 use crate::batch::Lanes;
 use crate::bench::places::Places;
 use crate::bench::timing::{Quartiles, all_seconds};
-use crate::comm::Communicator;
+use crate::comm::{Communicator, agree};
 use crate::device::Device;
+use crate::report::phrase::count;
 use crate::study::{Corpus, Task, TrainingSet};
 use crate::train::{Asks, StepTimes, TrainSpec, Trainer};
 use crate::{Error, Result, status};
@@ -28,9 +29,11 @@ pub struct Measured {
     pub lanes: usize,
     /// Most pairs of a step, over all of them.
     pub batch: usize,
+    /// Most ranks that its pairs and the deck's lanes can be dealt to.
+    pub most_ranks: usize,
     /// Pairs of a step, the mean of the steps that were timed.
     pub pairs: f64,
-    /// Whether they have more threads, on some node, than it has processors.
+    /// Whether they have more threads, on some node, than it has processors, or share a GPU.
     pub oversubscribed: bool,
     /// Seconds of a step by the slowest rank, over steps.
     pub step: Quartiles,
@@ -106,10 +109,12 @@ impl Plan<'_> {
             Mode::Strong => (spec.lanes.unwrap_or(ranks), spec.batch),
             Mode::Weak => (spec.lanes.unwrap_or(1).saturating_mul(ranks), spec.batch.saturating_mul(ranks)),
         };
-        if batch > training {
+        // A step of all pairs does not grow with the ranks unless it is asked to.
+        if self.mode == Mode::Weak && batch > training {
             return Err(Error::Ranks(format!(
-                "{}: a step of {batch} pairs on {ranks} ranks, of {training} training pairs: lower train.batch or the ranks",
-                self.task
+                "{}: a step of {batch} pairs on {}, of {training} training pairs: lower train.batch or the ranks",
+                self.task,
+                count(ranks, "rank")
             )));
         }
         let lanes = Lanes::new(training, lanes, batch)?;
@@ -181,6 +186,14 @@ impl Plan<'_> {
         let buckets = trainer.buckets();
         status::end_task();
 
+        let shared = match &corpus.device {
+            Device::Cpu => false,
+            Device::Cuda(stream) => {
+                let mut gpus = group.all_gather(agree(group, stream.identity())?.as_bytes());
+                gpus.sort();
+                gpus.windows(2).any(|pair| pair[0] == pair[1])
+            }
+        };
         let all = of_all_ranks(group, &own);
         let slowest = slowest(&all);
         let middle = middle_half(&slowest);
@@ -213,8 +226,12 @@ impl Plan<'_> {
             ranks,
             lanes: lanes.count(),
             batch,
+            most_ranks: match self.mode {
+                Mode::Strong => spec.lanes.unwrap_or(batch).min(batch).min(lanes.total()),
+                Mode::Weak => batch.min(lanes.total()),
+            },
             pairs: pairs as f64 / (self.steps * AT_ONCE[on_gpu]) as f64,
-            oversubscribed: places.oversubscribed(ranks, None),
+            oversubscribed: shared || places.oversubscribed(ranks, None),
             step: Quartiles::of(&slowest),
             efficiency: Quartiles { low: 1.0, median: 1.0, high: 1.0 },
             work: work.fold(0.0, f64::max),

@@ -25,7 +25,7 @@ use crate::device::Device;
 use crate::study::{Corpus, Task};
 use crate::{Error, Result, atomic};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What grows with the ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -64,6 +64,8 @@ pub struct ScalingRequest {
     pub comm_seconds: f64,
     /// What is known of the network between nodes.
     pub network: NetworkWish,
+    /// Where the report is to be written, made before anything is measured.
+    pub folder: PathBuf,
 }
 
 /// What was measured, and what is predicted from it.
@@ -110,14 +112,16 @@ pub fn measure_scaling(
     counts.dedup();
     let plan = measure::Plan { corpus, task, mode: request.mode, steps: request.steps };
     agree(world, plan.check(&counts, world.size()))?;
+    let folder = &request.folder;
+    let made = if world.rank() == 0 { std::fs::create_dir_all(folder) } else { Ok(()) };
+    agree(world, made.map_err(|e| Error::io(folder, "cannot create", e)))?;
     let places = Places::of(world);
     let mut measured: Vec<Measured> = Vec::new();
     for &ranks in &counts {
         if world.rank() == 0 {
             log::info!("{task}: {} steps on {ranks} of {} ranks", request.steps, world.size());
         }
-        let of = among(world, |rank| rank < ranks, |group| plan.measure(group, &places));
-        measured.extend(of.transpose()?);
+        measured.extend(among(world, |rank| rank < ranks, |group| plan.measure(group, &places))?);
     }
     let comm = match &request.comm {
         Some(comm) => Some(comm.clone()),
@@ -140,7 +144,11 @@ pub fn measure_scaling(
     measure::set_efficiencies(&mut measured);
     let model = comm.as_ref().map(|comm| {
         let work = Work::of(&measured, request.mode)?;
-        let per_node = places.per_node(world.size()).unwrap_or(1);
+        let per_node = places.per_node(world.size());
+        if request.network.ranks_per_node.is_none() && !per_node.is_some_and(usize::is_power_of_two) {
+            log::warn!("ranks are no power of two of neighbours on each node, which the model needs: it takes {} a node; --ranks-per-node says otherwise", 1usize << per_node.unwrap_or(1).ilog2());
+        }
+        let per_node = per_node.unwrap_or(1);
         let network = Network::fit(comm, &request.network, per_node)?;
         Ok::<_, Error>(Model::new(work, network, &request.step_ms))
     });

@@ -73,7 +73,7 @@ fn band(work: &Work, network: &Network, ranks: usize) -> Band {
             Mode::Weak => alone / step,
         }
     };
-    let hidden = work.backward * computing;
+    let hidden = work.backward_on(ranks);
     Band { ranks, low: efficiency(sums), high: efficiency((sums - hidden).max(0.0)) }
 }
 
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_step_is_not_shared_by_more_ranks_than_it_has_pairs() {
-        let few = Work { batch: 100, ..work::tests::known(Mode::Strong) };
+        let few = Work { most_ranks: 100, ..work::tests::known(Mode::Strong) };
         let model = Model::new(few, network::tests::known(4), &[]);
         assert_eq!(model.predictions[0].bands.last().unwrap().ranks, 64);
         assert!(model.sums(8) > model.sums(4));

@@ -127,6 +127,17 @@ impl Network {
                 seconds: undisturbed(m),
             }
         });
+        // Where ranks a node are no power of two, no sum tells; a message does, by one of the ranks that share
+        // a node's way out. It goes one way, a sum out and back.
+        let ball = |m: &&MessageTime| m.message == Message::PingPong && m.nodes == 2;
+        let measured = measured.or_else(|| {
+            link(comm.messages.iter().filter(ball).collect(), &|m| Point {
+                known: 0.0,
+                latencies: 1.0,
+                bytes: 0.5 * m.bytes as f64,
+                seconds: undisturbed(m),
+            })
+        });
         let wished = wish.latency_us.is_some() || wish.gigabits.is_some();
         let between = measured.filter(|_| !wished).unwrap_or_else(|| Link {
             latency: wish.latency_us.unwrap_or(LATENCY_US) * 1e-6,
@@ -156,8 +167,8 @@ fn undisturbed(m: &MessageTime) -> f64 {
 
 /// Whether the model has a place for a measurement.
 fn usable(m: &MessageTime) -> bool {
-    let even =
-        m.nodes == 1 || m.ranks_per_node.is_some_and(|q| q.is_power_of_two() && q * m.nodes == m.ranks);
+    let even = m.nodes == 1
+        || m.ranks_per_node.is_some_and(|q| q.is_power_of_two() && q.checked_mul(m.nodes) == Some(m.ranks));
     m.message == Message::TreeSum && m.ranks.is_power_of_two() && m.ranks > 1 && even
 }
 

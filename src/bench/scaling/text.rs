@@ -28,7 +28,7 @@ pub(super) fn link(link: &Link) -> String {
             2.0 * 8.0 * rate
         ),
         Origin::Fitted { points, deviation, bytes, ranks, oversubscribed } => format!(
-            "{:.2} us a message, {rate:.2} GB/s summed; predicted over measured within a factor of {:.2} (rms of {points} sums of {} to {} over {} ranks){}{}",
+            "{:.2} us a message, {rate:.2} GB/s summed; predicted over measured within a factor of {:.2} (rms of {points} messages of {} to {} over {} ranks){}{}",
             link.latency * 1e6,
             deviation.exp(),
             size_in_words(bytes[0]),
@@ -70,7 +70,11 @@ impl fmt::Display for ScalingReport {
                 format!("{:.2} to {:.2}", of.efficiency.low, of.efficiency.high),
                 ms(Phase::Reduce),
                 ms(Phase::Wait),
-                if of.oversubscribed { "  more threads than processors" } else { "" }
+                if of.oversubscribed {
+                    "  more threads than processors, or ranks that share a GPU"
+                } else {
+                    ""
+                }
             )?;
         }
         if let Some(functional) = functional(self) {

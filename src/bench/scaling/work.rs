@@ -11,14 +11,16 @@ pub struct Work {
     pub serial: f64,
     /// Seconds that the ranks share: all of it on one.
     pub parallel: f64,
-    /// The part of both in which sums may go on beside: backward.
+    /// Of the first, seconds that go to the update of the parameters, which comes after the sums.
+    pub update: f64,
+    /// Backward, beside which sums may go on, as a part of both without the update.
     pub backward: f64,
     /// Bytes of a gradient.
     pub gradient_bytes: usize,
     /// Messages that it is cut into.
     pub buckets: usize,
-    /// Most pairs of a step, which more ranks cannot share.
-    pub batch: usize,
+    /// Most ranks that can share a step: one a pair, and one a lane where the deck fixes them.
+    pub most_ranks: usize,
     /// Numbers of ranks that it was fitted on.
     pub ranks: Vec<usize>,
 }
@@ -47,17 +49,18 @@ impl Work {
             }
         };
         // Where backward is not told apart, twice forward, as its products are twice as many.
-        let computing = [Phase::Assemble, Phase::Forward, Phase::Backward, Phase::Update];
+        let computing = [Phase::Assemble, Phase::Forward, Phase::Backward];
         let computing: f64 = computing.iter().filter_map(|&phase| one.phase(phase)).sum();
         let backward = one.phase(Phase::Backward).map_or(2.0 / 3.0, |seconds| seconds / computing);
         Ok(Self {
             mode,
             serial,
             parallel,
+            update: one.phase(Phase::Update).unwrap_or(0.0).min(one.work),
             backward: backward.clamp(0.0, 1.0),
             gradient_bytes: one.gradient_bytes,
             buckets: one.buckets,
-            batch: one.batch,
+            most_ranks: one.most_ranks,
             ranks: match mode {
                 Mode::Weak => vec![1],
                 Mode::Strong => fair().map(|of| of.ranks).collect(),
@@ -68,7 +71,8 @@ impl Work {
     /// The same with another time on one rank, in seconds.
     pub fn taking(&self, seconds: f64) -> Self {
         let scale = seconds / self.on_one();
-        Self { serial: self.serial * scale, parallel: self.parallel * scale, ..self.clone() }
+        let [serial, parallel, update] = [self.serial, self.parallel, self.update].map(|part| part * scale);
+        Self { serial, parallel, update, ..self.clone() }
     }
 
     /// Seconds of a step on one rank.
@@ -76,14 +80,19 @@ impl Work {
         self.serial + self.parallel
     }
 
+    /// Seconds of a step on `ranks` ranks in which sums may go on beside.
+    pub fn backward_on(&self, ranks: usize) -> f64 {
+        self.backward * (self.on(ranks) - self.update).max(0.0)
+    }
+
     /// Seconds that each of `ranks` ranks computes in a step.
     pub fn on(&self, ranks: usize) -> f64 {
         self.serial + self.parallel / ranks as f64
     }
 
-    /// Whether a step has a pair for each of so many ranks.
+    /// Whether a step has something for each of so many ranks.
     pub fn can_be_shared_by(&self, ranks: usize) -> bool {
-        self.mode == Mode::Weak || ranks <= self.batch
+        self.mode == Mode::Weak || ranks <= self.most_ranks
     }
 }
 
@@ -115,10 +124,11 @@ pub(super) mod tests {
             mode,
             serial,
             parallel: 1e-2 - serial,
+            update: 5e-4,
             backward: 0.6,
             gradient_bytes: 40 << 20,
             buckets: 8,
-            batch: 4096,
+            most_ranks: 4096,
             ranks: vec![1],
         }
     }
@@ -129,6 +139,7 @@ pub(super) mod tests {
             ranks,
             lanes: ranks,
             batch: 1024,
+            most_ranks: 1024,
             pairs: 1024.0,
             oversubscribed,
             step,

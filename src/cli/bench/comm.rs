@@ -1,4 +1,5 @@
 use super::super::json::write_json;
+use super::super::placement;
 use super::super::say::say;
 use super::size::size;
 use crate::Result;
@@ -27,6 +28,7 @@ pub struct Comm {
 
 /// Measures messages between all ranks; rank 0 prints.
 pub fn run(args: Comm, world: &dyn Communicator) -> Result<()> {
+    placement::tell(world, None)?;
     let request = CommRequest { from: args.from, to: args.to.max(args.from), seconds: args.seconds };
     let Some(report) = measure_comm(request, world)? else { return Ok(()) };
     say(&report)?;

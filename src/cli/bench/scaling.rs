@@ -82,6 +82,7 @@ pub fn run(args: Scaling, world: &dyn Communicator) -> Result<()> {
         step_ms: args.step_ms.clone(),
         comm,
         comm_seconds: args.comm_seconds,
+        folder: args.out.clone(),
         network: NetworkWish {
             latency_us: args.network_latency_us,
             gigabits: args.network_gbps,
@@ -92,7 +93,7 @@ pub fn run(args: Scaling, world: &dyn Communicator) -> Result<()> {
     let task = corpus.tasks()?.into_iter().next();
     let task = task.ok_or_else(|| Error::deck(path, "data", "has no source or no split"))?;
     let Some(report) = measure_scaling(&request, &corpus, &task, world)? else { return Ok(()) };
-    std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, "cannot create", e))?;
+    say(&report)?;
     report.write(&args.out, &command_line())?;
-    say(format_args!("{report}page: {}\n", args.out.join("scaling.html").display()))
+    say(format_args!("page: {}\n", args.out.join("scaling.html").display()))
 }

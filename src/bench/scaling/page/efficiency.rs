@@ -22,14 +22,17 @@ pub(super) fn section(report: &ScalingReport) -> String {
     for percent in (0..=(top * 100.0) as usize).step_by(if top > 2.0 { 50 } else { 20 }) {
         out.push_str(&frame.rule(y(percent as f64 / 100.0), &format!("{percent} %")));
     }
-    for power in 0..=last.log2().round() as u32 {
+    for power in 0..=last.log2().floor() as u32 {
         let ranks = 1usize << power;
         out.push_str(&frame.tick(x(ranks), &ranks.to_string()));
     }
     out.push_str(&frame.names("ranks", "efficiency against one rank"));
     if let Some(model) = &report.model {
         bands(&mut out, &frame, model, &x, &y);
-        edge(&mut out, &frame, model, x(model.network.ranks_per_node));
+        let per_node = model.network.ranks_per_node;
+        if (per_node as f64) < last {
+            edge(&mut out, &frame, model, x(per_node));
+        }
     }
     for of in &report.measured {
         point(&mut out, &frame, of, x(of.ranks), &y);
@@ -49,9 +52,13 @@ pub(super) fn section(report: &ScalingReport) -> String {
         }
         None => "No message times, so no prediction.",
     };
-    let short = if short { " It ends where a step has no pair left for another rank." } else { "" };
+    let short = if short {
+        " Bands end where a step has no pair, or the deck no lane, for another rank."
+    } else {
+        ""
+    };
     format!(
-        "<p>{formula}. Points: the median step, with quartiles; hollow where threads outnumber processors. {model}{short}</p>{out}"
+        "<p>{formula}. Points: the median step, with quartiles; hollow where threads outnumber processors or ranks share a GPU. {model}{short}</p>{out}"
     )
 }
 

@@ -85,6 +85,7 @@ mod tests {
             ranks,
             lanes: ranks,
             batch: 512,
+            most_ranks: 512,
             pairs: 512.0,
             oversubscribed: oversubscribed && ranks > 2,
             step: around(0.01 / ranks as f64),

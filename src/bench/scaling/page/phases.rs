@@ -53,6 +53,6 @@ pub(super) fn section(report: &ScalingReport) -> String {
         "<p>Means over the middle half of the steps. <b>reduce</b> is what sums over ranks hold a step up: lanes \
          added, and the least time that any rank waited at its end, for the last to come waits for the sum alone. \
          <b>wait</b> is what a rank waited beyond that, for ranks that were behind. Crowded: more threads than \
-         processors.</p><p class=\"key\">{key}</p>{out}"
+         processors, or several ranks on a GPU.</p><p class=\"key\">{key}</p>{out}"
     )
 }

@@ -63,7 +63,13 @@ pub(super) fn predicted(report: &ScalingReport) -> String {
     let mut out = String::from("<dl>");
     for (name, what) in [
         ("A step computes", shares),
-        ("Backward", format!("{:.0} % of it, beside which sums may go on", 100.0 * work.backward)),
+        (
+            "Backward",
+            format!(
+                "{:.0} % of it but the update of the parameters; sums may go on beside",
+                100.0 * work.backward
+            ),
+        ),
         (
             "Gradients",
             format!(
