@@ -75,12 +75,13 @@ fn run(
     threads: Option<usize>,
     watch: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    if let Some(file) = cli.command.log_file() {
-        open_log_file(file, world)?;
-    }
     start_ranks(world, threads)?;
     agree(world, Drill::prepare())?;
     watch()?;
+    // Not before: a rank whose file system hangs is to be named, and one that is refused leaves no file.
+    if let Some(file) = cli.command.log_file() {
+        open_log_file(file, world)?;
+    }
     cli.command.run(world)
 }
 

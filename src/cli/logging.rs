@@ -64,7 +64,9 @@ fn job(variable: impl Fn(&str) -> Option<String>) -> String {
 
 /// `path` with the rank before its extension.
 fn of_rank(path: &Path, rank: usize, ranks: usize) -> Result<PathBuf> {
-    let Some(stem) = path.file_stem() else {
+    // The name of a folder would become that of a file beside it.
+    let folder = path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let Some(stem) = path.file_stem().filter(|_| !folder) else {
         return Err(Error::Request(format!("--log-file {}: names no file", path.display())));
     };
     // As wide for few ranks, so that a job that goes on with others finds its files.
@@ -181,7 +183,7 @@ mod tests {
         assert_eq!(of("run.log", 0, 1), Path::new("run.0000.log"));
         assert_eq!(of("run", 12, 20_000), Path::new("run.00012"));
         assert_eq!(of("a.b/x.y.txt", 9999, 10_000), Path::new("a.b/x.y.9999.txt"));
-        for nothing in ["/", "..", ""] {
+        for nothing in ["/", "..", "", "logs/", "/tmp"] {
             assert!(of_rank(Path::new(nothing), 0, 1).unwrap_err().to_string().contains("--log-file"));
         }
     }

@@ -52,7 +52,9 @@ fn own_seat(world: &dyn Communicator, gpu: Option<OwnGpu>) -> Seat {
     if node.rank() == 0 && !quota {
         // Where Slurm does not confine a job to its share of a host, the rest is not the job's.
         let slurm = std::env::var("SLURM_JOB_CPUS_PER_NODE").ok().and_then(|list| most_in(&list));
-        let share = slurm.map_or(usize::MAX, |share| share.saturating_sub(used.len()));
+        // It counts processors, two of a core with hyperthreads.
+        let of_core = used.len() / threads::cores(&used).max(1);
+        let share = slurm.map_or(usize::MAX, |share| share.saturating_sub(used.len()) / of_core.max(1));
         idle = threads::idle_cores(&used).len().min(share);
     }
     Seat {
@@ -60,6 +62,7 @@ fn own_seat(world: &dyn Communicator, gpu: Option<OwnGpu>) -> Seat {
         node: first,
         cores: ranges::numbers(own.iter().map(|&core| core as usize)),
         bound: own.len(),
+        bound_cores: threads::cores(&own),
         threads: rayon::current_num_threads(),
         processors: if quota { available } else { used.len().max(available) },
         idle,
@@ -80,6 +83,8 @@ fn launcher() -> seats::Launcher {
     match () {
         () if set("OMPI_COMM_WORLD_SIZE") => seats::Launcher::OpenMpi,
         () if set("PALS_RANKID") => seats::Launcher::Pals,
+        // Where Hydra starts its helpers by srun, the ranks inherit the variables of that.
+        () if set("PMI_RANK") && set("MPI_LOCALRANKID") => seats::Launcher::Hydra,
         () if set("SLURM_PROCID") && set("SLURM_STEP_ID") => seats::Launcher::Slurm,
         () if set("PMI_RANK") => seats::Launcher::Hydra,
         () => seats::Launcher::Unknown,

@@ -12,7 +12,10 @@ pub fn numbers(ascending: impl IntoIterator<Item = usize>) -> String {
     runs.collect::<Vec<_>>().join(",")
 }
 
-/// Names of hosts as batch systems fold them, as in "n[001-128,130],login1".
+/// Names, or folded ones, that are listed: some sites number cabinet, chassis and slot, which does not fold.
+const LISTED: usize = 8;
+
+/// Names of hosts as batch systems fold them, as in "n[001-128,130],login1", the first few.
 pub fn hosts<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     // By what stands before the number at the end, and its digits.
     let mut numbered: BTreeMap<(&str, usize), Vec<usize>> = BTreeMap::new();
@@ -41,7 +44,10 @@ pub fn hosts<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut folded: Vec<String> = numbered.into_iter().map(fold).collect();
     others.dedup();
     folded.extend(others.into_iter().map(String::from));
-    folded.join(",")
+    let more = folded.len().saturating_sub(LISTED);
+    folded.truncate(LISTED);
+    let rest = if more > 0 { format!(",... ({more} more)") } else { String::new() };
+    folded.join(",") + &rest
 }
 
 fn runs(ascending: impl IntoIterator<Item = usize>) -> Vec<RangeInclusive<usize>> {
@@ -67,6 +73,12 @@ mod tests {
         assert_eq!(hosts(["n1"]), "n1");
         assert_eq!(hosts(["n002", "n001", "n003", "n010", "login"]), "n[001-003,010],login");
         assert_eq!(hosts(["n9", "n10", "gpu7"]), "gpu7,n9,n10");
+        let slots: Vec<String> = (0..512).map(|slot| format!("x3005c{slot:03}s7b0n0")).collect();
+        let told = hosts(slots.iter().map(String::as_str));
+        assert!(
+            told.starts_with("x3005c000s7b0n0,") && told.ends_with("c007s7b0n0,... (504 more)"),
+            "{told}"
+        );
         assert_eq!(hosts(["x", "99999999999999999999999"]), "x,99999999999999999999999");
     }
 }

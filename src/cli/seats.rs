@@ -1,7 +1,7 @@
 use super::ranges;
 use crate::report::phrase::count;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a rank sits, as it says itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Seat {
     pub cores: String,
     /// How many these are.
     pub bound: usize,
+    /// Of how many cores: fewer with hyperthreads.
+    pub bound_cores: usize,
     /// Its threads.
     pub threads: usize,
     /// Processors that the ranks of its node may use between them.
@@ -42,10 +44,10 @@ pub enum Launcher {
 }
 
 impl Launcher {
-    /// What gives every rank `n` cores.
-    fn remedy(self, n: usize) -> String {
+    /// What gives every rank `n` cores, each of which has so many processors.
+    fn remedy(self, n: usize, processors: usize) -> String {
         let open_mpi = format!("mpirun --bind-to none, or --map-by slot:PE={n}");
-        let slurm = format!("srun -c {n}");
+        let slurm = format!("srun -c {}", n * processors);
         let pals = format!("mpiexec --depth={n} --cpu-bind depth");
         let hydra = format!("mpiexec -bind-to core:{n}");
         match self {
@@ -99,16 +101,20 @@ struct Layout<'a> {
     /// Where they are not everywhere the same.
     threads: Option<Vec<usize>>,
     gpus: Vec<Option<usize>>,
+    /// Whether no two ranks share one: of ranks that see their own alone, each calls it number 0.
+    own_gpus: bool,
 }
 
 impl<'a> Layout<'a> {
     fn of(seats: &'a [Seat], ranks: &[usize], threads: bool) -> Self {
         let all = || ranks.iter().map(|&rank| &seats[rank]);
+        let distinct: BTreeSet<_> = all().filter_map(|seat| Some(&seat.gpu.as_ref()?.2)).collect();
         Self {
             steps: ranks.iter().map(|rank| rank - ranks[0]).collect(),
             cores: all().map(|seat| seat.cores.as_str()).collect(),
             threads: threads.then(|| all().map(|seat| seat.threads).collect()),
             gpus: all().map(|seat| seat.gpu.as_ref().map(|gpu| gpu.0)).collect(),
+            own_gpus: distinct.len() == ranks.len(),
         }
     }
 
@@ -128,25 +134,26 @@ impl<'a> Layout<'a> {
             } else {
                 "cores"
             };
-            line += &format!("{comma} on {noun} {}", parts(&self.cores));
+            line += &format!("{comma} on {noun} {}", parts(&self.cores, " shared"));
         }
         if let Some(threads) = &self.threads {
-            line += &format!(", threads {}", parts(threads));
+            line += &format!(", threads {}", parts(threads, " each"));
         }
         if self.gpus.iter().any(Option::is_some) {
             let number = |gpu: &Option<usize>| gpu.map_or("none".into(), |index| index.to_string());
-            line += &format!(", GPU {}", parts(&self.gpus.iter().map(number).collect::<Vec<_>>()));
+            let all = if self.own_gpus { ", another for each" } else { " shared" };
+            line += &format!(", GPU {}", parts(&self.gpus.iter().map(number).collect::<Vec<_>>(), all));
         }
         line
     }
 }
 
-/// What each rank of a host has, in their order.
-fn parts<T: PartialEq + std::fmt::Display>(each: &[T]) -> String {
+/// What each rank of a host has, in their order; `alike` is said where all have the same.
+fn parts<T: PartialEq + std::fmt::Display>(each: &[T], alike: &str) -> String {
     match each {
         [] => String::new(),
         [alone] => alone.to_string(),
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => format!("{first} shared"),
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => format!("{first}{alike}"),
         _ if each.len() <= PARTS => each.iter().map(T::to_string).collect::<Vec<_>>().join(" | "),
         _ => format!("{} | {} | ... | {}", each[0], each[1], each[each.len() - 1]),
     }
@@ -184,16 +191,17 @@ pub fn warnings(seats: &[Seat], launcher: Launcher) -> Vec<String> {
     let idle: Vec<&Vec<usize>> = nodes.values().filter(|ranks| is_narrow(seats, ranks)).collect();
     if let Some(worst) = worst(&idle, |ranks| seats[ranks[0]].idle) {
         let first = &seats[worst[0]];
-        let bound = worst.iter().map(|&rank| seats[rank].bound).min().unwrap_or(0);
+        let narrowest = worst.iter().map(|&rank| &seats[rank]).min_by_key(|seat| seat.bound);
+        let (bound, cores) = narrowest.map_or((0, 0), |seat| (seat.bound, seat.bound_cores));
         // Its fair share, as far as what is idle goes.
-        let fair = bound + first.idle / worst.len();
+        let fair = cores + first.idle / worst.len();
         let to = count(bound, "processor");
         let left = count(first.idle, "core");
         warnings.push(format!(
             "ranks are bound to {to} each, while no rank uses {left} of a host ({}{}): {}",
             first.host,
             others(idle.len()),
-            launcher.remedy(fair)
+            launcher.remedy(fair, bound / cores.max(1))
         ));
     }
     let spare = |ranks: &[usize]| {

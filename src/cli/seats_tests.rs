@@ -11,6 +11,7 @@ fn block(hosts: usize, ranks: usize, cores: usize) -> Vec<Seat> {
             node: host * ranks,
             cores: ranges::numbers(local * cores..(local + 1) * cores),
             bound: cores,
+            bound_cores: cores,
             threads: cores,
             processors: ranks * cores,
             idle: 0,
@@ -61,7 +62,7 @@ fn hosts_that_differ_have_lines_of_their_own() {
         lines(&seats),
         [
             "5 ranks on 3 hosts, 4 to 8 threads each",
-            "  n[001-002]: ranks 0-3, 2 a host, on cores 0-3 | 4-7, threads 4 shared",
+            "  n[001-002]: ranks 0-3, 2 a host, on cores 0-3 | 4-7, threads 4 each",
             "  n003: rank 4 on cores 0-7, threads 8"
         ]
     );
@@ -126,6 +127,10 @@ fn oversubscription_and_narrow_bindings_are_told_with_what_mends_them() {
     assert!(told(Launcher::Pals).ends_with(": mpiexec --depth=16 --cpu-bind depth"));
     assert!(told(Launcher::Hydra).ends_with(": mpiexec -bind-to core:16"));
     let all = told(Launcher::Unknown);
+    // With hyperthreads a core is two processors, of which Slurm counts.
+    seats.iter_mut().for_each(|seat| (seat.bound, seat.processors) = (2, 8));
+    let told = |launcher| warnings(&seats, launcher).join("; ");
+    assert!(told(Launcher::OpenMpi).ends_with("slot:PE=16") && told(Launcher::Slurm).ends_with("srun -c 32"));
     assert!(["PE=16", "srun -c 16", "--depth=16", "core:16"].iter().all(|words| all.contains(words)));
 }
 
@@ -142,4 +147,8 @@ fn gpus_that_nobody_uses_are_counted_by_identity() {
         }
     }
     assert!(warnings(&seats, Launcher::Slurm).is_empty());
+    let told = |seats: &[Seat]| lines(seats).swap_remove(1);
+    assert!(told(&seats).ends_with(", GPU 0, another for each"), "{}", told(&seats));
+    seats.iter_mut().for_each(|seat| seat.gpu = Some((0, "NVIDIA H100".into(), "one".into())));
+    assert!(told(&seats).ends_with(", GPU 0 shared"), "{}", told(&seats));
 }

@@ -24,14 +24,23 @@ fn processors(list: &str) -> Option<Vec<u32>> {
     Some(all)
 }
 
+/// The processors of the core that this one is of.
+fn siblings(processor: u32) -> Vec<u32> {
+    let path = format!("/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list");
+    let list = std::fs::read_to_string(path).ok().and_then(|list| processors(&list));
+    list.unwrap_or_else(|| vec![processor])
+}
+
+/// How many cores these processors are of.
+pub fn cores(processors: &[u32]) -> usize {
+    let first = processors.iter().filter_map(|&processor| siblings(processor).first().copied());
+    first.collect::<std::collections::BTreeSet<_>>().len()
+}
+
 /// One processor of each core of this host that its jobs may use and none of `used` is on. None where the
 /// system does not tell which there are.
 pub fn idle_cores(used: &[u32]) -> Vec<u32> {
     let read = |path: String| std::fs::read_to_string(path).ok();
-    let siblings = |processor: u32| {
-        let path = format!("/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list");
-        read(path).and_then(|list| processors(&list)).unwrap_or_else(|| vec![processor])
-    };
     let online = || read("/sys/devices/system/cpu/online".into()).and_then(|list| processors(&list));
     let group = read("/proc/self/cgroup".into()).unwrap_or_default();
     let all = allotted(&group, |path| read(path.into())).or_else(online).unwrap_or_default();
@@ -139,6 +148,7 @@ mod tests {
         assert_eq!(allotted("4:cpu,cpuset:/job/rank\n0::/slurm/job_7\n", read), Some(vec![4, 5]));
         assert_eq!(allotted("0::/\n", read), None);
         assert_eq!(allotted("", read), None);
+        assert!((1..=affinity().len()).contains(&cores(&affinity())) && cores(&[]) == 0);
         assert!(idle_cores(&affinity()).iter().all(|core| !affinity().contains(core)));
     }
 }

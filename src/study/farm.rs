@@ -138,7 +138,7 @@ impl<'a> Farm<'a> {
         (task != NONE).then_some(task as usize)
     }
 
-    /// Says that a task is complete, which took its group so many seconds. The leader of the group calls it.
+    /// Says that a task is complete, which took so many seconds, those of earlier jobs among them. The leader of the group calls it.
     pub fn finished(&mut self, number: usize, seconds: f64, what: &str) {
         if self.world.rank() == 0 {
             return self.tell(number, seconds, what);
@@ -222,7 +222,8 @@ impl<'a> Farm<'a> {
             self.serve();
             let now = Instant::now();
             if self.heart.due(now) {
-                self.beat(&heartbeat::waiting(self.tally.under_way()), now);
+                // Each of them is at its last task.
+                self.beat(&heartbeat::waiting(self.asking.len()), now);
             }
             std::thread::sleep(NAP);
         }

@@ -160,8 +160,14 @@ impl Journal {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io(&self.out, "cannot read the folder", e)),
         };
-        // Beside locks, what a killed job has left half-written, and the log that a job has begun before it comes here.
-        let counts = |name: &OsStr| name != STUDY && name != LOGS && !name.to_string_lossy().starts_with('.');
+        // Beside locks, what a killed job has left half-written, and the logs that a job or its batch system has
+        // begun before it comes here.
+        let is_log = |name: &OsStr| {
+            let end = Path::new(name).extension();
+            name == LOGS || end.is_some_and(|end| end == "log" || end == "out" || end == "err")
+        };
+        let counts =
+            |name: &OsStr| name != STUDY && !is_log(name) && !name.to_string_lossy().starts_with('.');
         if !entries.flatten().any(|entry| counts(&entry.file_name())) {
             return Ok(None);
         }

@@ -51,7 +51,7 @@ impl Tally {
         self.set(number, State::Dealt(now));
     }
 
-    /// Takes it that a task is complete, which has taken a group so many seconds.
+    /// Takes it that a task is complete, which has taken so many seconds, those of earlier jobs among them.
     pub fn finish(&mut self, number: usize, seconds: f64) {
         self.set(number, State::Finished(seconds));
     }
@@ -61,11 +61,6 @@ impl Tally {
         if let Some(task) = self.tasks.get_mut(number) {
             task.state = state;
         }
-    }
-
-    /// Tasks that are dealt and not complete.
-    pub fn under_way(&self) -> usize {
-        self.tasks.iter().filter(|task| matches!(task.state, State::Dealt(_))).count()
     }
 
     /// How many tasks are complete and, once one is, about how long the others take.
@@ -110,7 +105,6 @@ mod tests {
         tally.deal(2, 20.0);
         // 0.1 s a pair: 40 - 20 of the first, 20 and 10 of the others, by two groups.
         assert_eq!(tally.standing(20.0), "2 of 5 tasks, about 25 s left");
-        assert_eq!(tally.under_way(), 2);
         tally.finish(2, 20.0);
         tally.finish(3, 10.0);
         // The longest alone takes what it takes.

@@ -38,8 +38,7 @@ pub fn run_task(
     farm: &mut Farm<'_>,
     progress: &Progress,
 ) -> Result<Option<TaskRecord>> {
-    let job = Instant::now();
-    let started = job;
+    let started = Instant::now();
     status::begin_task(&task.to_string());
     let speaks = group.rank() == 0;
     let targets = &corpus.deck.data.targets;
@@ -68,6 +67,8 @@ pub fn run_task(
         }
         let target = &targets[number];
         let mut during = |done, all| {
+            // Other groups wait for their next task, and for the word to stop.
+            farm.serve();
             let now = Instant::now();
             if farm.beat_is_due(now) {
                 farm.beat(&format!("{task}: {}", heartbeat::scoring(target, done, all)), now);
@@ -92,7 +93,8 @@ pub fn run_task(
             count(to_score.len(), "target"),
             duration(scoring)
         );
-        farm.finished(number, job.elapsed().as_secs_f64(), &what);
+        // Of all jobs: by it goes what is said of tasks that are to begin.
+        farm.finished(number, training + scoring, &what);
     }
     Ok(Some(record))
 }

@@ -80,6 +80,9 @@ fn rank_0_tells_of_every_task_and_each_rank_keeps_a_file() {
             assert!(file(rank).starts_with(before));
         }
     }
+    let beside = folder.join("beside");
+    study(1, &deck, &beside, &["--log-file", arg(&beside.join("job.log"))]).ok();
+    assert!(beside.join("job.0000.log").exists() && beside.join("run.json").exists());
     let nowhere = deck.join("run.log");
     study(1, &deck, &folder.join("nowhere"), &["--log-file", arg(&nowhere)]).refused(&["deck.toml"]);
 }
