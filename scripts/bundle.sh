@@ -11,6 +11,8 @@
 # GPU is never in it: the driver, NVRTC, cublasLt and NCCL are found where it runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# As anybody may read what is unpacked, whatever the umask.
+umask 022
 
 if [ $# -ne 2 ]; then
     echo "usage: scripts/bundle.sh BINARY FOLDER" >&2

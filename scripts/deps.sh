@@ -26,10 +26,19 @@ on_path() { command -v "$1" >/dev/null; }
 any_file() { compgen -G "$1" >/dev/null; }
 
 has_compiler() { on_path cc; }
-has_mpi() {
-    on_path "${MPICC:-mpicc}" && { [ -n "${CROSSRX_MPIRUN:-}" ] || on_path mpirun || on_path mpiexec; }
+# As the build script of the MPI bindings looks (build-probe-mpi): a Cray's module goes before any compiler.
+has_mpi_library() {
+    [ -n "${MPI_PKG_CONFIG:-}" ] || [ -e "${CRAY_MPICH_DIR:-/nowhere}/lib/pkgconfig/mpich.pc" ] || on_path "${MPICC:-mpicc}"
 }
-has_mpich() { on_path "${MPICH_CC:-mpicc.mpich}" && on_path "${MPICH_RUN:-mpiexec.mpich}"; }
+# Slurm's launcher is the only one on some clusters.
+has_mpi() {
+    has_mpi_library && { [ -n "${CROSSRX_MPIRUN:-}" ] || on_path mpirun || on_path mpiexec || on_path srun; }
+}
+# The launcher may have options behind it, as in CROSSRX_MPIRUN.
+has_mpich() {
+    local run=${MPICH_RUN:-mpiexec.mpich}
+    on_path "${MPICH_CC:-mpicc.mpich}" && on_path "${run%% *}"
+}
 # As HDF5 2 wants it.
 has_cmake() {
     local version
@@ -136,7 +145,8 @@ explain() {
         [ -z "$(names 3)" ] || echo "  Spack:   spack install $(names 3) && spack load $(names 3)"
         [ -z "$(names 4)" ] || echo "  modules: module load $(names 4)    # names differ between sites: module avail"
         if [[ " ${missing[*]} " == *" hdf5 "* ]]; then
-            echo "An HDF5 elsewhere: export HDF5_DIR=PREFIX, which holds include/H5pubconf.h and lib/libhdf5.so"
+            echo "An HDF5 elsewhere: export HDF5_DIR=PREFIX, which holds include/H5pubconf.h and lib/libhdf5.so,"
+            echo "  and export LD_LIBRARY_PATH=PREFIX/lib\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH} for when it runs"
             if on_path h5cc && [[ "$(h5cc -showconfig 2>/dev/null)" =~ "Installation point: "([^$'\n']+) ]]; then
                 echo "  (h5cc on PATH belongs to: export HDF5_DIR=${BASH_REMATCH[1]})"
             fi
@@ -146,6 +156,9 @@ explain() {
         fi
         if [[ " ${missing[*]} " == *" mpi "* ]]; then
             echo "For one process without MPI: make build MPI=no"
+        fi
+        if [[ " ${missing[*]} " == *" mpich "* ]]; then
+            echo "By other names than Debian's (${MPICH_CC:-mpicc.mpich}, ${MPICH_RUN:-mpiexec.mpich}): make test-mpich MPICH_CC=... MPICH_RUN=..."
         fi
         echo "Then run make again."
     } >&2
@@ -176,19 +189,24 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
 fi
 
-if ! on_path cargo; then
-    echo "missing: Rust 1.89 or later; install it with rustup (https://rustup.rs), then run make again" >&2
+wanted_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+# A distribution's own is often too old, and what cargo then says of the edition helps nobody.
+rust=$(cargo --version 2>/dev/null | awk '{ print $2 }' || true)
+if [ "$(printf '%s\n%s\n' "${rust:-0}" "$wanted_rust" | sort -V | head -n 1)" != "$wanted_rust" ]; then
+    echo "missing: Rust $wanted_rust or later${rust:+, not $rust}; install it with rustup (https://rustup.rs), then run make again" >&2
     exit 1
 fi
 
 # The build script of the MPI bindings does not see that MPI has become another: by MPICC, or by a module.
 if [ "${MPI:-yes}" != no ] && [ "$purpose" != mpich ]; then
-    mpi=$("${MPICC:-mpicc}" -show 2>/dev/null || true)
+    mpi="${MPI_PKG_CONFIG:-}${CRAY_MPICH_DIR:-}"
+    [ -n "$mpi" ] || mpi=$("${MPICC:-mpicc}" -show 2>/dev/null || true)
     if [ -n "$mpi" ]; then
         mkdir -p "$target"
         if [ -e "$target/mpi.txt" ] && [ "$(cat "$target/mpi.txt")" != "$mpi" ]; then
             echo "MPI is another than that of the last build: its bindings are built anew"
-            cargo clean -q -p mpi-sys && cargo clean -q --release -p mpi-sys
+            cargo clean -q -p mpi-sys
+            cargo clean -q --release -p mpi-sys
         fi
         echo "$mpi" >"$target/mpi.txt"
     fi

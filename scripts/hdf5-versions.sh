@@ -10,6 +10,10 @@ target=$(cd "$target" && pwd)
 work=$target/hdf5-versions
 rm -rf "$work"
 mkdir -p "$work"
+# The Python that has h5py, as in cargo-test.sh.
+if [ -z "${CROSSRX_PYTHON:-}" ] && [ -x "$target/venv/bin/python" ]; then
+    export CROSSRX_PYTHON=$target/venv/bin/python
+fi
 fail() { echo "hdf5-versions.sh: $*" >&2 && exit 1; }
 
 # (The tests build the program too, as `make test` does, so that nothing is built twice.)

@@ -5,7 +5,7 @@
 #   PREFIX/share/man/man1/crossrx*.1
 #   PREFIX/share/bash-completion/completions/, share/zsh/site-functions/, share/fish/vendor_completions.d/
 #   PREFIX/share/modulefiles/crossrx/   for Lmod and Environment Modules: module use PREFIX/share/modulefiles
-#   PREFIX/share/crossrx/               example decks and job scripts
+#   PREFIX/share/crossrx/               example decks, job scripts and the pages that they point to
 #   PREFIX/share/licenses/crossrx/
 #
 # Nothing in it names PREFIX, so the tree may be moved. scripts/install.sh --remove PREFIX takes it all away.
@@ -17,6 +17,8 @@ if [ $# -ne 2 ]; then
 fi
 fail() { echo "install.sh: $*" >&2 && exit 1; }
 prefix=$2
+# Else it would be the working folder, whose share/crossrx --remove would take away.
+[ -n "$prefix" ] || fail "PREFIX is empty: PREFIX=/ is the root"
 [[ "$prefix" == /* ]] || prefix=$PWD/$prefix
 root=${DESTDIR:-}$prefix
 share=$root/share
@@ -47,7 +49,7 @@ completions fish "$share/fish/vendor_completions.d/crossrx.fish"
 "$binary" man "$share/man/man1" >/dev/null
 install -D -m 644 packaging/modules/crossrx.lua "$share/modulefiles/crossrx/$version.lua"
 install -D -m 644 packaging/modules/crossrx.tcl "$share/modulefiles/crossrx/$version"
-for folder in configs jobscripts; do
+for folder in configs jobscripts docs; do
     [ -d $folder ] || continue
     find $folder -type f -printf '%P\0' | while IFS= read -rd '' file; do
         mode=644
