@@ -218,15 +218,10 @@ pub fn set_rank(rank: usize) {
     let _ = PLACE.set((rank, host()));
 }
 
-/// The name of this node: that which Slurm has for it, where several may share one host, else that of the
-/// host, up to its first dot.
+/// The name of this host, up to its first dot.
 pub fn host() -> String {
     let name = rustix::system::uname();
-    node_name(std::env::var("SLURMD_NODENAME").ok().as_deref(), &name.nodename().to_string_lossy())
-}
-
-fn node_name(slurm: Option<&str>, host: &str) -> String {
-    let name = slurm.filter(|name| !name.is_empty()).unwrap_or(host);
+    let name = name.nodename().to_string_lossy();
     name.split('.').next().unwrap_or_default().to_string()
 }
 
@@ -395,13 +390,6 @@ mod tests {
         }
         status.call.store(99, Ordering::Relaxed);
         assert_eq!(status.snapshot().call(), None);
-    }
-
-    #[test]
-    fn nodes_go_by_the_name_that_slurm_has_for_them() {
-        assert_eq!(node_name(None, "n042.cluster.org"), "n042");
-        assert_eq!(node_name(Some(""), "n042"), "n042");
-        assert_eq!(node_name(Some("n1"), "host"), "n1");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::node_gpus::NodeGpus;
 use super::placement::{self, OwnGpu};
 use crate::comm::{Communicator, agree};
 use crate::device::Device;
@@ -87,29 +88,30 @@ impl DeviceArgs {
 
 /// Which GPU of its host this is.
 fn own_gpu(world: &dyn Communicator, device: &Device) -> Option<OwnGpu> {
-    let node = world.node();
     let Device::Cuda(stream) = device else { return None };
-    let seen = devices::list().ok().filter(|gpus| !gpus.is_empty())?.len();
+    let gpus = devices::list().unwrap_or_default();
+    let index = NodeGpus::of(world.node().as_ref(), &gpus).own()?;
     let (name, identity) = (stream.name(), stream.identity().unwrap_or_default());
-    Some(OwnGpu { index: node.rank() % seen, seen, name, identity })
+    Some(OwnGpu { index, seen: gpus.len(), name, identity })
 }
 
-/// The GPU of this rank: those of a host are dealt to its ranks in turn. Fails where there is none, or where
+/// The GPU of this rank: those of a host are dealt to the ranks that see them, in turn. Fails where there is none, or where
 /// what is needed to use it is missing.
 fn open_gpu(world: &dyn Communicator, precision: Precision, most: usize) -> Result<Stream> {
+    let listed = devices::list();
     // Collective, so it comes before anything that may fail on one rank only.
-    let node = world.node();
-    let gpus = devices::list()?;
-    if gpus.is_empty() {
+    let dealt = NodeGpus::of(world.node().as_ref(), listed.as_deref().unwrap_or_default());
+    listed?;
+    let Some(own) = dealt.own() else {
         let what = "the CUDA driver sees no GPU: look at CUDA_VISIBLE_DEVICES, and at what the job was given";
         return Err(Error::Device(what.into()));
-    }
-    if node.size() > most.saturating_mul(gpus.len()) {
-        let (ranks, gpus) = (node.size(), count(gpus.len(), "GPU"));
-        let what = format!("{ranks} ranks would share {gpus} of a host; --device cuda has them do it");
+    };
+    if dealt.most_on_one() > most {
+        let ranks = dealt.most_on_one();
+        let what = format!("{ranks} ranks would share a GPU of a host; --device cuda has them do it");
         return Err(Error::Device(what));
     }
-    let stream = devices::open(node.rank() % gpus.len())?;
+    let stream = devices::open(own)?;
     prove(&stream, precision)?;
     Ok(stream)
 }

@@ -126,6 +126,7 @@ mod tests {
         let gpu = |index, name: &str| Gpu {
             index,
             name: name.into(),
+            identity: name.into(),
             architecture: "sm_90".into(),
             multiprocessors: 132,
             memory: 80 << 30,

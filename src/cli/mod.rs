@@ -19,6 +19,7 @@ mod launch;
 mod logging;
 /// Manual pages.
 pub mod man;
+mod node_gpus;
 mod placement;
 /// Predict with a saved model.
 pub mod predict;

@@ -13,6 +13,8 @@ pub struct Gpu {
     pub index: usize,
     /// Its name.
     pub name: String,
+    /// What tells it from all others, of any host.
+    pub identity: String,
     /// Its architecture, such as `sm_90`.
     pub architecture: String,
     /// Streaming multiprocessors.
@@ -28,9 +30,10 @@ pub fn list() -> Result<Vec<Gpu>> {
     {
         nvidia::start()?;
         let gpu = |index| {
-            let nvidia::Properties { name, architecture, multiprocessors, memory } =
+            let nvidia::Properties { name, identity, architecture, multiprocessors, memory } =
                 nvidia::properties(index)?;
-            Ok(Gpu { index, name, architecture: architecture.to_string(), multiprocessors, memory })
+            let architecture = architecture.to_string();
+            Ok(Gpu { index, name, identity, architecture, multiprocessors, memory })
         };
         (0..nvidia::count()?).map(gpu).collect()
     }

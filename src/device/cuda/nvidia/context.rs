@@ -65,6 +65,8 @@ pub fn start() -> Result<[u32; 2]> {
 pub struct Properties {
     /// Its name.
     pub name: String,
+    /// What tells it from all others.
+    pub identity: String,
     /// Its architecture.
     pub architecture: Architecture,
     /// Streaming multiprocessors.
@@ -102,6 +104,7 @@ fn properties_of(device: sys::CUdevice) -> Result<Properties, DriverError> {
         |attribute| unsafe { result::device::get_attribute(device, attribute) }.map(i32::unsigned_abs);
     Ok(Properties {
         name: result::device::get_name(device)?,
+        identity: identity(device)?,
         architecture: Architecture([
             number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
             number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
