@@ -37,14 +37,49 @@ fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
 
 fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {
     // Without a date the arguments of the title would be one too few.
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let man = Man::new(command.clone()).date(date).manual("crossrx manual");
+    let man = Man::new(command.clone()).date(date()).manual("crossrx manual");
     let man = man.source(concat!("crossrx ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render(&mut page)?;
+    if command.get_name() == "crossrx" {
+        page.extend_from_slice(STATUS.as_bytes());
+    }
     pages.push((man.get_filename(), page));
     command.get_subcommands().filter(|inner| !inner.is_hide_set()).try_for_each(|inner| add(inner, pages))
 }
+
+/// The day of the pages: today, or that of a build that is to come out the same whenever it is made
+/// (reproducible-builds.org).
+fn date() -> String {
+    let wished = std::env::var("SOURCE_DATE_EPOCH").ok();
+    let wished = wished.and_then(|seconds| jiff::Timestamp::from_second(seconds.parse().ok()?).ok());
+    wished.unwrap_or_else(jiff::Timestamp::now).strftime("%Y-%m-%d").to_string()
+}
+
+/// What clap does not know of the program.
+const STATUS: &str = r#".SH "EXIT STATUS"
+.TP
+0
+All is done.
+.TP
+75
+The run was told to stop, by a signal or \-\-max\-hours, and goes on when the same command is started again.
+.TP
+101
+A fault of crossrx: please report it.
+.PP
+Any other number is a failure, which the last line of the log tells.
+.SH ENVIRONMENT
+.TP
+RUST_LOG
+How much is logged: error, warn, info (as it is), debug.
+.TP
+CROSSRX_CACHE
+The folder in which compiled GPU kernels are kept.
+.TP
+CROSSRX_DRILL
+Has a rank fail on purpose, to see that a job script copes.
+"#;
 
 #[cfg(test)]
 mod tests {
@@ -62,6 +97,7 @@ mod tests {
             main.contains(concat!("\"crossrx ", env!("CARGO_PKG_VERSION"), "\" \"crossrx manual\"")),
             "{main}"
         );
+        assert!(main.contains("EXIT STATUS") && main.contains("\n75\n"), "{main}");
         for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let name = command.get_name();
             assert!(main.contains(&format!("crossrx\\-{name}(1)")), "{name} in {main}");

@@ -5,7 +5,7 @@ use std::time::Instant;
 /// dealt, what finished ones took, and so about how long the others will.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    tasks: Vec<Progress>,
+    tasks: Vec<Entry>,
     /// Tasks that earlier jobs have completed.
     before: usize,
     /// Groups that work at once.
@@ -14,7 +14,7 @@ pub struct Tally {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Progress {
+struct Entry {
     /// Pairs, which the time goes by.
     pairs: f64,
     state: State,
@@ -32,7 +32,7 @@ enum State {
 impl Tally {
     /// Of tasks with these numbers of pairs, dealt to `groups` groups; earlier jobs have completed `before` others.
     pub fn new(pairs: &[usize], before: usize, groups: usize) -> Self {
-        let task = |&pairs: &usize| Progress { pairs: pairs as f64, state: State::Waiting };
+        let task = |&pairs: &usize| Entry { pairs: pairs as f64, state: State::Waiting };
         Self { tasks: pairs.iter().map(task).collect(), before, groups, started: Instant::now() }
     }
 
@@ -76,11 +76,11 @@ impl Tally {
 
     /// Seconds that are left if a pair takes what it took in the tasks that are complete.
     fn left(&self, now: f64) -> Option<f64> {
-        let of = |value: fn(&Progress) -> Option<f64>| self.tasks.iter().filter_map(value).sum::<f64>();
+        let of = |value: fn(&Entry) -> Option<f64>| self.tasks.iter().filter_map(value).sum::<f64>();
         let took = of(|task| if let State::Finished(seconds) = task.state { Some(seconds) } else { None });
         let pairs = of(|task| matches!(task.state, State::Finished(_)).then_some(task.pairs));
         let rate = (pairs > 0.0).then(|| took / pairs)?;
-        let rest = |task: &Progress| match task.state {
+        let rest = |task: &Entry| match task.state {
             State::Waiting => rate * task.pairs,
             State::Dealt(since) => (rate * task.pairs - (now - since)).max(0.0),
             State::Finished(_) => 0.0,
