@@ -38,27 +38,26 @@ cores=$(lscpu --online --parse=CORE,SOCKET,NODE | grep -v '^#' | sort -u | wc -l
 cores=$((cores / 4 > 0 ? cores / 4 : 1))
 
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
+# In a session of its own (setsid): the terminal sends Ctrl-C to all of its own, and launchers answer that by
+# killing the ranks.
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
-mpirun -n 4 --map-by ppr:4:node:PE="$cores" --bind-to core "$crossrx" transfer "$deck" \
+setsid mpirun -n 4 --map-by ppr:4:node:PE="$cores" --bind-to core "$crossrx" transfer "$deck" \
     --threads "$cores" --out "$out" &
 
 # Ctrl-C or a signal is passed on to the launcher, which runs in the background, as SIGUSR1: the ranks stop at
 # the same step with checkpoints, and all ends with exit code 75. A second one kills.
-told='' heard=no launcher=$!
-trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+told='' launcher=$!
+trap 'told=${told:-USR1} heard=yes; kill -USR1 "$launcher" || true' USR1
 trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
 trap 'told=INT heard=yes; kill -USR1 "$launcher" || true' INT
 
 # A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
-while heard=no; do
-    code=0
+while :; do
+    heard=no code=0
     wait "$launcher" || code=$?
     [ "$heard" = yes ] || break
     echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
 done
-# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
-# say.
-case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
 
 # 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,
 # which the log tells; that it would not cure itself is why such a job is never requeued.
@@ -70,7 +69,11 @@ case $code in
         echo "$(date -u +%FT%TZ) stopped before the end; to go on: start this script again"
         ;;
     *)
-        echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2
+        # A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own.
+        case $told in
+            '' | USR1) echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2 ;;
+            *) echo "$(date -u +%FT%TZ) ended by SIG$told with exit code $code; to go on: start this script again" >&2 ;;
+        esac
         ;;
 esac
 exit "$code"

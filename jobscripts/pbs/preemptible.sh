@@ -66,25 +66,23 @@ mpirun -n 12 --hostfile "$PBS_NODEFILE" --map-by ppr:12:node:PE=4 --bind-to core
     "$crossrx" transfer "$deck" --set checkpoint.minutes=5 --threads 4 --max-hours "$hours" \
     --out "$out" &
 
-# PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of
+# PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, above). SIGTERM, of
 # qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: the
 # ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the time
 # (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` ends a job early, as the time limit
-# does.
-told='' heard=no launcher=$!
-trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+# does. But PBS sends signals to the login shell that starts this script as well, which dies of them, and the
+# job with it, unless ~/.bash_profile tells it otherwise: `trap : TERM USR1`.
+told='' launcher=$!
+trap 'told=${told:-USR1} heard=yes; kill -USR1 "$launcher" || true' USR1
 trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
 
 # A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
-while heard=no; do
-    code=0
+while :; do
+    heard=no code=0
     wait "$launcher" || code=$?
     [ "$heard" = yes ] || break
     echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
 done
-# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
-# say.
-case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
 
 # 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,
 # which the log tells; that it would not cure itself is why such a job is never requeued.
@@ -125,7 +123,11 @@ case $code in
         fi
         ;;
     *)
-        echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2
+        # A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own.
+        case $told in
+            '' | USR1) echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2 ;;
+            *) echo "$(date -u +%FT%TZ) ended by SIG$told with exit code $code; to go on: qsub this script again, in $PWD" >&2 ;;
+        esac
         ;;
 esac
 exit "$code"

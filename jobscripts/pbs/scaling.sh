@@ -50,5 +50,5 @@ echo "$(date -u +%FT%TZ) job $PBS_JOBID, deck $deck on $(hostname)"
 # Open MPI: so many ranks a node, each bound to PE cores of its own.
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 mpirun -n 32 --hostfile "$PBS_NODEFILE" --map-by ppr:8:node:PE=8 --bind-to core "$crossrx" bench scaling "$deck" \
-    --set train.batch=128 --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out"
+    --set train.batch=128 --ranks 1,2,4,8,16,32 --mode weak --threads 8 --out "$out" </dev/null
 echo "$(date -u +%FT%TZ) complete: $out"

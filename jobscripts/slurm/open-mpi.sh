@@ -72,20 +72,17 @@ mpirun -n 12 --map-by ppr:6:node:PE="$cores" --bind-to core "$crossrx" transfer 
 # background, as bash would wait for a command in the foreground before it acts; it passes SIGUSR1 on to the
 # ranks, which stop at the same step with checkpoints, and all ends with exit code 75. SIGTERM is passed on as
 # SIGUSR1, for launchers answer it by killing.
-told='' heard=no launcher=$!
-trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+told='' launcher=$!
+trap 'told=${told:-USR1} heard=yes; kill -USR1 "$launcher" || true' USR1
 trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
 
 # A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
-while heard=no; do
-    code=0
+while :; do
+    heard=no code=0
     wait "$launcher" || code=$?
     [ "$heard" = yes ] || break
     echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
 done
-# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
-# say.
-case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
 
 # 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,
 # which the log tells; that it would not cure itself is why such a job is never requeued.
@@ -107,7 +104,7 @@ case $code in
         fi
         # After SIGTERM it must not come back: scancel sends that. What Slurm preempts or loses with a node, it
         # requeues by itself (--requeue).
-        if [ "$told" != USR1 ]; then reason="stopped by SIG${told:-USR1 of its ranks}, not by the time limit"; fi
+        if [ "$told" != USR1 ]; then reason="stopped by SIG${told:-USR1 of its ranks}: ended from outside, or by the time limit itself"; fi
         if [ -n "$reason" ]; then
             echo "$(date -u +%FT%TZ) not requeued: $reason; to go on: sbatch this script again, in $PWD" >&2
             exit 75
@@ -120,7 +117,11 @@ case $code in
         fi
         ;;
     *)
-        echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2
+        # A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own.
+        case $told in
+            '' | USR1) echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2 ;;
+            *) echo "$(date -u +%FT%TZ) ended by SIG$told with exit code $code; to go on: sbatch this script again, in $PWD" >&2 ;;
+        esac
         ;;
 esac
 exit "$code"

@@ -13,8 +13,6 @@
 #SBATCH --time=01:00:00
 #SBATCH --nodes=3
 #SBATCH --ntasks-per-node=4
-# CPUs of a rank are hardware threads here, 2 a core.
-#SBATCH --cpus-per-task=32
 # GPUs of a node, not of a task: every rank must see all of them.
 #SBATCH --gpus-per-node=4
 # The nodes with GPUs; --constraint=gpu&hbm80g are those with 80 GB a GPU.
@@ -66,12 +64,11 @@ idle=$out.idle
 # crossrx deals the GPUs of a node to its ranks in turn, so every rank must see all of them. Each rank is
 # bound to cores near its GPU, first to last rank of a node:
 # cores 48-63, 32-47, 16-31, 0-15
-# srun does not take the cores of a rank over from sbatch (since Slurm 22.05), so they are told again. A rank
-# that leaves with 75 must not have the others killed, which may still be writing: --kill-on-bad-exit=0; but
-# one that is gone ends the job a minute later: --wait.
+# Masks alone tell the cores of a rank: with --cpus-per-task srun would have so many cores and no others
+# (--exact), and refuse masks beyond them. Ranks that leave with 75 have not failed, whatever the site makes
+# of exit codes: --kill-on-bad-exit=0; but a rank that is gone ends the job a minute later: --wait.
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
-srun --nodes=3 --ntasks=12 --ntasks-per-node=4 --cpus-per-task=32 --gpus-per-node=4 \
-    --gpu-bind=none \
+srun --nodes=3 --ntasks=12 --ntasks-per-node=4 --gpus-per-node=4 --gpu-bind=none \
     --cpu-bind=mask_cpu:0xffff000000000000,0xffff00000000,0xffff0000,0xffff \
     --kill-on-bad-exit=0 --wait=60 "$crossrx" transfer "$deck" --threads 16 --device cuda \
     --out "$out" &
@@ -80,20 +77,17 @@ srun --nodes=3 --ntasks=12 --ntasks-per-node=4 --cpus-per-task=32 --gpus-per-nod
 # background, as bash would wait for a command in the foreground before it acts; it passes SIGUSR1 on to the
 # ranks, which stop at the same step with checkpoints, and all ends with exit code 75. SIGTERM is passed on as
 # SIGUSR1, for launchers answer it by killing.
-told='' heard=no launcher=$!
-trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+told='' launcher=$!
+trap 'told=${told:-USR1} heard=yes; kill -USR1 "$launcher" || true' USR1
 trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
 
 # A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
-while heard=no; do
-    code=0
+while :; do
+    heard=no code=0
     wait "$launcher" || code=$?
     [ "$heard" = yes ] || break
     echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
 done
-# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
-# say.
-case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
 
 # 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,
 # which the log tells; that it would not cure itself is why such a job is never requeued.
@@ -115,7 +109,7 @@ case $code in
         fi
         # After SIGTERM it must not come back: scancel sends that. What Slurm preempts or loses with a node, it
         # requeues by itself (--requeue).
-        if [ "$told" != USR1 ]; then reason="stopped by SIG${told:-USR1 of its ranks}, not by the time limit"; fi
+        if [ "$told" != USR1 ]; then reason="stopped by SIG${told:-USR1 of its ranks}: ended from outside, or by the time limit itself"; fi
         if [ -n "$reason" ]; then
             echo "$(date -u +%FT%TZ) not requeued: $reason; to go on: sbatch this script again, in $PWD" >&2
             exit 75
@@ -128,7 +122,11 @@ case $code in
         fi
         ;;
     *)
-        echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2
+        # A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own.
+        case $told in
+            '' | USR1) echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2 ;;
+            *) echo "$(date -u +%FT%TZ) ended by SIG$told with exit code $code; to go on: sbatch this script again, in $PWD" >&2 ;;
+        esac
         ;;
 esac
 exit "$code"

@@ -58,12 +58,15 @@ progress() {
 before=$(progress)
 idle=$out.idle
 
-# srun does not take the cores of a rank over from sbatch (since Slurm 22.05), so they are told again. A rank
-# that leaves with 75 must not have the others killed, which may still be writing: --kill-on-bad-exit=0; but
-# one that is gone ends the job a minute later: --wait.
-# How srun and the MPI library talk: PMIx for Open MPI, pmi2 for many builds of MPICH; `srun --mpi=list` shows
-# what there is. Where it is wrong, ranks do not see one another, and crossrx says so.
-export SLURM_MPI_TYPE="${SLURM_MPI_TYPE:-pmix}"
+# srun does not take the cores of a rank over from sbatch (since Slurm 22.05), so they are told again. Ranks
+# that leave with 75 have not failed, whatever the site makes of exit codes: --kill-on-bad-exit=0; but a rank
+# that is gone ends the job a minute later: --wait.
+# How srun and the MPI library talk is the site's MpiDefault, PMIx where that is none. Where it is wrong,
+# ranks do not see one another, and crossrx says so: SLURM_MPI_TYPE=pmix for Open MPI, pmi2 for many builds of
+# MPICH; `srun --mpi=list` shows what there is.
+if [ -z "${SLURM_MPI_TYPE:-}" ] && scontrol show config | grep '^MpiDefault *= *none' >/dev/null; then
+    export SLURM_MPI_TYPE=pmix
+fi
 # A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.
 srun --nodes=1 --ntasks=12 --ntasks-per-node=12 --cpus-per-task=4 --cpu-bind=cores \
     --kill-on-bad-exit=0 --wait=60 "$crossrx" transfer "$deck" --set checkpoint.minutes=5 \
@@ -73,20 +76,17 @@ srun --nodes=1 --ntasks=12 --ntasks-per-node=12 --cpus-per-task=4 --cpu-bind=cor
 # background, as bash would wait for a command in the foreground before it acts; it passes SIGUSR1 on to the
 # ranks, which stop at the same step with checkpoints, and all ends with exit code 75. SIGTERM is passed on as
 # SIGUSR1, for launchers answer it by killing.
-told='' heard=no launcher=$!
-trap 'told=USR1 heard=yes; kill -USR1 "$launcher" || true' USR1
+told='' launcher=$!
+trap 'told=${told:-USR1} heard=yes; kill -USR1 "$launcher" || true' USR1
 trap 'told=TERM heard=yes; kill -USR1 "$launcher" || true' TERM
 
 # A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.
-while heard=no; do
-    code=0
+while :; do
+    heard=no code=0
     wait "$launcher" || code=$?
     [ "$heard" = yes ] || break
     echo "$(date -u +%FT%TZ) SIG$told: crossrx is told to stop"
 done
-# A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks
-# say.
-case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac
 
 # 0: the study is complete. 75: it was told to stop and goes on from there. Anything else is a fault,
 # which the log tells; that it would not cure itself is why such a job is never requeued.
@@ -108,7 +108,7 @@ case $code in
         fi
         # After SIGTERM it must not come back: scancel sends that. What Slurm preempts or loses with a node, it
         # requeues by itself (--requeue).
-        if [ "$told" != USR1 ]; then reason="stopped by SIG${told:-USR1 of its ranks}, not by the time limit"; fi
+        if [ "$told" != USR1 ]; then reason="stopped by SIG${told:-USR1 of its ranks}: ended from outside, or by the time limit itself"; fi
         if [ -n "$reason" ]; then
             echo "$(date -u +%FT%TZ) not requeued: $reason; to go on: sbatch this script again, in $PWD" >&2
             exit 75
@@ -121,7 +121,11 @@ case $code in
         fi
         ;;
     *)
-        echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2
+        # A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own.
+        case $told in
+            '' | USR1) echo "$(date -u +%FT%TZ) failed with exit code $code: see the lines above" >&2 ;;
+            *) echo "$(date -u +%FT%TZ) ended by SIG$told with exit code $code; to go on: sbatch this script again, in $PWD" >&2 ;;
+        esac
         ;;
 esac
 exit "$code"

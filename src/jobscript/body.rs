@@ -133,6 +133,13 @@ pub fn run(request: &Request, text: &mut Text) {
         text.gap();
     }
     let mut words = launch::words(request, text);
+    if request.scheduler == Scheduler::Local && request.work == Work::Study {
+        text.say(
+            "In a session of its own (setsid): the terminal sends Ctrl-C to all of its own, and launchers answer that \
+             by killing the ranks.",
+        );
+        words.insert(0, "setsid".into());
+    }
     text.say(
         "A thread a core: a rank bound to whole cores sees both hardware threads of each, and would take all of them.",
     );
@@ -163,7 +170,8 @@ pub fn run(request: &Request, text: &mut Text) {
     words.extend(["--out".into(), "\"$out\"".into()]);
     if request.work != Work::Study {
         // It has nothing to go on from, so signals may end it.
-        text.command(&words, "");
+        // Where the shell reads this script from its standard input, the launcher must not.
+        text.command(&words, " </dev/null");
         text.line("echo \"$(date -u +%FT%TZ) complete: $out\"");
         return;
     }

@@ -13,38 +13,38 @@ pub fn wait(request: &Request, text: &mut Text) {
              on as SIGUSR1, for launchers answer it by killing.",
         ),
         Scheduler::Pbs => text.say(
-            "PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, below). SIGTERM, of \
+            "PBS sends no signal ahead of the end: crossrx looks at the clock instead (--max-hours, above). SIGTERM, of \
              qdel or a preemption, is passed on to the launcher as SIGUSR1, for launchers answer SIGTERM by killing: \
              the ranks stop at the same step with checkpoints, and all ends with exit code 75, if PBS leaves them the \
-             time (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` ends a job early, as the time limit does.",
+             time (kill_delay, 10 s unless the site says otherwise). `qsig -s USR1 JOB` ends a job early, as the time limit does. \
+             But PBS sends signals to the login shell that starts this script as well, which dies of them, and the job \
+             with it, unless ~/.bash_profile tells it otherwise: `trap : TERM USR1`.",
         ),
         Scheduler::Local => text.say(
             "Ctrl-C or a signal is passed on to the launcher, which runs in the background, as SIGUSR1: the ranks stop \
              at the same step with checkpoints, and all ends with exit code 75. A second one kills.",
         ),
     };
-    text.line("told='' heard=no launcher=$!");
+    text.line("told='' launcher=$!");
     let signals = match request.scheduler {
         Scheduler::Local => &["USR1", "TERM", "INT"][..],
         _ => &["USR1", "TERM"],
     };
     for signal in signals {
-        text.line(format!("trap 'told={signal} heard=yes; kill -USR1 \"$launcher\" || true' {signal}"));
+        // Whatever follows SIGTERM, a job that was told to end must not be requeued.
+        let told = if *signal == "USR1" { "${told:-USR1}" } else { *signal };
+        text.line(format!("trap 'told={told} heard=yes; kill -USR1 \"$launcher\" || true' {signal}"));
     }
     text.gap();
     text.say("A signal ends `wait`, not the launcher: then wait again, for the exit code of its own.");
     text.line(
-        "while heard=no; do
-    code=0
+        "while :; do
+    heard=no code=0
     wait \"$launcher\" || code=$?
     [ \"$heard\" = yes ] || break
     echo \"$(date -u +%FT%TZ) SIG$told: crossrx is told to stop\"
 done",
     );
-    text.say(
-        "A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own, whatever its ranks say.",
-    );
-    text.line("case $code:$told in 0:* | *:USR1 | *:) ;; *) code=75 ;; esac");
     text.gap();
 }
 
@@ -93,7 +93,13 @@ pub fn finish(request: &Request, text: &mut Text) {
     }
     text.line("        ;;");
     text.line("    *)");
-    text.line("        echo \"$(date -u +%FT%TZ) failed with exit code $code: see the lines above\" >&2");
+    text.line(format!(
+        "        # A launcher that was itself sent SIGTERM, as a whole job is, ends with a code of its own.
+        case $told in
+            '' | USR1) echo \"$(date -u +%FT%TZ) failed with exit code $code: see the lines above\" >&2 ;;
+            *) echo \"$(date -u +%FT%TZ) ended by SIG$told with exit code $code; to go on: {again}\" >&2 ;;
+        esac"
+    ));
     text.line("        ;;");
     text.line("esac");
     text.line("exit \"$code\"");
@@ -130,7 +136,7 @@ fn slurm(request: &Request, text: &mut Text) {
     text.line(format!(
         "        # After SIGTERM it must not come back: scancel sends that. What Slurm preempts or loses with a node, it
         # requeues by itself (--requeue).
-        if [ \"$told\" != USR1 ]; then reason=\"stopped by SIG${{told:-USR1 of its ranks}}, not by the time limit\"; fi
+        if [ \"$told\" != USR1 ]; then reason=\"stopped by SIG${{told:-USR1 of its ranks}}: ended from outside, or by the time limit itself\"; fi
         if [ -n \"$reason\" ]; then
             echo \"$(date -u +%FT%TZ) not requeued: $reason; to go on: {again}\" >&2
             exit 75

@@ -53,23 +53,35 @@ pub fn words(request: &Request, text: &mut Text) -> Vec<String> {
 /// <https://slurm.schedmd.com/srun.html>
 fn srun(request: &Request, text: &mut Text) -> Vec<String> {
     let layout = &request.layout;
-    text.say(
-        "srun does not take the cores of a rank over from sbatch (since Slurm 22.05), so they are told again. \
-         A rank that leaves with 75 must not have the others killed, which may still be writing: --kill-on-bad-exit=0; \
-         but one that is gone ends the job a minute later: --wait.",
-    );
+    let cores = if layout.places.is_empty() {
+        "srun does not take the cores of a rank over from sbatch (since Slurm 22.05), so they are told again."
+    } else {
+        "Masks alone tell the cores of a rank: with --cpus-per-task srun would have so many cores and no others \
+         (--exact), and refuse masks beyond them."
+    };
+    text.say(format!(
+        "{cores} Ranks that leave with 75 have not failed, whatever the site makes of exit codes: \
+         --kill-on-bad-exit=0; but a rank that is gone ends the job a minute later: --wait."
+    ));
     if request.machine.is_none_or(|machine| machine.launcher.is_none()) {
         text.say(
-            "How srun and the MPI library talk: PMIx for Open MPI, pmi2 for many builds of MPICH; `srun --mpi=list` shows \
-             what there is. Where it is wrong, ranks do not see one another, and crossrx says so.",
+            "How srun and the MPI library talk is the site's MpiDefault, PMIx where that is none. Where it is wrong, \
+             ranks do not see one another, and crossrx says so: SLURM_MPI_TYPE=pmix for Open MPI, pmi2 for many builds \
+             of MPICH; `srun --mpi=list` shows what there is.",
         );
-        text.line("export SLURM_MPI_TYPE=\"${SLURM_MPI_TYPE:-pmix}\"");
+        text.line(
+            "if [ -z \"${SLURM_MPI_TYPE:-}\" ] && scontrol show config | grep '^MpiDefault *= *none' >/dev/null; then
+    export SLURM_MPI_TYPE=pmix
+fi",
+        );
     }
     let mut words = strings(["srun"]);
     words.push(format!("--nodes={}", layout.nodes));
     words.push(format!("--ntasks={}", layout.ranks()));
     words.push(format!("--ntasks-per-node={}", layout.ranks_per_node));
-    words.push(format!("--cpus-per-task={}", cpus(request)));
+    if layout.places.is_empty() {
+        words.push(format!("--cpus-per-task={}", cpus(request)));
+    }
     if layout.gpus > 0 {
         words.push(format!("--gpus-per-node={}", layout.gpus));
         words.push("--gpu-bind=none".into());
@@ -95,11 +107,6 @@ fn mask((first, last): (usize, usize)) -> u128 {
 pub fn cpus(request: &Request) -> String {
     let threads = request.machine.map_or(1, |machine| machine.hardware_threads);
     match request.layout.cores {
-        // The whole node, so that places anywhere on it are allowed.
-        _ if !request.layout.places.is_empty() => {
-            let all = request.machine.map_or(1, |machine| machine.cores * threads);
-            (all / request.layout.ranks_per_node).to_string()
-        }
         Some(cores) => (cores * threads).to_string(),
         None => request.layout.cores_word(),
     }

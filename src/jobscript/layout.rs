@@ -56,14 +56,13 @@ impl Layout {
                     count(all, "core")
                 ));
             }
-            let idle = all % ranks;
-            if idle > 0 {
-                warnings.push(format!(
-                    "{ranks} ranks on {all} cores leave {} of every node idle: --ranks-per-node {} divides them",
-                    count(idle, "core"),
-                    nearest_divisor(all, ranks)
-                ));
-            }
+        }
+        let own = machine.map_or(0, |machine| machine.gpus);
+        if gpus < own {
+            warnings.push(format!(
+                "{} of every node will be idle: --gpus-per-node {own} uses all",
+                count(own - gpus, "GPU")
+            ));
         }
         if gpus > ranks {
             let idle = count(gpus - ranks, "GPU");
@@ -86,6 +85,19 @@ impl Layout {
             && gpus == near.len()
         {
             layout.place(near, all);
+        }
+        if let (Some(all), Some(own)) = (all, layout.cores) {
+            let idle = all - (own * ranks).min(all);
+            let better = match &layout.places[..] {
+                [] => format!("--ranks-per-node {} divides them", nearest_divisor(all, ranks)),
+                _ => format!("--ranks-per-node {gpus}, or a multiple of it that divides them, uses all"),
+            };
+            if idle > 0 {
+                warnings.push(format!(
+                    "{ranks} ranks on {all} cores leave {} of every node idle: {better}",
+                    count(idle, "core")
+                ));
+            }
         }
         Ok(layout)
     }
@@ -153,6 +165,7 @@ mod tests {
         assert!(of([1, 2, 4], Some(64), "").1[0].contains("2 GPUs of every node will be idle"));
         assert!(of([1, 6, 4], Some(66), "").1[0].contains("unevenly"));
         assert!(of([1, 8, 4], Some(64), "").1.is_empty());
+        assert!(of([1, 8, 0], None, "polaris").1[0].contains("4 GPUs of every node will be idle"));
         assert!(of([1, 8, 5], None, "polaris").0.unwrap_err().to_string().contains("4 GPUs"));
         assert!(of([1, 8, 0], Some(64), "polaris").0.unwrap_err().to_string().contains("32 cores"));
     }
@@ -163,6 +176,8 @@ mod tests {
         assert_eq!((polaris.places, polaris.cores), (vec![(24, 31), (16, 23), (8, 15), (0, 7)], Some(8)));
         let shared = of([1, 8, 4], None, "polaris").0.unwrap();
         assert_eq!(shared.places[..5], [(24, 27), (16, 19), (8, 11), (0, 3), (28, 31)]);
+        let few = of([1, 3, 4], None, "polaris").1;
+        assert!(few.iter().any(|w| w.contains("8 cores") && w.contains("--ranks-per-node 4")), "{few:?}");
         // Ranks without GPUs have all cores, in order.
         let without = of([1, 4, 0], None, "polaris").0.unwrap();
         assert_eq!((without.places.len(), without.cores), (0, Some(8)));

@@ -326,6 +326,8 @@ mod tests {
         );
         assert!(request.about[0].contains("4 tasks (2 sources x 2 splits) on 4 ranks, 4 groups of 1 rank."));
         assert!(warnings.is_empty() && request.clock() == "01:00:00" && request.spare() == 180);
+        let out = Some("a/b/".into());
+        assert_eq!(Request::check(Wish { out, ..wish(dir.path()) }).unwrap().0.studies[0].out, "a/b");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::body;
-use super::launch;
+use super::launch::{self, Launcher};
 use super::request::{Request, Work};
 use super::text::Text;
 
@@ -43,6 +43,8 @@ fn resources(request: &Request, text: &mut Text) {
     text.line(format!("#SBATCH --nodes={}", layout.nodes));
     text.line(format!("#SBATCH --ntasks-per-node={}", layout.ranks_per_node));
     match (request.machine, layout.cores) {
+        // Masks tell the cores of each rank.
+        _ if !layout.places.is_empty() => {}
         (Some(machine), _) if machine.hardware_threads > 1 => {
             text.say(format!(
                 "CPUs of a rank are hardware threads here, {} a core.",
@@ -55,13 +57,20 @@ fn resources(request: &Request, text: &mut Text) {
             text.line(format!("#SBATCH --cpus-per-task={cores}"));
             text.line("#SBATCH --threads-per-core=1");
         }
+        (_, None) if request.launcher == Launcher::Srun => {
+            text.say(
+                "srun takes hardware threads for CPUs, two a core, unless it is told to count one of each.",
+            );
+            text.line("#SBATCH --threads-per-core=1");
+        }
         (_, None) => {}
     }
     let whole = request.machine.is_some_and(|machine| !machine.whole_nodes) || layout.cores.is_none();
     if whole {
         text.say("Whole nodes, with all of their cores and memory.");
         text.line("#SBATCH --exclusive");
-        if !request.overrides("--mem") {
+        // sbatch takes one of them at most.
+        if !["--mem", "--mem-per-cpu", "--mem-per-gpu"].iter().any(|option| request.overrides(option)) {
             text.line("#SBATCH --mem=0");
         }
     }
@@ -80,17 +89,19 @@ fn resources(request: &Request, text: &mut Text) {
 }
 
 fn stopping(request: &Request, text: &mut Text) {
-    if request.work != Work::Study {
-        return;
+    if request.work == Work::Study {
+        text.say(format!(
+            "{} s before the time is up, SIGUSR1 to the shell of this script (B:), which handles it below. Slurm may \
+             send it up to a minute earlier.",
+            request.spare()
+        ));
+        text.line(format!("#SBATCH --signal=B:USR1@{}", request.spare()));
     }
-    text.say(format!(
-        "{} s before the time is up, SIGUSR1 to the shell of this script (B:), which handles it below. Slurm may send \
-         it up to a minute earlier.",
-        request.spare()
-    ));
-    text.line(format!("#SBATCH --signal=B:USR1@{}", request.spare()));
     if request.requeue {
         text.say("Slurm may start it again, after a preemption or the loss of a node; then it writes on in the same log.");
         text.line("#SBATCH --requeue").line("#SBATCH --open-mode=append");
+    } else {
+        text.say("Without --requeue Slurm does not start it again by itself, as most sites have it do (JobRequeue).");
+        text.line("#SBATCH --no-requeue");
     }
 }

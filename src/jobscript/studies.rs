@@ -4,7 +4,7 @@ use crate::deck::Deck;
 use crate::report::phrase::count;
 use crate::study::Grouping;
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One deck, checked, with where its store and its results are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub fn study(path: &Path, deck: &Deck, wish: &Wish) -> Result<Study> {
         Some(out) => out.join(stem(path)),
         None => Path::new(parent).join(stem(path)),
     };
+    // Files beside the folder are named after it, so no slash may end it.
+    let out: PathBuf = out.components().collect();
     Ok(Study {
         deck: path.into(),
         store: text("store.path", &deck.store.path)?.into(),

@@ -35,6 +35,26 @@ fn a_bad_deck_or_number_fails_when_the_script_is_made() {
 }
 
 #[test]
+fn memory_is_asked_for_once() {
+    for directive in ["--mem=4G", "--mem-per-cpu=2G"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crossrx"));
+        command.args([
+            "jobscript",
+            "slurm",
+            "configs/csa.toml",
+            "--ranks-per-node",
+            "1",
+            "--directive",
+            directive,
+        ]);
+        let script = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap().stdout;
+        let script = String::from_utf8(script).unwrap();
+        let asked: Vec<&str> = script.lines().filter(|line| line.starts_with("#SBATCH --mem")).collect();
+        assert_eq!(asked, [format!("#SBATCH {directive}")]);
+    }
+}
+
+#[test]
 fn what_will_be_idle_is_warned_of() {
     let script =
         ["slurm", "configs/csa.toml", "--nodes", "2", "--ranks-per-node", "7", "--cores-per-node", "16"];

@@ -1,6 +1,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -84,7 +85,7 @@ impl Site {
         // The real launcher must find neither this folder nor a job.
         let script = format!(
             "#!/bin/bash\nfolder=\"$(dirname \"$0\")/..\"\nmpirun='{}'\n\
-             [ \"$1\" = --version ] || printf '%s\\n' \"{name} $*\" >>\"$folder/calls\"\n\
+             case $1 in --version | show) false ;; esac && printf '%s\\n' \"{name} $*\" >>\"$folder/calls\"\n\
              PATH=${{PATH#*:}}\nunset SLURM_JOB_ID PBS_JOBID\n{text}\n",
             launcher.display()
         );
@@ -140,7 +141,7 @@ impl Site {
         if !variables.is_empty() {
             command.current_dir("/");
         } else {
-            command.current_dir(&self.folder).stdin(Stdio::null());
+            command.current_dir(&self.folder).stdin(Stdio::null()).process_group(0);
         }
         Job { child: command.spawn().unwrap(), log }
     }
@@ -203,6 +204,13 @@ impl Job {
     /// Sends a signal to the shell that runs the script, and to nobody else.
     pub fn signal(&mut self, name: &str) -> &mut Self {
         Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        self
+    }
+
+    /// Ctrl-C at the terminal of a script without a scheduler, which all processes of its group hear.
+    pub fn interrupt(&mut self) -> &mut Self {
+        let group = format!("-{}", self.child.id());
+        Command::new("kill").args(["-INT", "--", &group]).status().unwrap();
         self
     }
 
