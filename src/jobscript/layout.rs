@@ -49,13 +49,13 @@ impl Layout {
             }
         }
         let all = cores.or(machine.map(|machine| machine.cores));
-        if let Some(all) = all {
-            if ranks > all {
-                return refuse(format!(
-                    "{ranks} ranks a node of {} would share cores: --ranks-per-node {all} at most",
-                    count(all, "core")
-                ));
-            }
+        if let Some(all) = all
+            && ranks > all
+        {
+            return refuse(format!(
+                "{ranks} ranks a node of {} would share cores: --ranks-per-node {all} at most",
+                count(all, "core")
+            ));
         }
         let own = machine.map_or(0, |machine| machine.gpus);
         if gpus < own {
