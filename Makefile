@@ -9,8 +9,8 @@ MAKEFLAGS += --no-print-directory
 MPI ?= yes
 HDF5 ?= system
 # The test-mpich goal: MPICH's compiler and launcher, and the tests that it runs, all of which speak MPI.
-export MPICH_CC ?= mpicc.mpich
-export MPICH_RUN ?= mpiexec.mpich
+export MPICH_MPICC ?= mpicc.mpich
+export MPICH_MPIRUN ?= mpiexec.mpich
 MPICH_TESTS ?= ranks:: failing:: interrupted:: bench:: bundle:: memory:: logs:: scaling:: whenever_a_rank hours_that every_file_has
 RANKS ?= 2
 PREFIX ?= /usr/local
@@ -91,7 +91,7 @@ proof: test-deps ## The slow tests: a hundred kills at random moments, every byt
 
 test-mpich: ## The tests that speak MPI, built against MPICH and started by its mpiexec
 	@scripts/deps.sh mpich
-	MPICC="$(MPICH_CC)" CROSSRX_MPIRUN="$(MPICH_RUN)" CARGO_TARGET_DIR="$(TARGET)/mpich" \
+	MPICC="$(MPICH_MPICC)" CROSSRX_MPIRUN="$(MPICH_MPIRUN)" CARGO_TARGET_DIR="$(TARGET)/mpich" \
 		scripts/cargo-test.sh $(HDF5_FEATURE) --test study -- $(MPICH_TESTS)
 
 test-hdf5: ## Stores and importers on the HDF5 that HDF5=bundled builds, and stores of each version read by the other

@@ -5,7 +5,7 @@
 #   bundle  the same, and patchelf
 #   test    the same, a C++ compiler, and what the tests look with: Python with h5py, NVIDIA's compiler of kernels,
 #           cargo-deny, shellcheck, Chromium
-#   mpich   what a build needs, and MPICH beside the MPI that is there (MPICH_CC, MPICH_RUN: its compiler and launcher)
+#   mpich   what a build needs, and MPICH beside the MPI that is there (MPICH_MPICC, MPICH_MPIRUN: its compiler and launcher)
 #   slurm   what a build needs, and the daemons of Slurm and MUNGE, for tests that run them on this machine
 #
 # As root on a machine with apt it installs; elsewhere it prints the names for apt, dnf, Spack and environment
@@ -36,8 +36,8 @@ has_mpi() {
 }
 # The launcher may have options behind it, as in CROSSRX_MPIRUN.
 has_mpich() {
-    local run=${MPICH_RUN:-mpiexec.mpich}
-    on_path "${MPICH_CC:-mpicc.mpich}" && on_path "${run%% *}"
+    local run=${MPICH_MPIRUN:-mpiexec.mpich}
+    on_path "${MPICH_MPICC:-mpicc.mpich}" && on_path "${run%% *}"
 }
 # As HDF5 2 wants it.
 has_cmake() {
@@ -158,7 +158,7 @@ explain() {
             echo "For one process without MPI: make build MPI=no"
         fi
         if [[ " ${missing[*]} " == *" mpich "* ]]; then
-            echo "By other names than Debian's (${MPICH_CC:-mpicc.mpich}, ${MPICH_RUN:-mpiexec.mpich}): make test-mpich MPICH_CC=... MPICH_RUN=..."
+            echo "By other names than Debian's (${MPICH_MPICC:-mpicc.mpich}, ${MPICH_MPIRUN:-mpiexec.mpich}): make test-mpich MPICH_MPICC=... MPICH_MPIRUN=..."
         fi
         echo "Then run make again."
     } >&2
