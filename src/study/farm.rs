@@ -138,7 +138,8 @@ impl<'a> Farm<'a> {
         (task != NONE).then_some(task as usize)
     }
 
-    /// Says that a task is complete, which took so many seconds, those of earlier jobs among them. The leader of the group calls it.
+    /// Says that a task is complete, which took so many seconds, those of earlier jobs among them. The leader of
+    /// the group calls it.
     pub fn finished(&mut self, number: usize, seconds: f64, what: &str) {
         if self.world.rank() == 0 {
             return self.tell(number, seconds, what);
