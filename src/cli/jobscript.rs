@@ -1,7 +1,8 @@
 use super::command_line;
 use super::say::say;
 use crate::Result;
-use crate::jobscript::{Launcher, Mode, Request, Scheduler, Wish, script};
+use crate::bench::scaling::Mode;
+use crate::jobscript::{Launcher, Request, Scheduler, Wish, script};
 use std::path::PathBuf;
 
 /// Print a job script for a study: resources, binding, stopping in time, going on
@@ -65,8 +66,8 @@ pub struct Args {
     /// Measure how the training scales, on 1, 2, 4, ... ranks of the job, instead of running the study.
     #[arg(long)]
     scaling: bool,
-    /// What a scaling run keeps the same: the pairs of a step, or those on each rank.
-    #[arg(long, value_enum, default_value_t, requires = "scaling")]
+    /// What grows with the ranks of a scaling run.
+    #[arg(long, value_enum, default_value = "strong", requires = "scaling")]
     mode: Mode,
     /// How the script calls this program.
     #[arg(long, value_name = "PATH", default_value = "crossrx")]

@@ -3,8 +3,9 @@
 use super::go_on;
 use super::launch;
 use super::quote::quoted;
-use super::request::{Request, Scheduler, Work};
+use super::request::{Request, Work};
 use super::text::Text;
+use super::wish::Scheduler;
 
 /// The marker that a script knows itself by, with the command that made it.
 pub fn head(request: &Request, submit: &str, text: &mut Text) {

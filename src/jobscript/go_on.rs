@@ -1,7 +1,8 @@
 //! How a job hears that it must end, ends in order, and goes on as another.
 
-use super::request::{Request, Scheduler};
+use super::request::Request;
 use super::text::Text;
+use super::wish::Scheduler;
 
 /// Signals and the wait for the launcher, once it has been started in the background.
 pub fn wait(request: &Request, text: &mut Text) {

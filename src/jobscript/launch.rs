@@ -1,30 +1,8 @@
+use super::launcher::Launcher;
 use super::layout::Layout;
-use super::request::{Request, Scheduler};
+use super::request::Request;
 use super::text::Text;
-
-/// What starts the ranks of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Launcher {
-    /// Slurm's own
-    Srun,
-    /// Open MPI's
-    Mpirun,
-    /// MPICH's (Hydra)
-    Mpiexec,
-    /// Cray's PALS, which is called mpiexec too
-    Pals,
-}
-
-impl Launcher {
-    /// The command's name.
-    pub fn command(self) -> &'static str {
-        match self {
-            Launcher::Srun => "srun",
-            Launcher::Mpirun => "mpirun",
-            Launcher::Mpiexec | Launcher::Pals => "mpiexec",
-        }
-    }
-}
+use super::wish::Scheduler;
 
 /// Comments on how ranks are bound, and the words that start them, up to the program.
 pub fn words(request: &Request, text: &mut Text) -> Vec<String> {

@@ -6,6 +6,7 @@
 mod body;
 mod go_on;
 mod launch;
+mod launcher;
 mod layout;
 mod local;
 mod machine;
@@ -15,12 +16,14 @@ mod request;
 mod slurm;
 mod studies;
 mod text;
+mod wish;
 
-pub use launch::Launcher;
+pub use launcher::Launcher;
 pub use layout::Layout;
 pub use machine::{MACHINES, Machine};
 pub use quote::quoted;
-pub use request::{Mode, Request, Scheduler, Wish};
+pub use request::Request;
+pub use wish::{Scheduler, Wish};
 
 /// The script for a request that has been checked.
 pub fn script(request: &Request) -> String {

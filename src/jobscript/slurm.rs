@@ -1,5 +1,6 @@
 use super::body;
-use super::launch::{self, Launcher};
+use super::launch;
+use super::launcher::Launcher;
 use super::request::{Request, Work};
 use super::text::Text;
 

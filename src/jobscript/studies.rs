@@ -1,5 +1,5 @@
 use super::quote::operand;
-use super::request::Wish;
+use super::wish::Wish;
 use crate::deck::Deck;
 use crate::report::phrase::count;
 use crate::study::Grouping;

@@ -1,5 +1,5 @@
+use super::bar::Bar;
 use super::heartbeat::{self, Heartbeat};
-use super::narrator::Progress;
 use super::tally::Tally;
 use crate::comm::{Communicator, Tag};
 use crate::report::phrase::count;
@@ -21,7 +21,7 @@ pub struct Farm<'a> {
     dealt: usize,
     /// When this rank says that work goes on: rank 0 of the world alone does.
     heart: Heartbeat,
-    progress: &'a Progress,
+    bar: &'a Bar,
     /// What the leader of another group has to say of its last task.
     news: Vec<u8>,
     /// Leaders of other groups that will still ask.
@@ -89,14 +89,14 @@ impl std::fmt::Display for Grouping {
 
 impl<'a> Farm<'a> {
     /// A list of the tasks of `tally` for the groups of `grouping`. Every rank makes one; that of rank 0 says at
-    /// intervals of `every` that work goes on, with the bar of `progress` out of the way.
+    /// intervals of `every` that work goes on, with `bar` out of the way.
     pub fn new(
         world: &'a dyn Communicator,
         group: &'a dyn Communicator,
         grouping: Grouping,
         tally: Tally,
         every: Option<Duration>,
-        progress: &'a Progress,
+        bar: &'a Bar,
     ) -> Self {
         let asking = (1..grouping.groups).map(|number| number * grouping.ranks).collect();
         let idle = (grouping.groups * grouping.ranks..world.size()).collect();
@@ -107,7 +107,7 @@ impl<'a> Farm<'a> {
             tally,
             dealt: 0,
             heart: Heartbeat::new(every.filter(|_| world.rank() == 0)),
-            progress,
+            bar,
             news: Vec::new(),
             asking,
             idle,
@@ -162,7 +162,7 @@ impl<'a> Farm<'a> {
     fn tell(&mut self, number: usize, seconds: f64, what: &str) {
         self.tally.finish(number, seconds);
         let standing = self.tally.standing(self.tally.now());
-        self.progress.log(|| log::info!("{what}; {standing}"));
+        self.bar.log(|| log::info!("{what}; {standing}"));
     }
 
     /// Whether it is time for this rank to say that work goes on.
@@ -175,7 +175,7 @@ impl<'a> Farm<'a> {
     pub fn beat(&mut self, what: &str, now: Instant) {
         self.heart.said(now);
         let standing = self.tally.standing(self.tally.now());
-        self.progress.log(|| log::info!("{what}; {standing}"));
+        self.bar.log(|| log::info!("{what}; {standing}"));
     }
 
     /// Tasks dealt so far; known on rank 0 of the world alone.
@@ -323,7 +323,7 @@ mod tests {
         for (groups, tasks) in [(4, 11), (3, 3)] {
             let grouping = Grouping { ranks: 1, groups };
             let dealt = crate::comm::threads::on_ranks(groups, |world| {
-                let quiet = Progress::new(0, false);
+                let quiet = Bar::new(0, false);
                 let mut farm = Farm::new(world, &Serial, grouping, equal(tasks), None, &quiet);
                 let own: Vec<usize> = std::iter::from_fn(|| {
                     farm.serve();
@@ -343,7 +343,7 @@ mod tests {
     fn idle_ranks_go_when_all_is_done() {
         let grouping = Grouping { ranks: 1, groups: 2 };
         let dealt = crate::comm::threads::on_ranks(4, |world| {
-            let quiet = Progress::new(0, false);
+            let quiet = Bar::new(0, false);
             let mut farm = Farm::new(world, &Serial, grouping, equal(5), None, &quiet);
             if world.rank() >= grouping.groups {
                 farm.idle();
@@ -360,7 +360,7 @@ mod tests {
     fn rank_0_hears_what_became_of_every_task() {
         let grouping = Grouping { ranks: 1, groups: 3 };
         let standings = crate::comm::threads::on_ranks(3, |world| {
-            let quiet = Progress::new(0, false);
+            let quiet = Bar::new(0, false);
             let mut farm = Farm::new(world, &Serial, grouping, equal(7), None, &quiet);
             while let Some(number) = farm.next() {
                 farm.finished(number, 2.0, "done");
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn news_that_is_cut_short_is_passed_over() {
-        let quiet = Progress::new(0, false);
+        let quiet = Bar::new(0, false);
         let grouping = Grouping::of(1, 3, None, None);
         let mut farm = Farm::new(&Serial, &Serial, grouping, equal(3), None, &quiet);
         for length in 0..20 {
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn one_group_gets_every_task_once() {
-        let quiet = Progress::new(0, false);
+        let quiet = Bar::new(0, false);
         let mut farm = Farm::new(&Serial, &Serial, Grouping::of(1, 3, None, None), equal(3), None, &quiet);
         let dealt: Vec<usize> = std::iter::from_fn(|| farm.next()).collect();
         assert_eq!(dealt, [0, 1, 2]);

@@ -2,6 +2,7 @@
 //! ranks, and predictions by a model that a study left.
 
 mod account;
+mod bar;
 mod corpus;
 mod estimate;
 mod farm;

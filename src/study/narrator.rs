@@ -1,54 +1,18 @@
 use super::Task;
+use super::bar::Bar;
 use super::farm::Farm;
 use super::heartbeat::Pace;
 use super::training_log::TrainingLog;
 use crate::metric::Epoch;
 use crate::train::{Observer, Taken};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::time::Instant;
-
-/// A bar over the tasks of a study, on rank 0 where standard error is a
-/// terminal; nothing elsewhere, where the lines of the log tell.
-pub struct Progress {
-    bar: ProgressBar,
-}
-
-impl Progress {
-    /// For this many tasks, if `shown`.
-    pub fn new(tasks: usize, shown: bool) -> Self {
-        // A dumb terminal cannot go back to the start of a line.
-        let able = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        if !(shown && able && std::io::stderr().is_terminal()) {
-            return Self { bar: ProgressBar::hidden() };
-        }
-        let bar = ProgressBar::new(tasks as u64);
-        if let Ok(style) =
-            ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} tasks dealt  {msg}")
-        {
-            bar.set_style(style);
-        }
-        Self { bar }
-    }
-
-    /// Runs `say`, which logs, with the bar out of the way.
-    pub fn log(&self, say: impl FnOnce()) {
-        self.bar.suspend(say);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
 
 /// Tells of one task's epochs and, in between, that it goes on; lets the farm
 /// answer between steps, and passes on its word to stop.
 pub struct Narrator<'a, 'f> {
     task: &'a Task,
     farm: &'a mut Farm<'f>,
-    progress: &'a Progress,
+    bar: &'a Bar,
     /// Most epochs.
     epochs: usize,
     /// On the rank that speaks for its group.
@@ -62,10 +26,10 @@ impl<'a, 'f> Narrator<'a, 'f> {
         task: &'a Task,
         epochs: usize,
         farm: &'a mut Farm<'f>,
-        progress: &'a Progress,
+        bar: &'a Bar,
         log: Option<&'a mut TrainingLog>,
     ) -> Self {
-        Self { task, farm, progress, epochs, log, pace: Pace::new(Instant::now()) }
+        Self { task, farm, bar, epochs, log, pace: Pace::new(Instant::now()) }
     }
 }
 
@@ -94,9 +58,9 @@ impl Observer for Narrator<'_, '_> {
     fn epoch(&mut self, e: &Epoch, best: usize) {
         let Some(log) = &mut self.log else { return };
         log.epoch(e);
-        self.progress.bar.set_position(self.farm.dealt() as u64);
-        self.progress.bar.set_message(format!("{}: epoch {}/{}", self.task, e.epoch, self.epochs));
-        self.progress.log(|| {
+        let what = format!("{}: epoch {}/{}", self.task, e.epoch, self.epochs);
+        self.bar.show(self.farm.dealt(), what);
+        self.bar.log(|| {
             log::info!(
                 "{}: epoch {}/{} loss {:.5} val mse {:.5} val r2 {:.4} best {best} ({:.2} s)",
                 self.task,

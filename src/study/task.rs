@@ -1,7 +1,8 @@
+use super::bar::Bar;
 use super::farm::Farm;
 use super::heartbeat;
 use super::journal::{Journal, TaskRecord};
-use super::narrator::{Narrator, Progress};
+use super::narrator::Narrator;
 use super::scoring::score;
 use super::training::{Trained, train};
 use super::training_log::TrainingLog;
@@ -29,14 +30,15 @@ impl std::fmt::Display for Task {
     }
 }
 
-/// Trains and scores one task, which the farm has dealt by its number. Its record, or `None` where it was told to stop before its end.
+/// Trains and scores one task, which the farm has dealt by its number. Its record, or `None` where it was told
+/// to stop before its end.
 pub fn run_task(
     corpus: &Corpus,
     journal: &Journal,
     (number, task): (usize, &Task),
     group: &dyn Communicator,
     farm: &mut Farm<'_>,
-    progress: &Progress,
+    bar: &Bar,
 ) -> Result<Option<TaskRecord>> {
     let started = Instant::now();
     status::begin_task(&task.to_string());
@@ -44,7 +46,7 @@ pub fn run_task(
     let targets = &corpus.deck.data.targets;
     let mut checkpoints = journal.checkpoints(corpus, task)?;
     let mut log = speaks.then(|| TrainingLog::new(task.to_string(), journal.log(task)));
-    let mut narrator = Narrator::new(task, corpus.deck.train.epochs, farm, progress, log.as_mut());
+    let mut narrator = Narrator::new(task, corpus.deck.train.epochs, farm, bar, log.as_mut());
     let Some(mut trained) = train(corpus, task, group, &mut checkpoints, &mut narrator)? else {
         log.iter_mut().for_each(TrainingLog::settle);
         return Ok(None);

@@ -1,8 +1,8 @@
 use super::Corpus;
 use super::account::{Account, Peak, mib};
+use super::bar::Bar;
 use super::farm::{Farm, Grouping};
 use super::journal::{Claim, Journal, RUN, Start, TaskRecord};
-use super::narrator::Progress;
 use super::tally::Tally;
 use super::task::run_task;
 use crate::comm::{Communicator, agree, share};
@@ -94,17 +94,17 @@ pub fn transfer(
         }
     }
 
-    let progress = Progress::new(missing.len(), world.rank() == 0);
+    let bar = Bar::new(missing.len(), world.rank() == 0);
     let pairs: Vec<usize> = missing.iter().map(|&number| tasks[number].pairs).collect();
     let tally = Tally::new(&pairs, tasks.len() - missing.len(), grouping.groups);
-    let mut farm = Farm::new(world, group.as_ref(), grouping, tally, launch.heartbeat, &progress);
+    let mut farm = Farm::new(world, group.as_ref(), grouping, tally, launch.heartbeat, &bar);
     let mut completed: Vec<TaskRecord> = Vec::new();
     if own == grouping.groups {
         farm.idle();
     } else {
         while let Some(number) = farm.next() {
             let task = &tasks[missing[number]];
-            match run_task(corpus, &journal, (number, task), group.as_ref(), &mut farm, &progress)? {
+            match run_task(corpus, &journal, (number, task), group.as_ref(), &mut farm, &bar)? {
                 Some(record) => completed.extend((group.rank() == 0).then_some(record)),
                 None => farm.stop(),
             }
@@ -113,7 +113,7 @@ pub fn transfer(
         }
         farm.finish();
     }
-    drop(progress);
+    drop(bar);
     let _others_may_take_long = status::patience();
     // By word of those who wrote them: a look at a network file system may be a minute old.
     let completed = all_records(world, &completed)?;
