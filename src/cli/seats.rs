@@ -67,7 +67,8 @@ const PARTS: usize = 8;
 
 /// Ranks, hosts and threads in one line, then a line for each layout of hosts.
 pub fn lines(seats: &[Seat]) -> Vec<String> {
-    let hosts = by(seats, |seat| &seat.host);
+    // Not by name: virtual nodes and containers may all have the same.
+    let hosts = by(seats, |seat| seat.node);
     let threads = seats.iter().map(|seat| seat.threads);
     let (fewest, most) = (threads.clone().min().unwrap_or(0), threads.max().unwrap_or(0));
     let range = if fewest < most { format!("{fewest} to ") } else { String::new() };

@@ -152,3 +152,13 @@ fn gpus_that_nobody_uses_are_counted_by_identity() {
     seats.iter_mut().for_each(|seat| seat.gpu = Some((0, "NVIDIA H100".into(), "one".into())));
     assert!(told(&seats).ends_with(", GPU 0 shared"), "{}", told(&seats));
 }
+
+#[test]
+fn hosts_of_one_name_are_told_apart() {
+    let mut seats = block(2, 1, 4);
+    seats.iter_mut().for_each(|seat| seat.host = "box".into());
+    assert_eq!(
+        lines(&seats),
+        ["2 ranks on 2 hosts, 4 threads each", "  box: ranks 0-1, 1 a host, on cores 0-3"]
+    );
+}
