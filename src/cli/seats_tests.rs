@@ -67,7 +67,12 @@ fn hosts_that_differ_have_lines_of_their_own() {
         ]
     );
     let many: Vec<Seat> = (0..40)
-        .map(|rank| Seat { cores: rank.to_string(), host: format!("n{rank}"), ..seats[0].clone() })
+        .map(|rank| Seat {
+            cores: rank.to_string(),
+            host: format!("n{rank}"),
+            node: rank,
+            ..seats[0].clone()
+        })
         .collect();
     let told = lines(&many);
     assert_eq!(told.len(), 1 + LAYOUTS + 1);
@@ -78,11 +83,11 @@ fn hosts_that_differ_have_lines_of_their_own() {
 fn ranks_dealt_in_turn_and_cores_shared_are_told_so() {
     let mut seats = block(2, 2, 4);
     for (rank, seat) in seats.iter_mut().enumerate() {
-        seat.host = format!("n{}", rank % 2);
+        (seat.host, seat.node) = (format!("n{}", rank % 2), rank % 2);
         seat.cores = "0-7".into();
     }
     assert_eq!(lines(&seats)[1], "  n[0-1]: ranks 0-3, 2 a host, on cores 0-7 shared");
-    seats[3].host = "other".into();
+    (seats[3].host, seats[3].node) = ("other".into(), 3);
     assert_eq!(
         lines(&seats)[1..],
         ["  n0: ranks 0,2 on cores 0-7 shared", "  n1,other: ranks 1,3, 1 a host, on cores 0-7"]
