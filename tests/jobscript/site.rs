@@ -23,7 +23,7 @@ pub struct Job {
     log: PathBuf,
 }
 
-/// Two trainings of a few seconds, as one rank takes one.
+/// Two trainings of several seconds, as one rank takes one: long enough to be stopped in on a fast machine.
 const DECK: &str = r#"
 [store]
 path = "my store.h5"
@@ -40,7 +40,7 @@ sample_tower = [16]
 head = [16]
 [train]
 batch = 256
-epochs = 150
+epochs = 500
 patience = 1000
 "#;
 

@@ -210,13 +210,16 @@ for tag in sorted(events.Tags()['scalars']):
 fn tensorboard_shows_every_epoch_once_after_a_kill_too() {
     let (folder, deck) = set_up("tensorboard", 300);
     let out = folder.join("out");
-    let args = ["train", arg(&deck), "--source", "Red", "--split", "0", "--out", arg(&out), "--threads", "1"];
+    let mut args =
+        vec!["train", arg(&deck), "--source", "Red", "--split", "0", "--out", arg(&out), "--threads", "1"];
+    // A checkpoint after 30 ms of training, on a fast disk as on a slow one.
+    args.extend(["--set", "checkpoint.minutes=0.0005"]);
     let logs = out.join("logs/Red/split_0");
     let history = logs.join("history.csv");
     let ranks = if has_ranks() { 2 } else { 1 };
     let command = || {
         let mut one = Command::new(CROSSRX);
-        one.args(args);
+        one.args(&args);
         if ranks == 1 { one } else { command_on_ranks(ranks, &args) }
     };
     let mut killed = command();
