@@ -116,7 +116,7 @@ fn a_heartbeat_says_how_a_training_goes_and_changes_no_bit() {
     let (folder, deck) = set_up("heartbeat", 600);
     let set = ["--set", "data.sources=[\"Red\"]", "--set", "data.splits=[0]"];
     let mut runs = Vec::new();
-    for (ranks, every) in [(1, "0"), (1, "0.05"), (2, "0.05")] {
+    for (ranks, every) in [(1, "0"), (1, "0.01"), (2, "0.01")] {
         if ranks > 1 && !has_ranks() {
             continue;
         }
