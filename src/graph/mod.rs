@@ -22,7 +22,7 @@ pub use parameters::{Parameter, Parameters};
 pub use plan::{CpuPlan, Product};
 pub use schedule::{Purpose, Schedule};
 
-use crate::op::{BitsEnds, BitsId, MAX_OPERANDS, MapEnds, MapId, Op, ParameterSpec, Shape, SpaceId};
+use crate::op::{BitsEnds, BitsId, MAX_OPERANDS, MapEnds, MapId, Op, ParameterSpec, Rule, Shape, SpaceId};
 use crate::{Error, Result};
 
 /// One tensor of a network, and the op or input that makes it.
@@ -101,6 +101,15 @@ impl Graph {
         if parameters.len() > MAX_OPERANDS {
             return Err(at(format!("{} parameters, of at most {MAX_OPERANDS}", parameters.len())));
         }
+        for ParameterSpec { name, rule, .. } in &parameters {
+            if let Rule::Descent { rate } = rule
+                && !(rate.is_finite() && *rate >= 0.0)
+            {
+                return Err(at(format!(
+                    "'{name}' moves at a rate of {rate}; give one that is finite, from zero"
+                )));
+            }
+        }
         self.specs.extend(parameters.into_iter().map(|p| (format!("{name}.{}", p.name), p)));
         Ok(self.push(Node {
             shape,
@@ -176,6 +185,13 @@ impl Graph {
             let count = node.op.as_ref()?.multiply_adds(&inputs);
             (count > 0).then_some((node.shape.space, count))
         })
+    }
+
+    /// Gives a parameter another rule than its op does.
+    #[cfg(test)]
+    pub(crate) fn set_rule(&mut self, parameter: &str, rule: Rule) {
+        let spec = self.specs.iter_mut().find(|(name, _)| name == parameter);
+        spec.unwrap().1.rule = rule;
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {

@@ -2,7 +2,7 @@ use super::column_sums::{self, OuterSlopes, Weights, slopes_and_sums, weighted_s
 use super::cuda::row_grid;
 use super::{
     Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, EIGHT, Forward, Init, Keeps, Op,
-    ParameterSpec, Shape, Slopes, Tensor, one_space,
+    ParameterSpec, Rule, Shape, Slopes, Tensor, one_space,
 };
 use crate::device::cuda::{Address, CudaMatrix, CudaProduct, Kernel};
 use crate::device::{Element, MatRef, column_sums, matmul, matmul_then};
@@ -30,12 +30,19 @@ impl Linear {
 
 /// A weight of this shape and variance, and a bias of so many columns if there is one.
 pub(super) fn weight_and_bias(shape: [usize; 2], variance: f64, bias: Option<usize>) -> Vec<ParameterSpec> {
-    let weight = ParameterSpec { name: "weight", shape, init: Init::Normal(variance.sqrt()), decay: true };
+    let weight = ParameterSpec {
+        name: "weight",
+        shape,
+        init: Init::Normal(variance.sqrt()),
+        decay: true,
+        rule: Rule::Optimizer,
+    };
     let bias = bias.map(|columns| ParameterSpec {
         name: "bias",
         shape: [1, columns],
         init: Init::Constant(0.0),
         decay: false,
+        rule: Rule::Optimizer,
     });
     [weight].into_iter().chain(bias).collect()
 }

@@ -93,6 +93,20 @@ pub enum Init {
     Normal(f64),
 }
 
+/// How training changes a parameter by its gradient.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Rule {
+    /// As the deck's optimiser does, at its learning rate.
+    #[default]
+    Optimizer,
+    /// By plain gradient descent, whatever the optimiser: `w -= rate g`, without weight decay, momentum or
+    /// schedule. For what has a rate of its own, such as the class centers of Wen et al. 2016.
+    Descent {
+        /// Constant; finite and not negative.
+        rate: f64,
+    },
+}
+
 /// A matrix that training changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterSpec {
@@ -104,6 +118,8 @@ pub struct ParameterSpec {
     pub init: Init,
     /// Whether weight decay applies: to matrices, not to biases and gains.
     pub decay: bool,
+    /// What moves it.
+    pub rule: Rule,
 }
 
 /// Which tensors the derivative of an op reads again, and so must be kept.
