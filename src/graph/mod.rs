@@ -157,7 +157,8 @@ impl Graph {
                 self.nodes[id].inputs.iter().for_each(|i| needed[stands_for[i.0].0] = true);
             }
         }
-        let readers = self.nodes.iter().zip(&needed).filter(|(node, needed)| **needed && node.shape.space == space);
+        let readers =
+            self.nodes.iter().zip(&needed).filter(|(node, needed)| **needed && node.shape.space == space);
         let read = readers.flat_map(|(node, _)| node.inputs.iter().map(|i| stands_for[i.0]));
         let mut boundary: Vec<NodeId> = read.filter(|&n| self.shape(n).space != space).collect();
         boundary.sort();

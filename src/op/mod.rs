@@ -10,6 +10,7 @@
 mod activation;
 mod add;
 mod bit_linear;
+mod center_loss;
 mod column_sums;
 mod concat;
 mod cuda;
@@ -21,6 +22,7 @@ mod layer_norm;
 mod linear;
 mod loss;
 mod prove;
+mod reconstruction_error;
 mod rows;
 mod segment;
 mod squared_error;
@@ -28,6 +30,7 @@ mod squared_error;
 pub use activation::Activation;
 pub use add::Add;
 pub use bit_linear::BitLinear;
+pub use center_loss::CenterLoss;
 pub use concat::Concat;
 pub use cuda::{
     CudaBackward, CudaBits, CudaForward, CudaKernel, CudaMap, CudaParameter, CudaParameterGradient, CudaPass,
@@ -40,6 +43,7 @@ pub use huber::Huber;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use prove::prove;
+pub use reconstruction_error::{ReconstructionError, ReconstructionLoss};
 pub use rows::{BitRows, RowMap, Rows, Segments};
 pub use squared_error::SquaredError;
 

@@ -1,8 +1,8 @@
 use super::cuda::row_grid;
 use super::loss::sum_over_columns;
 use super::{
-    Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps, MapEnds, Op, Shape, one_space,
-    same_columns,
+    Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Keeps, MapEnds, Op, Shape,
+    one_space, same_columns,
 };
 use crate::Result;
 use crate::device::cuda::Kernel;
@@ -91,9 +91,13 @@ impl<T: Element> CpuKernel<T> for ReconstructionError {
             |first, block| {
                 for (row, error) in (first..).zip(block) {
                     let own = row * columns..(row + 1) * columns;
-                    let of = #[inline(always)]
-                    |r, x| loss.of(r, x);
-                    *error = scale * sum_over_columns(&r[own.clone()], &x[own], of);
+                    let sum = sum_over_columns(
+                        &r[own.clone()],
+                        &x[own],
+                        #[inline(always)]
+                        |r, x| loss.of(r, x),
+                    );
+                    *error = scale * sum;
                 }
             },
         );
@@ -117,7 +121,8 @@ impl<T: Element> CpuKernel<T> for ReconstructionError {
                         let from = row * columns;
                         let both = r[from..from + columns].iter().zip(&x[from..]);
                         for (d, (&r, &x)) in into.iter_mut().zip(both) {
-                            let slope = if number == 0 { loss.slope(r, x) } else { loss.slope_of_truth(r, x) };
+                            let slope =
+                                if number == 0 { loss.slope(r, x) } else { loss.slope_of_truth(r, x) };
                             *d = if accumulate { *d + scale * slope } else { scale * slope };
                         }
                     }
