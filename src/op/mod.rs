@@ -26,6 +26,7 @@ mod reconstruction_error;
 mod rows;
 mod segment;
 mod squared_error;
+mod tied_linear;
 
 pub use activation::Activation;
 pub use add::Add;
@@ -46,6 +47,7 @@ pub use prove::prove;
 pub use reconstruction_error::{ReconstructionError, ReconstructionLoss};
 pub use rows::{BitRows, RowMap, Rows, Segments};
 pub use squared_error::SquaredError;
+pub use tied_linear::TiedLinear;
 
 use crate::device::{Element, sweep_rows};
 
@@ -209,6 +211,9 @@ pub struct Backward<'a, 'd, T> {
     pub input_gradients: &'a mut [Option<InputGradient<'d, T>>],
     /// One a parameter, to be written whole.
     pub parameter_gradients: &'a mut [&'d mut [T]],
+    /// Whether another op that has the first parameter too has written its gradient, so that this one
+    /// adds. Only where [`Op::shares_weight`] says that it can.
+    pub add_weight: bool,
     /// Columns of the output.
     pub columns: usize,
     /// As in [`Forward`].
@@ -239,6 +244,10 @@ pub trait Op: CpuKernel<f32> + CpuKernel<f64> + CudaKernel + std::fmt::Debug + S
     }
     /// What its derivative reads again.
     fn keeps(&self) -> Keeps;
+    /// Whether its first parameter may be another op's too: its kernels heed [`Backward::add_weight`].
+    fn shares_weight(&self) -> bool {
+        false
+    }
     /// Whether the output is the first input when nothing learns, so that a
     /// scoring plan leaves the op out.
     fn passes_through_when_scoring(&self) -> bool {
