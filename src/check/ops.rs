@@ -4,8 +4,8 @@ use crate::device::cuda::{Precision, Stream};
 use crate::graph::compare::{Differences, OneOp, Reference, Trial};
 use crate::graph::{Graph, NodeId};
 use crate::op::{
-    Activation, Add, BitLinear, Concat, Dropout, Fuse, Gather, Huber, LayerNorm, Linear, MapId, Op, SpaceId,
-    SquaredError,
+    Activation, Add, BitLinear, Concat, Dropout, Fuse, Gather, Huber, LayerNorm, Linear, MapId, Mean, Op,
+    SpaceId, SquaredError,
 };
 use std::sync::Arc;
 
@@ -148,6 +148,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
         cases.push(op(&format!("dropout {columns}, {rows} rows"), dropout, rows)?);
     }
     cases.push(op("add 261, 300 rows", OneOp::new(Add).input(261).input(261), 300)?);
+    cases.push(op("mean 261, 300 rows", OneOp::new(Mean).input(261).input(261), 300)?);
     cases.push(op("concat 70, 1, 261, 300 rows", OneOp::new(Concat).input(70).input(1).input(261), 300)?);
     cases.push(op("squared_error, 300 rows", OneOp::new(SquaredError).input(1).input(1), 300)?);
     cases.push(op("huber, 300 rows", OneOp::new(Huber { delta: 0.7 }).input(1).input(1), 300)?);

@@ -7,11 +7,14 @@ mod comm;
 mod overrides;
 mod read;
 mod splits;
+mod transfer;
 
 pub use comm::CommSpec;
 pub use overrides::Override;
 pub use splits::Splits;
+pub use transfer::TransferSpec;
 
+use crate::feature::Join;
 use crate::model::ModelSpec;
 use crate::train::{CheckpointSpec, TrainSpec};
 use crate::{Error, Result};
@@ -32,6 +35,9 @@ pub struct Deck {
     /// How it is trained.
     #[serde(default)]
     pub train: TrainSpec,
+    /// How far predictions are trusted on another dataset.
+    #[serde(default)]
+    pub transfer: TransferSpec,
     /// When trainings are saved.
     #[serde(default)]
     pub checkpoint: CheckpointSpec,
@@ -97,6 +103,18 @@ pub enum MissingFeatures {
     Refuse,
     /// Leave them out of training and scoring, and say how many.
     Drop,
+    /// Take the missing ones to have their mean in training, where the drug or sample has others.
+    Fill,
+}
+
+impl MissingFeatures {
+    /// Over which entities several feature tables are joined.
+    pub fn join(self) -> Join {
+        match self {
+            MissingFeatures::Refuse | MissingFeatures::Drop => Join::All,
+            MissingFeatures::Fill => Join::Any,
+        }
+    }
 }
 
 /// The `[study]` section.
@@ -203,6 +221,9 @@ impl Deck {
         let of = |section: &str, fault: Option<(&str, String)>| {
             fault.map(|(key, what)| (format!("{section}.{key}"), what))
         };
-        of("train", self.train.fault()).or_else(|| of("checkpoint", self.checkpoint.fault()))
+        let transfer = || of("transfer", self.transfer.fault());
+        of("train", self.train.fault())
+            .or_else(transfer)
+            .or_else(|| of("checkpoint", self.checkpoint.fault()))
     }
 }

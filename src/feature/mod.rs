@@ -7,4 +7,4 @@ mod table;
 
 pub use scaled::{ScaledFeatures, ScaledRows};
 pub use scaling::{Scaling, ValueScale};
-pub use table::{Column, Features, JoinedTables};
+pub use table::{Column, Features, Join, JoinedTables};

@@ -15,7 +15,7 @@ pub struct Column {
 }
 
 /// One row of values an entity: the columns of one or more feature tables side
-/// by side, for the entities that have a row in all of them. A missing value
+/// by side, for the entities that have a row in all of them, or in any. A missing value
 /// is NaN.
 #[derive(Debug, Clone)]
 pub struct Features {
@@ -32,6 +32,7 @@ pub struct JoinedTables<'a> {
     store: &'a Store,
     entity: Entity,
     tables: Vec<Table<'a>>,
+    join: Join,
     columns: Vec<Column>,
     row_of: Vec<u32>,
     rows: usize,
@@ -43,6 +44,15 @@ struct Table<'a> {
     info: &'a FeatureInfo,
     /// Of each row.
     entities: Vec<u32>,
+}
+
+/// Which entities of several tables have a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// Those that are in all tables.
+    All,
+    /// Those that are in any; values of a table that they are not in are missing.
+    Any,
 }
 
 /// How the rows are kept.
@@ -61,10 +71,16 @@ const SPARSE: usize = 16;
 const NONE: u32 = u32::MAX;
 
 impl<'a> JoinedTables<'a> {
-    /// Joins the tables `names` of `store`. Refuses a name that is not there, and no names. `bits` says
+    /// Joins the tables `names` of `store` over the entities that `join` says. Refuses a name that is not there, and no names. `bits` says
     /// whether to keep them as bits, which needs values that are zero or one; if
     /// absent, so are tables stored as bits that are sparse enough for it to be faster. Bits are read here.
-    pub fn of(store: &'a Store, entity: Entity, names: &[String], bits: Option<bool>) -> Result<Self> {
+    pub fn of(
+        store: &'a Store,
+        entity: Entity,
+        names: &[String],
+        bits: Option<bool>,
+        join: Join,
+    ) -> Result<Self> {
         let (mut tables, mut columns) = (Vec::new(), Vec::new());
         let mut found = vec![0usize; store.count(entity)];
         for name in names {
@@ -80,11 +96,16 @@ impl<'a> JoinedTables<'a> {
         }
         let mut row_of = vec![NONE; found.len()];
         let mut rows = 0;
-        for (row, _) in row_of.iter_mut().zip(&found).filter(|(_, n)| **n == tables.len()) {
+        let least = match join {
+            Join::All => tables.len(),
+            Join::Any => 1,
+        };
+        for (row, _) in row_of.iter_mut().zip(&found).filter(|(_, n)| **n >= least) {
             *row = rows;
             rows += 1;
         }
-        let mut joined = Self { store, entity, tables, columns, row_of, rows: rows as usize, ones: None };
+        let mut joined =
+            Self { store, entity, tables, columns, row_of, rows: rows as usize, join, ones: None };
         let stored_as_bits = joined.tables.iter().all(|table| table.info.encoding == Encoding::Bits);
         if bits.unwrap_or(stored_as_bits) {
             let cells = joined.rows.saturating_mul(joined.columns.len());
@@ -104,6 +125,9 @@ impl<'a> JoinedTables<'a> {
                 let what = format!("{} features", self.entity.name());
                 let length = self.rows.saturating_mul(width);
                 Cells::Values(node_shared(world, &what, length, |values: &mut [f32]| {
+                    if self.join == Join::Any {
+                        values.fill(f32::NAN);
+                    }
                     self.each_row(|row, offset, from| {
                         let to = row as usize * width + offset;
                         values[to..to + from.len()].copy_from_slice(from);

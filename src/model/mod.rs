@@ -92,9 +92,9 @@ impl ModelSpec {
     }
 }
 
-fn add_loss(graph: &mut Graph, loss: Loss, prediction: NodeId, truth: NodeId) -> Result<NodeId> {
+fn add_loss(graph: &mut Graph, name: &str, loss: Loss, prediction: NodeId, truth: NodeId) -> Result<NodeId> {
     match loss {
-        Loss::Mse => graph.add("loss", SquaredError, &[prediction, truth]),
-        Loss::Huber => graph.add("loss", Huber { delta: 1.0 }, &[prediction, truth]),
+        Loss::Mse => graph.add(name, SquaredError, &[prediction, truth]),
+        Loss::Huber => graph.add(name, Huber { delta: 1.0 }, &[prediction, truth]),
     }
 }

@@ -122,7 +122,7 @@ impl Corpus {
         let data = &deck.data;
         let join = |entity, key: &str, names: &[String], bits| {
             let fault = |e: Error| Error::deck(deck_path, key, e.to_string());
-            JoinedTables::of(&store, entity, names, bits).map_err(fault)
+            JoinedTables::of(&store, entity, names, bits, data.missing_features.join()).map_err(fault)
         };
         let drugs = join(Entity::Drug, "data.drug_features", &data.drug_features, data.drug_bits);
         let samples =
@@ -243,7 +243,7 @@ impl Corpus {
     }
 
     /// Which pairs of `dataset` have an endpoint and features. A missing
-    /// feature is refused, naming the entity, unless the deck says to drop.
+    /// feature is refused, naming the entity, unless the deck says otherwise.
     pub fn usable(&self, dataset: &str) -> Result<Rc<Usable>> {
         if let Some(known) = self.usable.borrow().get(dataset) {
             return Ok(known.clone());
@@ -258,7 +258,7 @@ impl Corpus {
                 let (drug, sample) = (block.drug[i], block.sample[i]);
                 let measured = !block.value[i].is_nan();
                 let featured = self.drugs.has(drug) && self.samples.has(sample);
-                if measured && !featured && self.deck.data.missing_features == MissingFeatures::Refuse {
+                if measured && !featured && self.deck.data.missing_features != MissingFeatures::Drop {
                     return Err(self.lacks_features(dataset, first + i, drug, sample)?);
                 }
                 usable.unmeasured += usize::from(!measured);
@@ -289,6 +289,7 @@ impl Corpus {
         } else {
             (Entity::Drug, drug, &data.drug_features)
         };
+        let joint = if data.missing_features == MissingFeatures::Fill { " and no " } else { " or no " };
         let id = self.store.ids(entity)?.swap_remove(index as usize);
         Ok(Error::store(
             self.store.path(),
@@ -296,7 +297,7 @@ impl Corpus {
             format!(
                 "pair {row}: {} '{id}' has no {}; add it, or set data.missing_features = \"drop\"",
                 entity.name(),
-                names.join(" or no ")
+                names.join(joint)
             ),
         ))
     }

@@ -20,6 +20,7 @@ mod training;
 mod training_log;
 mod training_set;
 mod transfer;
+mod trust;
 
 pub use corpus::{Corpus, SplitParts};
 pub use estimate::estimate;

@@ -1,6 +1,7 @@
 use super::predictor::Predictor;
 use super::scoring::Rows;
 use super::training::Trained;
+use super::trust::Trust;
 use crate::atomic::FolderDraft;
 use crate::comm::Serial;
 use crate::deck::Deck;
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// Writes `models/<SRC>/split_<k>/`: weights, resolved deck, scaling, the
-/// history, and predictions and scores of the validation rows. Called on rank
+/// history, which drugs were shown, and predictions and scores of the validation rows. Called on rank
 /// 0 of the group; the folder appears when it is whole.
 pub fn save(folder: &Path, trained: &Trained<'_>) -> Result<()> {
     let draft = FolderDraft::new(folder)?;
@@ -30,6 +31,13 @@ pub fn save(folder: &Path, trained: &Trained<'_>) -> Result<()> {
     crate::atomic::write_file(&file("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
     trained.predictor.scaling().save(&file("scaling.csv"))?;
     history::write(&file("history.csv"), &trained.history)?;
+    Trust::save(
+        draft.folder(),
+        &corpus.store,
+        &trained.task.source,
+        trained.task.split,
+        &trained.view()?.seen,
+    )?;
     let rows = &trained.rows.val;
     let truth = corpus.pairs(&trained.task.source, rows)?.value;
     scores_json::write(&file("val_scores.json"), &Scores::of(&truth, &trained.validation))?;
@@ -104,6 +112,11 @@ impl SavedModel {
         self.scaling.dose.is_some()
     }
 
+    /// Mean of the training pairs, in the endpoint's units.
+    pub fn mean(&self) -> f32 {
+        self.scaling.endpoint.mean
+    }
+
     /// Makes ready to predict pairs of `store`: features are matched by name,
     /// and a column that is not there is taken to have its mean in training.
     pub fn on_store(self, store: &Store, device: &Device) -> Result<(Predictor, Vec<MissingColumns>)> {
@@ -114,7 +127,9 @@ impl SavedModel {
             let present: Vec<String> =
                 names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
             let read = if present.is_empty() { names } else { &present };
-            let features = JoinedTables::of(store, entity, read, bits.or(Some(false)))?.read(&Serial)?;
+            let features =
+                JoinedTables::of(store, entity, read, bits.or(Some(false)), data.missing_features.join())?;
+            let features = features.read(&Serial)?;
             let wanted = self.scaling.columns(entity);
             let (features, missing) = features.arranged(&wanted);
             if !missing.is_empty() {

@@ -31,6 +31,7 @@ pub const SOURCES: &[Source] = sources![
     "layer_norm",
     "linear",
     "loss",
+    "mean",
     "narrow",
     "segment",
     "sgd",
