@@ -128,7 +128,7 @@ impl CudaPlan {
         let inputs: ArrayVec<Tensor, MAX_OPERANDS> =
             task.inputs.iter().map(|&i| self.value(i, rows)).collect();
         let parameters: ArrayVec<CudaParameter, MAX_OPERANDS> =
-            node.parameters.clone().map(|p| parameters.of(p)).collect();
+            node.numbers().map(|p| parameters.of(p)).collect();
         let forward = CudaForward {
             stream: &self.stream,
             precision: self.precision,
@@ -205,8 +205,9 @@ impl CudaPlan {
         let inputs: ArrayVec<Tensor, MAX_OPERANDS> =
             task.inputs.iter().map(|&i| self.value(i, rows)).collect();
         let slopes_before = self.slopes[at].map(|Slopes { activation, bias }| {
-            let first = self.graph.node(task.inputs[0]).parameters.start;
-            SlopesBefore { activation, sum: bias.map(|bias| gradients.of(first + bias).at) }
+            let mut numbers = self.graph.node(task.inputs[0]).numbers();
+            let number = bias.and_then(|bias| numbers.nth(bias));
+            SlopesBefore { activation, sum: number.map(|number| gradients.of(number).at) }
         });
         let mut earlier = self.schedule.backward[..at].iter().zip(&self.slopes);
         let slopes_done = earlier.any(|(by, slopes)| slopes.is_some() && by.inputs[0] == task.node);
@@ -215,11 +216,10 @@ impl CudaPlan {
         let input_gradients: ArrayVec<Option<(Tensor, bool)>, MAX_OPERANDS> = targets
             .map(|(&input, write)| write.map(|write| (gradient(input), write == Write::Add)))
             .collect();
-        let numbers = node.parameters.clone();
         let parameters: ArrayVec<CudaParameter, MAX_OPERANDS> =
-            numbers.clone().map(|p| parameters.of(p)).collect();
+            node.numbers().map(|p| parameters.of(p)).collect();
         let parameter_gradients: ArrayVec<CudaParameterGradient, MAX_OPERANDS> =
-            numbers.map(|p| gradients.of(p)).collect();
+            node.numbers().map(|p| gradients.of(p)).collect();
         let backward = CudaBackward {
             stream: &self.stream,
             precision: self.precision,
@@ -230,6 +230,7 @@ impl CudaPlan {
             output_gradient: gradient(task.node),
             input_gradients: &input_gradients,
             parameter_gradients: &parameter_gradients,
+            add_weight: task.add_weight,
             batch: rows,
             pass,
             node: task.node.0,

@@ -239,6 +239,8 @@ pub struct CudaBackward<'a> {
     pub input_gradients: &'a [Option<(Tensor, bool)>],
     /// One a parameter, to be written whole but for what lies between columns and stride, which is zero.
     pub parameter_gradients: &'a [CudaParameterGradient],
+    /// As [`super::Backward::add_weight`] has it.
+    pub add_weight: bool,
     /// As in [`CudaForward`].
     pub batch: &'a CudaRows,
     /// As in [`CudaForward`].

@@ -25,6 +25,7 @@ mod prove;
 mod rows;
 mod segment;
 mod squared_error;
+mod tied_linear;
 
 pub use activation::Activation;
 pub use add::Add;
@@ -44,6 +45,7 @@ pub use mean::Mean;
 pub use prove::prove;
 pub use rows::{BitRows, RowMap, Rows, Segments};
 pub use squared_error::SquaredError;
+pub use tied_linear::TiedLinear;
 
 use crate::device::{Element, sweep_rows};
 
@@ -95,6 +97,20 @@ pub enum Init {
     Normal(f64),
 }
 
+/// How training changes a parameter by its gradient.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Rule {
+    /// As the deck's optimiser does, at its learning rate.
+    #[default]
+    Optimizer,
+    /// By plain gradient descent, whatever the optimiser: `w -= rate g`, without weight decay, momentum or
+    /// schedule. For what has a rate of its own, such as the class centers of Wen et al. 2016.
+    Descent {
+        /// Constant; finite and not negative.
+        rate: f64,
+    },
+}
+
 /// A matrix that training changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterSpec {
@@ -106,6 +122,8 @@ pub struct ParameterSpec {
     pub init: Init,
     /// Whether weight decay applies: to matrices, not to biases and gains.
     pub decay: bool,
+    /// What moves it.
+    pub rule: Rule,
 }
 
 /// Which tensors the derivative of an op reads again, and so must be kept.
@@ -191,6 +209,9 @@ pub struct Backward<'a, 'd, T> {
     pub input_gradients: &'a mut [Option<InputGradient<'d, T>>],
     /// One a parameter, to be written whole.
     pub parameter_gradients: &'a mut [&'d mut [T]],
+    /// Whether another op that has the first parameter too has written its gradient, so that this one
+    /// adds. Only where [`Op::shares_weight`] says that it can.
+    pub add_weight: bool,
     /// Columns of the output.
     pub columns: usize,
     /// As in [`Forward`].
@@ -221,6 +242,10 @@ pub trait Op: CpuKernel<f32> + CpuKernel<f64> + CudaKernel + std::fmt::Debug + S
     }
     /// What its derivative reads again.
     fn keeps(&self) -> Keeps;
+    /// Whether its first parameter may be another op's too: its kernels heed [`Backward::add_weight`].
+    fn shares_weight(&self) -> bool {
+        false
+    }
     /// Whether the output is the first input when nothing learns, so that a
     /// scoring plan leaves the op out.
     fn passes_through_when_scoring(&self) -> bool {
