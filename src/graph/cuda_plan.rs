@@ -25,6 +25,8 @@ pub struct CudaPlan {
     precision: Precision,
     buffers: Vec<Memory>,
     workspace: Memory,
+    /// One a node: the numbers that its op reads and that never change, if there are any.
+    constants: Vec<Option<Memory>>,
     /// One a task of backward: what it does in passing for the op that makes its first input.
     slopes: Vec<Option<Slopes>>,
     /// Time of each op by its name, where every op is waited for.
@@ -59,6 +61,13 @@ impl CudaPlan {
             Some(node.op.as_ref()?.workspace(capacity[node.shape.space.0], widths.max().unwrap_or(0)))
         });
         let workspace = stream.zeros(needs.max().unwrap_or(0))?;
+        let mut constants: Vec<Option<Memory>> = (0..graph.len()).map(|_| None).collect();
+        for task in &schedule.forward {
+            let values = graph.node(task.node).op.as_ref().map(|op| op.constants()).unwrap_or_default();
+            if !values.is_empty() {
+                constants[task.node.0] = Some(stream.holding(&values)?);
+            }
+        }
         let slopes = schedule.backward.iter().map(|task| slopes_before(&graph, &schedule, task)).collect();
         Ok(Self {
             slopes,
@@ -68,6 +77,7 @@ impl CudaPlan {
             precision,
             buffers,
             workspace,
+            constants,
             profile: RefCell::default(),
         })
     }
@@ -79,7 +89,8 @@ impl CudaPlan {
 
     /// Bytes that a plan takes on a device.
     pub fn bytes(&self) -> usize {
-        self.buffers.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()
+        let held = self.buffers.iter().chain([&self.workspace]).chain(self.constants.iter().flatten());
+        held.map(Memory::bytes).sum()
     }
 
     /// A tensor that is fed from outside, for so many rows; `None` if nothing reads it.
@@ -95,6 +106,10 @@ impl CudaPlan {
 
     fn is_fed(&self, task: &Task) -> bool {
         task.inputs.first().is_some_and(|&input| self.graph.node(input).op.is_none())
+    }
+
+    fn constants(&self, node: NodeId) -> Address {
+        self.constants[node.0].as_ref().map_or(Address::NONE, Memory::at)
     }
 
     fn value(&self, node: NodeId, rows: &CudaRows) -> Tensor {
@@ -139,6 +154,7 @@ impl CudaPlan {
             batch: rows,
             pass,
             node: task.node.0,
+            constants: self.constants(task.node),
         };
         self.timed(op.name(), || op.cuda_forward(forward))
     }
@@ -234,6 +250,7 @@ impl CudaPlan {
             batch: rows,
             pass,
             node: task.node.0,
+            constants: self.constants(task.node),
             workspace: self.workspace.at(),
             slopes_before,
             slopes_done,

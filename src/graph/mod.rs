@@ -210,14 +210,22 @@ impl Graph {
         &self.spaces
     }
 
-    /// The tensors of other spaces that ops of `output`'s space read, directly
-    /// or after ops that pass through: where a scoring pass can be cut into
+    /// The tensors of other spaces that ops of `output`'s space, as far as `output`
+    /// needs them, read directly or after ops that pass through: where a scoring pass can be cut into
     /// entities, computed once, and pairs, streamed.
     pub fn boundary(&self, output: NodeId) -> Vec<NodeId> {
         let stands_for = self.stand_ins(Purpose::Score);
         let space = self.shape(output).space;
-        let readers = self.nodes.iter().filter(|node| node.shape.space == space);
-        let read = readers.flat_map(|node| node.inputs.iter().map(|i| stands_for[i.0]));
+        let mut needed = vec![false; self.nodes.len()];
+        needed[stands_for[output.0].0] = true;
+        for id in (0..self.nodes.len()).rev().filter(|&id| self.nodes[id].shape.space == space) {
+            if needed[id] {
+                self.nodes[id].inputs.iter().for_each(|i| needed[stands_for[i.0].0] = true);
+            }
+        }
+        let readers =
+            self.nodes.iter().zip(&needed).filter(|(node, needed)| **needed && node.shape.space == space);
+        let read = readers.flat_map(|(node, _)| node.inputs.iter().map(|i| stands_for[i.0]));
         let mut boundary: Vec<NodeId> = read.filter(|&n| self.shape(n).space != space).collect();
         boundary.sort();
         boundary.dedup();

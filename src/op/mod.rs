@@ -10,6 +10,7 @@
 mod activation;
 mod add;
 mod bit_linear;
+mod center_loss;
 mod column_sums;
 mod concat;
 mod cuda;
@@ -22,6 +23,7 @@ mod linear;
 mod loss;
 mod mean;
 mod prove;
+mod reconstruction_error;
 mod rows;
 mod segment;
 mod squared_error;
@@ -30,6 +32,7 @@ mod tied_linear;
 pub use activation::Activation;
 pub use add::Add;
 pub use bit_linear::BitLinear;
+pub use center_loss::CenterLoss;
 pub use concat::Concat;
 pub use cuda::{
     CudaBackward, CudaBits, CudaForward, CudaKernel, CudaMap, CudaParameter, CudaParameterGradient, CudaPass,
@@ -43,6 +46,7 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mean::Mean;
 pub use prove::prove;
+pub use reconstruction_error::{ReconstructionError, ReconstructionLoss};
 pub use rows::{BitRows, RowMap, Rows, Segments};
 pub use squared_error::SquaredError;
 pub use tied_linear::TiedLinear;

@@ -1,6 +1,8 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+#[cfg(test)]
+mod autoencoder_tests;
 mod cell_rules;
 mod checkpoint;
 mod cpu_engine;
