@@ -43,7 +43,7 @@ pub fn build(spec: &TwoTower, widths: InputWidths) -> Result<PairNetwork> {
     ];
     let ports = Ports { pairs, entities, dose, truth };
     let validation = Validation::SquaredError;
-    Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation })
+    Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation, fitted: None })
 }
 
 /// The blocks of columns of the concatenated first weight: name of the

@@ -1,5 +1,7 @@
 use super::layers::{LayerStyle, Source};
-use super::{InputWidths, Loss, MOST_LAYERS, MOST_UNITS, PairNetwork, Validation, add_loss};
+use super::{
+    Encoder, FittedEncoder, InputWidths, Loss, MOST_LAYERS, MOST_UNITS, PairNetwork, Validation, add_loss,
+};
 use crate::batch::{EntityPort, FeaturePort, Ports};
 use crate::graph::{Graph, NodeId};
 use crate::op::{Activation, Dropout, Fuse, Linear, MAX_OPERANDS, MapId, Mean};
@@ -50,10 +52,12 @@ impl Default for TwoTower {
 }
 
 /// What all members of an ensemble read.
-struct Inputs {
+struct Inputs<'a> {
     maps: [MapId; 2],
     drug: Source,
     sample: Source,
+    /// Between the features of samples and their tower.
+    encoder: Option<&'a Encoder>,
     dose: Option<NodeId>,
 }
 
@@ -77,7 +81,12 @@ impl TwoTower {
             .then(|| ("dropout", "must be from 0 to below 1, 0.9999 at most".into()))
     }
 
-    pub(super) fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
+    pub(super) fn build(
+        &self,
+        widths: InputWidths,
+        encoder: Option<&FittedEncoder>,
+        loss: Loss,
+    ) -> Result<PairNetwork> {
         if let Some((key, what)) = self.fault() {
             return Err(Error::Network(format!("two-tower: {key} {what}")));
         }
@@ -88,8 +97,8 @@ impl TwoTower {
         let sample_features = Source::features(&mut graph, samples, widths.sample, widths.bits[1]);
         let dose = widths.dose.then(|| graph.input(pairs, 1));
         let truth = graph.input(pairs, 1);
-        let inputs =
-            Inputs { maps: [drug_of, sample_of], drug: drug_features, sample: sample_features, dose };
+        let (maps, drug, sample) = ([drug_of, sample_of], drug_features, sample_features);
+        let inputs = Inputs { maps, drug, sample, encoder: encoder.map(|fitted| &fitted.encoder), dose };
         let (mut predictions, mut losses) = (Vec::new(), Vec::new());
         for member in 0..self.members {
             let prefix = if self.members == 1 { String::new() } else { format!("member.{member}.") };
@@ -112,15 +121,22 @@ impl TwoTower {
         let entities = [port(drugs, drug_of, drug_features), port(samples, sample_of, sample_features)];
         let ports = Ports { pairs, entities, dose, truth };
         let validation = Validation::SquaredError;
-        Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation })
+        let fitted = encoder.map(|fitted| fitted.parameters.clone());
+        Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation, fitted })
     }
 
     /// Adds one network, whose layers are called after `prefix`. Returns its prediction.
-    fn member(&self, graph: &mut Graph, prefix: &str, inputs: &Inputs) -> Result<NodeId> {
+    fn member(&self, graph: &mut Graph, prefix: &str, inputs: &Inputs<'_>) -> Result<NodeId> {
         let style = self.style();
         let name = |part: &str| format!("{prefix}{part}");
         let drug = style.stack(graph, &name("drug_tower"), 0, inputs.drug, &self.drug_tower)?;
-        let sample = style.stack(graph, &name("sample_tower"), 0, inputs.sample, &self.sample_tower)?;
+        let mut sample = inputs.sample;
+        if let Some(encoder) = inputs.encoder {
+            // As it was fitted, but for dropout: no other op between its layers.
+            let style = LayerStyle { dropout: self.dropout, ..LayerStyle::plain(encoder.activation) };
+            sample = Source::Tensor(encoder.stack(graph, prefix, sample, style)?);
+        }
+        let sample = style.stack(graph, &name("sample_tower"), 0, sample, &self.sample_tower)?;
 
         let fan_in = drug.columns(graph) + sample.columns(graph) + usize::from(inputs.dose.is_some());
         let variance = self.activation.weight_variance(fan_in);
@@ -197,7 +213,7 @@ mod tests {
             if !towers {
                 (spec.drug_tower, spec.sample_tower) = (vec![], vec![]);
             }
-            let network = spec.build(widths, loss).unwrap();
+            let network = spec.build(widths, None, loss).unwrap();
             let graph = Arc::into_inner(network.graph).unwrap();
             check_whole_network(graph, network.loss, &fed(network.ports), &CAPACITY);
         }
@@ -222,7 +238,7 @@ mod tests {
         for dose in [false, true] {
             // Dropout in a tower is drawn an entity when factorised and a pair when concatenated.
             let (spec, widths) = small(dose, 0.0);
-            let factorised = spec.build(widths, Loss::Mse).unwrap();
+            let factorised = spec.build(widths, None, Loss::Mse).unwrap();
             let parameters = Parameters::<f64>::start(&factorised.graph, 8).unwrap();
             let (loss, gradients) = one_step(&factorised, &parameters);
             let reference = concatenated::build(&spec, widths).unwrap();
@@ -243,7 +259,7 @@ mod tests {
     #[test]
     fn a_scoring_plan_computes_entities_once_and_predicts_as_training_does() {
         let (spec, widths) = small(true, 0.3);
-        let network = spec.build(widths, Loss::Mse).unwrap();
+        let network = spec.build(widths, None, Loss::Mse).unwrap();
         let parameters = Parameters::<f64>::start(&network.graph, 8).unwrap();
         let ports = network.ports;
         let plan = |purpose, output, given: &[_]| {
@@ -253,7 +269,7 @@ mod tests {
             plan
         };
         // Without dropout a training plan predicts as a scoring plan does.
-        let plain = TwoTower { dropout: 0.0, ..spec }.build(widths, Loss::Mse).unwrap();
+        let plain = TwoTower { dropout: 0.0, ..spec }.build(widths, None, Loss::Mse).unwrap();
         let mut whole =
             CpuPlan::<f64>::new(plain.graph.clone(), Purpose::Train, plain.prediction, &[], &CAPACITY)
                 .unwrap();
@@ -276,7 +292,7 @@ mod tests {
     #[test]
     fn an_ensemble_predicts_the_mean_of_its_members() {
         let (spec, widths) = small(true, 0.3);
-        let ensemble = TwoTower { members: 3, ..spec.clone() }.build(widths, Loss::Mse).unwrap();
+        let ensemble = TwoTower { members: 3, ..spec.clone() }.build(widths, None, Loss::Mse).unwrap();
         let together = Parameters::<f64>::start(&ensemble.graph, 8).unwrap();
         let predict = |network: &PairNetwork, parameters: &Parameters<f64>| {
             let (graph, ports) = (&network.graph, network.ports);
@@ -287,7 +303,7 @@ mod tests {
             plan.forward(parameters, STEP);
             plan.output().to_vec()
         };
-        let alone = spec.build(widths, Loss::Mse).unwrap();
+        let alone = spec.build(widths, None, Loss::Mse).unwrap();
         let mut mean = vec![0.0; CAPACITY[0]];
         let mut members = Vec::new();
         for member in 0..3 {
@@ -306,7 +322,7 @@ mod tests {
         let said = predict(&ensemble, &together);
         assert!(said.iter().zip(&mean).all(|(a, b)| (a - b).abs() < 1e-12), "{said:?} {mean:?}");
         for members in [0, MAX_OPERANDS + 1] {
-            assert!(TwoTower { members, ..spec.clone() }.build(widths, Loss::Mse).is_err());
+            assert!(TwoTower { members, ..spec.clone() }.build(widths, None, Loss::Mse).is_err());
         }
     }
 
@@ -314,7 +330,8 @@ mod tests {
     fn a_head_without_layers_is_refused() {
         let spec = TwoTower { head: vec![], ..TwoTower::default() };
         assert!(
-            spec.build(InputWidths { drug: 1, sample: 1, dose: false, bits: [false; 2] }, Loss::Mse).is_err()
+            spec.build(InputWidths { drug: 1, sample: 1, dose: false, bits: [false; 2] }, None, Loss::Mse)
+                .is_err()
         );
     }
 }
