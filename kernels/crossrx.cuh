@@ -149,6 +149,9 @@ struct Verdict {
     float root;   // one over the root of the second moment's bias correction
 };
 
+// Whether a cell's rule is the rate of a plain descent and not a weight decay: train/cell_rules.rs.
+__device__ inline bool descends(float rule) { return __float_as_uint(rule) >> 31; }
+
 // Activations as src/op/activation.rs numbers them; the derivative follows from the value.
 enum Activation { IDENTITY, RELU, ELU, TANH, SIGMOID };
 

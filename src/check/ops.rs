@@ -4,8 +4,8 @@ use crate::device::cuda::{Precision, Stream};
 use crate::graph::compare::{Differences, OneOp, Reference, Trial};
 use crate::graph::{Graph, NodeId};
 use crate::op::{
-    Activation, Add, BitLinear, Concat, Dropout, Fuse, Gather, Huber, LayerNorm, Linear, MapId, Op, SpaceId,
-    SquaredError,
+    Activation, Add, BitLinear, CenterLoss, Concat, Dropout, Fuse, Gather, Huber, LayerNorm, Linear, MapId,
+    Op, ReconstructionError, ReconstructionLoss, SpaceId, SquaredError,
 };
 use std::sync::Arc;
 
@@ -104,6 +104,22 @@ fn bit_linear(columns: usize, rows: usize) -> Result<Case> {
     Ok(Case { name: format!("bit_linear 70 to {columns}, {rows} rows"), trials: vec![trial], as_one: false })
 }
 
+/// Rows of some of the classes, and centers of all.
+fn center_loss(classes: usize, columns: usize, rows: usize, of_batch: usize) -> Result<Case> {
+    let mut graph = Graph::new();
+    let (pairs, space) = (graph.space("pairs"), graph.space("classes"));
+    let map = graph.map(pairs, space);
+    let x = graph.input(pairs, 3);
+    let z = graph.add("z", Linear::new(3, columns, Activation::Identity), &[x])?;
+    let (weight, distance_weight, margin, rate) = (0.3, 2.0, 9.0, 0.5);
+    let scales = CenterLoss::scales(weight, &vec![1.0 / classes as f64; classes], rows);
+    let centers = CenterLoss { map, classes: space, weight, distance_weight, margin, rate, scales };
+    let loss = graph.add("centers", centers, &[z])?;
+    let trial = Trial { graph: Arc::new(graph), loss, fed: vec![x], capacity: vec![rows, of_batch] };
+    let name = format!("center_loss {columns}, {rows} rows of {classes} classes");
+    Ok(Case { name, trials: vec![trial], as_one: false })
+}
+
 /// Every op at shapes that cross the tiles of its kernels: rows and columns that are no multiple of anything, one
 /// row, one column, lists of one map that are empty, short, and longer than a block takes at once.
 pub(super) fn cases() -> Result<Vec<Case>> {
@@ -151,5 +167,12 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     cases.push(op("concat 70, 1, 261, 300 rows", OneOp::new(Concat).input(70).input(1).input(261), 300)?);
     cases.push(op("squared_error, 300 rows", OneOp::new(SquaredError).input(1).input(1), 300)?);
     cases.push(op("huber, 300 rows", OneOp::new(Huber { delta: 0.7 }).input(1).input(1), 300)?);
+    for (loss, name) in [(ReconstructionLoss::Mse, "mse"), (ReconstructionLoss::Bce, "bce")] {
+        let error = OneOp::new(ReconstructionError { loss, weight: 1.0 }).input(261).input(261);
+        cases.push(op(&format!("reconstruction_error 261 {name}, 300 rows"), error, 300)?);
+    }
+    for (classes, columns, rows, of_batch) in [(41, 70, 300, 4), (400, 261, 65, 40)] {
+        cases.push(center_loss(classes, columns, rows, of_batch)?);
+    }
     Ok(cases)
 }

@@ -1,5 +1,5 @@
 use super::parameters::CELL;
-use super::{Gradients, Graph, Parameters};
+use super::{Gradients, Graph, Parameter, Parameters};
 use crate::Result;
 use crate::device::cuda::{Address, Memory, Precision, Storage, Stream};
 use crate::op::{CudaParameter, CudaParameterGradient, stride};
@@ -25,9 +25,7 @@ struct Place {
     start: usize,
     rows: usize,
     columns: usize,
-    /// On the host.
-    host: Range<usize>,
-    decay: bool,
+    host: Parameter,
 }
 
 impl CudaLayout {
@@ -47,8 +45,7 @@ impl CudaLayout {
             start,
             rows: parameter.shape[0],
             columns: parameter.shape[1],
-            host: parameter.range.clone(),
-            decay: parameter.decay,
+            host: parameter.clone(),
         });
         let on_host = Gradients::<f32>::zeros(graph)?;
         // The first value on the device of what lies at or after a place on the host.
@@ -78,12 +75,12 @@ impl CudaLayout {
         settled <= self.firsts[bucket]
     }
 
-    /// For every [`Parameters::CELL`] values, whether weight decay applies.
-    pub fn decays(&self) -> Vec<bool> {
-        let mut cells = vec![false; self.length / CELL];
-        for place in self.places.iter().filter(|place| place.decay) {
+    /// One number for every [`Parameters::CELL`] values, as [`Parameters::by_cell`] has it.
+    pub fn by_cell(&self, of: impl Fn(&Parameter) -> f32) -> Vec<f32> {
+        let mut cells = vec![0.0; self.length / CELL];
+        for place in &self.places {
             let end = place.start + place.rows * stride(place.columns);
-            cells[place.start / CELL..end.div_ceil(CELL)].fill(true);
+            cells[place.start / CELL..end.div_ceil(CELL)].fill(of(&place.host));
         }
         cells
     }
@@ -103,7 +100,7 @@ impl CudaLayout {
     fn each_row(&self, mut with: impl FnMut(Range<usize>, Range<usize>)) {
         for Place { start, rows, columns, host, .. } in &self.places {
             for row in 0..*rows {
-                let (from, to) = (host.start + row * columns, start + row * stride(*columns));
+                let (from, to) = (host.range.start + row * columns, start + row * stride(*columns));
                 with(from..from + columns, to..to + columns);
             }
         }

@@ -25,6 +25,8 @@ pub struct CudaPlan {
     precision: Precision,
     buffers: Vec<Memory>,
     workspace: Memory,
+    /// One a node: the numbers that its op reads and that never change, if there are any.
+    constants: Vec<Option<Memory>>,
     /// One a task of backward: what it does in passing for the op that makes its first input.
     slopes: Vec<Option<Slopes>>,
     /// Time of each op by its name, where every op is waited for.
@@ -59,6 +61,13 @@ impl CudaPlan {
             Some(node.op.as_ref()?.workspace(capacity[node.shape.space.0], widths.max().unwrap_or(0)))
         });
         let workspace = stream.zeros(needs.max().unwrap_or(0))?;
+        let mut constants: Vec<Option<Memory>> = (0..graph.len()).map(|_| None).collect();
+        for task in &schedule.forward {
+            let values = graph.node(task.node).op.as_ref().map(|op| op.constants()).unwrap_or_default();
+            if !values.is_empty() {
+                constants[task.node.0] = Some(stream.holding(&values)?);
+            }
+        }
         let slopes = schedule.backward.iter().map(|task| slopes_before(&graph, &schedule, task)).collect();
         Ok(Self {
             slopes,
@@ -68,6 +77,7 @@ impl CudaPlan {
             precision,
             buffers,
             workspace,
+            constants,
             profile: RefCell::default(),
         })
     }
@@ -79,7 +89,8 @@ impl CudaPlan {
 
     /// Bytes that a plan takes on a device.
     pub fn bytes(&self) -> usize {
-        self.buffers.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()
+        let held = self.buffers.iter().chain([&self.workspace]).chain(self.constants.iter().flatten());
+        held.map(Memory::bytes).sum()
     }
 
     /// A tensor that is fed from outside, for so many rows; `None` if nothing reads it.
@@ -95,6 +106,10 @@ impl CudaPlan {
 
     fn is_fed(&self, task: &Task) -> bool {
         task.inputs.first().is_some_and(|&input| self.graph.node(input).op.is_none())
+    }
+
+    fn constants(&self, node: NodeId) -> Address {
+        self.constants[node.0].as_ref().map_or(Address::NONE, Memory::at)
     }
 
     fn value(&self, node: NodeId, rows: &CudaRows) -> Tensor {
@@ -128,7 +143,7 @@ impl CudaPlan {
         let inputs: ArrayVec<Tensor, MAX_OPERANDS> =
             task.inputs.iter().map(|&i| self.value(i, rows)).collect();
         let parameters: ArrayVec<CudaParameter, MAX_OPERANDS> =
-            node.parameters.clone().map(|p| parameters.of(p)).collect();
+            node.numbers().map(|p| parameters.of(p)).collect();
         let forward = CudaForward {
             stream: &self.stream,
             precision: self.precision,
@@ -139,6 +154,7 @@ impl CudaPlan {
             batch: rows,
             pass,
             node: task.node.0,
+            constants: self.constants(task.node),
         };
         self.timed(op.name(), || op.cuda_forward(forward))
     }
@@ -205,8 +221,9 @@ impl CudaPlan {
         let inputs: ArrayVec<Tensor, MAX_OPERANDS> =
             task.inputs.iter().map(|&i| self.value(i, rows)).collect();
         let slopes_before = self.slopes[at].map(|Slopes { activation, bias }| {
-            let first = self.graph.node(task.inputs[0]).parameters.start;
-            SlopesBefore { activation, sum: bias.map(|bias| gradients.of(first + bias).at) }
+            let mut numbers = self.graph.node(task.inputs[0]).numbers();
+            let number = bias.and_then(|bias| numbers.nth(bias));
+            SlopesBefore { activation, sum: number.map(|number| gradients.of(number).at) }
         });
         let mut earlier = self.schedule.backward[..at].iter().zip(&self.slopes);
         let slopes_done = earlier.any(|(by, slopes)| slopes.is_some() && by.inputs[0] == task.node);
@@ -215,11 +232,10 @@ impl CudaPlan {
         let input_gradients: ArrayVec<Option<(Tensor, bool)>, MAX_OPERANDS> = targets
             .map(|(&input, write)| write.map(|write| (gradient(input), write == Write::Add)))
             .collect();
-        let numbers = node.parameters.clone();
         let parameters: ArrayVec<CudaParameter, MAX_OPERANDS> =
-            numbers.clone().map(|p| parameters.of(p)).collect();
+            node.numbers().map(|p| parameters.of(p)).collect();
         let parameter_gradients: ArrayVec<CudaParameterGradient, MAX_OPERANDS> =
-            numbers.map(|p| gradients.of(p)).collect();
+            node.numbers().map(|p| gradients.of(p)).collect();
         let backward = CudaBackward {
             stream: &self.stream,
             precision: self.precision,
@@ -230,9 +246,11 @@ impl CudaPlan {
             output_gradient: gradient(task.node),
             input_gradients: &input_gradients,
             parameter_gradients: &parameter_gradients,
+            add_weight: task.add_weight,
             batch: rows,
             pass,
             node: task.node.0,
+            constants: self.constants(task.node),
             workspace: self.workspace.at(),
             slopes_before,
             slopes_done,

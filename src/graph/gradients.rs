@@ -110,30 +110,29 @@ impl<T: Element> Gradients<T> {
         settled <= self.first(bucket)
     }
 
-    fn bucket_of(&self, number: usize) -> usize {
-        self.places.partition_point(|place| place.first > number)
-    }
-
     /// The gradient of the parameter of this number.
     pub fn of(&self, number: usize) -> &[T] {
-        let (bucket, range) = (self.bucket_of(number), &self.layout[number].range);
+        let (bucket, range) = (bucket_of(&self.places, number), &self.layout[number].range);
         let start = self.places[bucket].values.start;
         &self.buckets[bucket][range.start - start..range.end - start]
     }
 
-    /// The gradients of consecutive parameters of one node, each to be changed.
-    /// They lie one after another from the last to the first.
+    /// The gradients of the parameters of one node, each to be changed, their numbers ascending. They
+    /// lie from the last to the first, that of a shared weight maybe in a later bucket than the node's own.
     pub(super) fn slices_mut<const N: usize>(
         &mut self,
-        numbers: Range<usize>,
+        numbers: impl DoubleEndedIterator<Item = usize>,
     ) -> arrayvec::ArrayVec<&mut [T], N> {
         let mut slices = arrayvec::ArrayVec::new();
-        if numbers.is_empty() {
-            return slices;
-        }
-        let bucket = self.bucket_of(numbers.start);
-        let (mut rest, mut offset) = (self.buckets[bucket].as_mut_slice(), self.places[bucket].values.start);
+        let mut buckets = self.buckets.iter_mut().zip(self.places.iter()).enumerate();
+        let (mut open, mut rest, mut offset) = (None, &mut [][..], 0);
         for number in numbers.rev() {
+            let bucket = bucket_of(&self.places, number);
+            if open != Some(bucket)
+                && let Some((_, (values, place))) = buckets.find(|(at, _)| *at == bucket)
+            {
+                (open, rest, offset) = (Some(bucket), values.as_mut_slice(), place.values.start);
+            }
             let range = &self.layout[number].range;
             let (_, tail) = rest.split_at_mut(range.start - offset);
             let (slice, tail) = tail.split_at_mut(range.len());
@@ -144,6 +143,11 @@ impl<T: Element> Gradients<T> {
         slices.reverse();
         slices
     }
+}
+
+/// The bucket that holds the parameter of this number.
+fn bucket_of(places: &[Place], number: usize) -> usize {
+    places.partition_point(|place| place.first > number)
 }
 
 fn buckets<T: Element>(places: &[Place]) -> Result<Vec<Vec<T>>> {

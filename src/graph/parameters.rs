@@ -1,7 +1,7 @@
 use super::Graph;
 use crate::device::Element;
 use crate::device::philox::{Stream, key, normal, philox4x32_10};
-use crate::op::Init;
+use crate::op::{Init, Rule};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct Parameter {
     pub range: Range<usize>,
     /// Whether weight decay applies.
     pub decay: bool,
+    /// What moves it.
+    pub rule: Rule,
 }
 
 /// All parameters of a network in one buffer, or a buffer of that layout for
@@ -57,6 +59,7 @@ pub(super) fn layout(graph: &Graph) -> Result<Arc<[Parameter]>> {
             shape: spec.shape,
             range: offset..offset + length,
             decay: spec.decay,
+            rule: spec.rule,
         });
         offset = end.ok_or_else(too_many)?;
     }

@@ -125,7 +125,7 @@ impl<T: Number> CpuPlan<T> {
         {
             let inputs: ArrayVec<&[T], MAX_OPERANDS> = inputs.iter().map(|&i| self.value(i)).collect();
             let parameters: ArrayVec<&[T], MAX_OPERANDS> =
-                node.parameters.clone().map(|p| parameters.slice(p)).collect();
+                node.numbers().map(|p| parameters.slice(p)).collect();
             T::kernel(op.as_ref()).forward(Forward {
                 inputs: &inputs,
                 parameters: &parameters,
@@ -180,7 +180,7 @@ impl<T: Number> CpuPlan<T> {
         gradients: &mut Gradients<T>,
         step: Step,
     ) {
-        let Task { node: id, ref inputs, gradients: ref targets } = self.schedule.backward[at];
+        let Task { node: id, ref inputs, gradients: ref targets, add_weight } = self.schedule.backward[at];
         let node = self.graph.node(id);
         let (Some(op), Some(buffer)) = (&node.op, self.schedule.gradient[id.0]) else { return };
         let started = Instant::now();
@@ -196,8 +196,8 @@ impl<T: Number> CpuPlan<T> {
             let values: ArrayVec<&[T], MAX_OPERANDS> =
                 inputs.iter().map(|&i| read(i, keeps.inputs)).collect();
             let parameters: ArrayVec<&[T], MAX_OPERANDS> =
-                node.parameters.clone().map(|p| parameters.slice(p)).collect();
-            let mut parameter_gradients = gradients.slices_mut::<MAX_OPERANDS>(node.parameters.clone());
+                node.numbers().map(|p| parameters.slice(p)).collect();
+            let mut parameter_gradients = gradients.slices_mut::<MAX_OPERANDS>(node.numbers());
             let mut input_gradients: ArrayVec<Option<InputGradient<'_, T>>, MAX_OPERANDS> = ArrayVec::new();
             for ((input, target), taken) in inputs.iter().zip(targets).zip(&mut taken) {
                 let length = self.length(*input);
@@ -215,6 +215,7 @@ impl<T: Number> CpuPlan<T> {
                 output_gradient: &mut output_gradient[..self.length(id)],
                 input_gradients: &mut input_gradients,
                 parameter_gradients: &mut parameter_gradients,
+                add_weight,
                 columns: node.shape.columns,
                 rows: &self.rows,
                 step,
@@ -240,7 +241,7 @@ pub(super) fn products(
 ) -> Vec<Product> {
     let layers = schedule.backward.iter().filter_map(|task| {
         let node = graph.node(task.node);
-        (node.op.as_ref()?.name() == "linear").then(|| Product {
+        matches!(node.op.as_ref()?.name(), "linear" | "tied_linear").then(|| Product {
             rows: rows(node.shape.space),
             from: graph.shape(task.inputs[0]).columns,
             to: node.shape.columns,

@@ -18,6 +18,8 @@ pub(crate) struct Task {
     pub inputs: Vec<NodeId>,
     /// Backward only, one an input: how its gradient is written, if it has one.
     pub gradients: Vec<Option<Write>>,
+    /// Backward only: whether a task before this one has written the gradient of its first parameter.
+    pub add_weight: bool,
 }
 
 /// How a gradient is written.
@@ -94,7 +96,7 @@ impl Schedule {
         for id in 0..graph.len() {
             let node = graph.node(NodeId(id));
             learns[id] =
-                !given(id) && (!node.parameters.is_empty() || node.inputs.iter().any(|i| learns[i.0]));
+                !given(id) && (node.first_parameter().is_some() || node.inputs.iter().any(|i| learns[i.0]));
         }
         let tasks = (0..=output.0).filter(|&id| needed[id] && !given(id));
         let forward: Vec<Task> = tasks
@@ -102,20 +104,25 @@ impl Schedule {
                 node: NodeId(id),
                 inputs: graph.node(NodeId(id)).inputs.iter().map(|i| stands_for[i.0]).collect(),
                 gradients: Vec::new(),
+                add_weight: false,
             })
             .collect();
         let mut backward = Vec::new();
         if purpose == Purpose::Train {
             let mut written = vec![false; graph.len()];
+            let mut written_weights = vec![false; graph.specs().len()];
             for task in forward.iter().rev().filter(|t| learns[t.node.0]) {
                 let mut mark = |input: &NodeId| {
                     let again = std::mem::replace(&mut written[input.0], true);
                     learns[input.0].then_some(if again { Write::Add } else { Write::Set })
                 };
                 let gradients = task.inputs.iter().map(&mut mark).collect();
-                backward.push(Task { gradients, ..task.clone() });
+                let weight = graph.node(task.node).first_parameter();
+                let add_weight = weight.is_some_and(|at| std::mem::replace(&mut written_weights[at], true));
+                backward.push(Task { gradients, add_weight, ..task.clone() });
             }
         }
+        // What a node shares is that of an earlier one, which has a smaller number: it settles with that.
         let mut settled = vec![0; backward.len()];
         for at in (1..backward.len()).rev() {
             settled[at - 1] = settled[at].max(graph.node(backward[at].node).parameters.end);
@@ -185,7 +192,7 @@ impl Schedule {
             self.gradient[self.output.0] = Some(pool.take(size(self.output)?));
         }
         for at in 0..self.backward.len() {
-            let Task { node, inputs, gradients } = self.backward[at].clone();
+            let Task { node, inputs, gradients, .. } = self.backward[at].clone();
             for (input, write) in inputs.iter().zip(&gradients) {
                 if *write == Some(Write::Set) {
                     self.gradient[input.0] = Some(pool.take(size(*input)?));

@@ -3,7 +3,7 @@
 //! concatenation. Kept to hold the factorised network against.
 
 use super::layers::Source;
-use super::{InputWidths, Loss, PairNetwork, TwoTower, add_loss};
+use super::{InputWidths, Loss, PairNetwork, TwoTower, Validation, add_loss};
 use crate::Result;
 use crate::batch::{EntityPort, FeaturePort, Ports};
 use crate::graph::{Graph, Parameters};
@@ -42,7 +42,8 @@ pub fn build(spec: &TwoTower, widths: InputWidths) -> Result<PairNetwork> {
         EntityPort { space: samples, map: sample_of, features: FeaturePort::Values(sample_features) },
     ];
     let ports = Ports { pairs, entities, dose, truth };
-    Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })
+    let validation = Validation::SquaredError;
+    Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation })
 }
 
 /// The blocks of columns of the concatenated first weight: name of the

@@ -1,16 +1,20 @@
 //! Networks in the words of `crate::graph`, one a file.
 
+mod autoencoder;
 #[cfg(test)]
 mod concatenated;
 mod layers;
 mod two_tower;
 
+pub use autoencoder::{Autoencoder, AutoencoderNetwork, CenterDistanceSpec, CenterLossSpec};
 pub use two_tower::TwoTower;
 
 use crate::Result;
 use crate::batch::Ports;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Huber, SquaredError};
+
+pub use crate::op::ReconstructionLoss;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -46,6 +50,17 @@ pub struct InputWidths {
     pub bits: [bool; 2],
 }
 
+/// How predictions of validation pairs are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Validation {
+    /// By the square of their distance to the truth.
+    #[default]
+    SquaredError,
+    /// The prediction is a loss itself, and the truth what it would be if nothing had been learnt: in place of R2
+    /// stands the part of that which the network has taken away, `1 - sum(prediction) / sum(truth)`.
+    Loss,
+}
+
 /// A network that predicts one number a pair.
 #[derive(Debug, Clone)]
 pub struct PairNetwork {
@@ -57,7 +72,14 @@ pub struct PairNetwork {
     pub prediction: NodeId,
     /// `[pairs, 1]`, the loss of each pair.
     pub loss: NodeId,
+    /// What is made of the prediction of a validation pair.
+    pub validation: Validation,
 }
+
+/// Most layers in a stack; beyond, it is a slip of the keyboard.
+const MOST_LAYERS: usize = 64;
+/// Most units in a layer; beyond, it is one too.
+const MOST_UNITS: usize = 1 << 16;
 
 impl PairNetwork {
     /// Forward multiply-adds that a drug, and a sample, takes in its tower.

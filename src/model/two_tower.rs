@@ -1,5 +1,5 @@
 use super::layers::{LayerStyle, Source};
-use super::{InputWidths, Loss, PairNetwork, add_loss};
+use super::{InputWidths, Loss, MOST_LAYERS, MOST_UNITS, PairNetwork, Validation, add_loss};
 use crate::batch::{EntityPort, FeaturePort, Ports};
 use crate::graph::Graph;
 use crate::op::{Activation, Dropout, Fuse, Linear};
@@ -44,11 +44,6 @@ impl Default for TwoTower {
         }
     }
 }
-
-/// Most layers in a stack; beyond, it is a slip of the keyboard.
-const MOST_LAYERS: usize = 64;
-/// Most units in a layer; beyond, it is one too.
-const MOST_UNITS: usize = 1 << 16;
 
 impl TwoTower {
     pub(super) fn fault(&self) -> Option<(&'static str, String)> {
@@ -107,7 +102,8 @@ impl TwoTower {
         };
         let entities = [port(drugs, drug_of, drug_features), port(samples, sample_of, sample_features)];
         let ports = Ports { pairs, entities, dose, truth };
-        Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss })
+        let validation = Validation::SquaredError;
+        Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation })
     }
 
     pub(super) fn style(&self) -> LayerStyle {

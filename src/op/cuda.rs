@@ -216,6 +216,8 @@ pub struct CudaForward<'a> {
     pub pass: Address,
     /// Number of this op in its network.
     pub node: usize,
+    /// What [`CudaKernel::constants`] gives, f32.
+    pub constants: Address,
 }
 
 /// What backward kernels on the device read and write.
@@ -239,12 +241,16 @@ pub struct CudaBackward<'a> {
     pub input_gradients: &'a [Option<(Tensor, bool)>],
     /// One a parameter, to be written whole but for what lies between columns and stride, which is zero.
     pub parameter_gradients: &'a [CudaParameterGradient],
+    /// As [`super::Backward::add_weight`] has it.
+    pub add_weight: bool,
     /// As in [`CudaForward`].
     pub batch: &'a CudaRows,
     /// As in [`CudaForward`].
     pub pass: Address,
     /// As in [`CudaForward`].
     pub node: usize,
+    /// As in [`CudaForward`].
+    pub constants: Address,
     /// At least [`CudaKernel::workspace`] bytes, for these kernels alone.
     pub workspace: Address,
     /// What [`CudaKernel::slopes`] of the op before says, where this op is to do it: the gradient of the first
@@ -283,6 +289,10 @@ pub trait CudaKernel {
     /// has so many columns.
     fn workspace(&self, _rows: usize, _columns: usize) -> usize {
         0
+    }
+    /// Numbers that its kernels read and that never change; a plan lays them out on the device once.
+    fn constants(&self) -> Vec<f32> {
+        Vec::new()
     }
     /// What the op that writes the gradient of this one's output, of so many columns, may do in passing.
     fn slopes(&self, _columns: usize) -> Option<Slopes> {

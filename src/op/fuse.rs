@@ -3,7 +3,7 @@ use super::cuda::row_grid;
 use super::segment::{self, cuda_sum_segments, sum_segments};
 use super::{
     Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, MapEnds,
-    MapId, Op, ParameterSpec, Shape, Tensor,
+    MapId, Op, ParameterSpec, Rule, Shape, Tensor,
 };
 use crate::device::cuda::{Address, Argument, CudaProduct, Kernel, Storage};
 use crate::device::{Element, MatRef, column_sums, matmul, sweep_rows};
@@ -60,6 +60,7 @@ impl Op for Fuse {
             shape: [1, columns],
             init: Init::Constant(0.0),
             decay: false,
+            rule: Rule::Optimizer,
         }];
         if self.dense {
             parameters.push(ParameterSpec {
@@ -67,6 +68,7 @@ impl Op for Fuse {
                 shape: [inputs[self.maps.len()].columns, columns],
                 init: Init::Normal(self.variance.sqrt()),
                 decay: true,
+                rule: Rule::Optimizer,
             });
         }
         parameters

@@ -1,7 +1,7 @@
 use super::column_sums::{self as device_sums, normalised_sums};
 use super::{
     Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, Forward, Init, Keeps, MapEnds, Op,
-    ParameterSpec, Shape,
+    ParameterSpec, Rule, Shape,
 };
 use crate::Result;
 use crate::device::cuda::{Address, Kernel, Storage};
@@ -41,6 +41,7 @@ impl Op for LayerNorm {
             shape: [1, inputs[0].columns],
             init: Init::Constant(start),
             decay: false,
+            rule: Rule::Optimizer,
         };
         vec![row("weight", 1.0), row("bias", 0.0)]
     }

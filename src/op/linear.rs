@@ -2,7 +2,7 @@ use super::column_sums::{self, OuterSlopes, Weights, slopes_and_sums, weighted_s
 use super::cuda::row_grid;
 use super::{
     Activation, Backward, CpuKernel, CudaBackward, CudaForward, CudaKernel, EIGHT, Forward, Init, Keeps, Op,
-    ParameterSpec, Shape, Slopes, Tensor, one_space,
+    ParameterSpec, Rule, Shape, Slopes, Tensor, one_space,
 };
 use crate::device::cuda::{Address, CudaMatrix, CudaProduct, Kernel};
 use crate::device::{Element, MatRef, column_sums, matmul, matmul_then};
@@ -30,14 +30,81 @@ impl Linear {
 
 /// A weight of this shape and variance, and a bias of so many columns if there is one.
 pub(super) fn weight_and_bias(shape: [usize; 2], variance: f64, bias: Option<usize>) -> Vec<ParameterSpec> {
-    let weight = ParameterSpec { name: "weight", shape, init: Init::Normal(variance.sqrt()), decay: true };
+    let weight = ParameterSpec {
+        name: "weight",
+        shape,
+        init: Init::Normal(variance.sqrt()),
+        decay: true,
+        rule: Rule::Optimizer,
+    };
     let bias = bias.map(|columns| ParameterSpec {
         name: "bias",
         shape: [1, columns],
         init: Init::Constant(0.0),
         decay: false,
+        rule: Rule::Optimizer,
     });
     [weight].into_iter().chain(bias).collect()
+}
+
+/// `output = activation(x weight + bias)`.
+pub(super) fn affine<T: Element>(
+    output: &mut [T],
+    x: MatRef<'_, T>,
+    weight: MatRef<'_, T>,
+    bias: Option<&[T]>,
+    activation: Activation,
+) {
+    if bias.is_none() && activation == Activation::Identity {
+        matmul(output, x, weight, false);
+        return;
+    }
+    matmul_then(
+        output,
+        x,
+        weight,
+        #[inline(always)]
+        |first, part| {
+            if let Some(bias) = bias {
+                part.iter_mut().zip(&bias[first..]).for_each(|(y, &b)| *y += b);
+            }
+            activation.apply(part);
+        },
+    );
+}
+
+/// [`affine`] on a device, with the pass's second parameter as bias, if there is one.
+pub(super) fn cuda_affine(
+    pass: &CudaForward<'_>,
+    x: CudaMatrix,
+    weight: CudaMatrix,
+    activation: Activation,
+) -> Result<()> {
+    let CudaForward { stream, precision, output, .. } = *pass;
+    let bias = pass.parameters.get(1);
+    let in_product = matches!(activation, Activation::Identity | Activation::Relu);
+    stream.product(&CudaProduct {
+        a: x,
+        b: weight,
+        d: output.matrix(),
+        accumulate: false,
+        bias: bias.filter(|_| in_product).map(|bias| bias.copy),
+        relu: activation == Activation::Relu,
+        precision,
+    })?;
+    if in_product {
+        return Ok(());
+    }
+    let arguments = [
+        output.at.into(),
+        bias.map_or(Address::NONE, |bias| bias.master).into(),
+        activation.number().into(),
+        output.rows.into(),
+        output.stride().into(),
+        output.columns.into(),
+    ];
+    let [grid, block] = row_grid(output.rows, output.columns);
+    stream.launch(FINISH, output.storage, grid, block, &arguments)
 }
 
 impl Op for Linear {
@@ -63,6 +130,11 @@ impl Op for Linear {
         Keeps { inputs: true, output: self.activation != Activation::Identity }
     }
 
+    /// But not where there is one output, whose kernels on a device compute the weight's gradient otherwise.
+    fn shares_weight(&self) -> bool {
+        self.columns > 1
+    }
+
     fn multiply_adds(&self, inputs: &[Shape]) -> usize {
         inputs[0].columns * self.columns
     }
@@ -74,23 +146,7 @@ impl<T: Element> CpuKernel<T> for Linear {
         let (columns, rows) = (pass.columns, pass.output.len() / pass.columns);
         let width = weight.len() / columns;
         let (x, weight) = (MatRef::new(x, rows, width), MatRef::new(weight, columns, width));
-        let bias = pass.parameters.get(1);
-        if bias.is_none() && self.activation == Activation::Identity {
-            matmul(pass.output, x, weight.t(), false);
-            return;
-        }
-        matmul_then(
-            pass.output,
-            x,
-            weight.t(),
-            #[inline(always)]
-            |first, part| {
-                if let Some(bias) = bias {
-                    part.iter_mut().zip(&bias[first..]).for_each(|(y, &b)| *y += b);
-                }
-                self.activation.apply(part);
-            },
-        );
+        affine(pass.output, x, weight.t(), pass.parameters.get(1).copied(), self.activation);
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
@@ -99,7 +155,8 @@ impl<T: Element> CpuKernel<T> for Linear {
         let width = weight.len() / columns;
         self.activation.backward_rows(pass.output_gradient, pass.output, columns);
         let gradient = MatRef::new(&*pass.output_gradient, rows, columns);
-        matmul(pass.parameter_gradients[0], gradient.t(), MatRef::new(x, rows, width), false);
+        let x = MatRef::new(x, rows, width);
+        matmul(pass.parameter_gradients[0], gradient.t(), x, pass.add_weight);
         if let Some(bias) = pass.parameter_gradients.get_mut(1) {
             column_sums(bias, pass.output_gradient);
         }
@@ -118,18 +175,16 @@ const WARP_ROWS: usize = 4;
 
 impl CudaKernel for Linear {
     fn cuda_forward(&self, pass: CudaForward<'_>) -> Result<()> {
-        let CudaForward { stream, precision, output, .. } = pass;
+        let CudaForward { stream, output, .. } = pass;
         let (x, weight) = (pass.inputs[0], pass.parameters[0]);
-        let bias = pass.parameters.get(1);
-        let bias_master = bias.map_or(Address::NONE, |bias| bias.master);
-        let activation = self.activation.number();
         if output.columns == 1 {
+            let bias_master = pass.parameters.get(1).map_or(Address::NONE, |bias| bias.master);
             let arguments = [
                 output.at.into(),
                 x.at.into(),
                 weight.master.into(),
                 bias_master.into(),
-                activation.into(),
+                self.activation.number().into(),
                 x.rows.into(),
                 x.columns.into(),
                 x.stride().into(),
@@ -137,30 +192,12 @@ impl CudaKernel for Linear {
             return stream.launch_over(ONE_OUTPUT, x.storage, 32 * x.rows.div_ceil(WARP_ROWS), &arguments);
         }
         same_storage(x, output)?;
-        let in_product = matches!(self.activation, Activation::Identity | Activation::Relu);
         let inner = inner(x, pass.fed);
-        stream.product(&CudaProduct {
-            a: CudaMatrix { columns: inner, ..x.matrix() },
-            b: CudaMatrix { columns: inner, ..weight.matrix(x.storage) }.t(),
-            d: output.matrix(),
-            accumulate: false,
-            bias: bias.filter(|_| in_product).map(|bias| bias.copy),
-            relu: self.activation == Activation::Relu,
-            precision,
-        })?;
-        if in_product {
-            return Ok(());
-        }
-        let arguments = [
-            output.at.into(),
-            bias_master.into(),
-            activation.into(),
-            output.rows.into(),
-            output.stride().into(),
-            output.columns.into(),
-        ];
-        let [grid, block] = row_grid(output.rows, output.columns);
-        stream.launch(FINISH, output.storage, grid, block, &arguments)
+        let (x, weight) = (
+            CudaMatrix { columns: inner, ..x.matrix() },
+            CudaMatrix { columns: inner, ..weight.matrix(x.storage) }.t(),
+        );
+        cuda_affine(&pass, x, weight, self.activation)
     }
 
     fn cuda_backward(&self, pass: CudaBackward<'_>) -> Result<()> {
@@ -205,7 +242,7 @@ impl CudaKernel for Linear {
         let inner = inner(x, pass.fed);
         let weight_gradient = CudaMatrix { columns: inner, ..pass.parameter_gradients[0].matrix() };
         let fed = CudaMatrix { columns: inner, ..x.matrix() };
-        stream.product(&product(gradient.matrix().t(), fed, weight_gradient, false))?;
+        stream.product(&product(gradient.matrix().t(), fed, weight_gradient, pass.add_weight))?;
         let Some((to, accumulate)) = pass.input_gradients[0] else { return Ok(()) };
         stream.product(&product(gradient.matrix(), weight.matrix(x.storage), to.matrix(), accumulate))
     }

@@ -62,3 +62,21 @@ fn one_column(loss: Tensor) -> Result<()> {
     }
     Err(Error::Network(format!("a loss of {} columns; a device takes one", loss.columns)))
 }
+
+/// The sum of `of` over two rows of as many columns, in an order that depends on their number alone: columns that
+/// are `LANES` apart are added first, so that the loop runs in vectors.
+#[inline(always)]
+pub(super) fn sum_over_columns<T: Element>(a: &[T], b: &[T], of: impl Fn(T, T) -> T) -> T {
+    const LANES: usize = 16;
+    let mut sums = [T::zero(); LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            sums[i] += of(a[i], b[i]);
+        }
+    }
+    for ((sum, &a), &b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
+        *sum += of(a, b);
+    }
+    sums.iter().fold(T::zero(), |total, &sum| total + sum)
+}

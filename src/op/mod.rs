@@ -10,6 +10,7 @@
 mod activation;
 mod add;
 mod bit_linear;
+mod center_loss;
 mod column_sums;
 mod concat;
 mod cuda;
@@ -21,13 +22,16 @@ mod layer_norm;
 mod linear;
 mod loss;
 mod prove;
+mod reconstruction_error;
 mod rows;
 mod segment;
 mod squared_error;
+mod tied_linear;
 
 pub use activation::Activation;
 pub use add::Add;
 pub use bit_linear::BitLinear;
+pub use center_loss::CenterLoss;
 pub use concat::Concat;
 pub use cuda::{
     CudaBackward, CudaBits, CudaForward, CudaKernel, CudaMap, CudaParameter, CudaParameterGradient, CudaPass,
@@ -40,8 +44,10 @@ pub use huber::Huber;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use prove::prove;
+pub use reconstruction_error::{ReconstructionError, ReconstructionLoss};
 pub use rows::{BitRows, RowMap, Rows, Segments};
 pub use squared_error::SquaredError;
+pub use tied_linear::TiedLinear;
 
 use crate::device::{Element, sweep_rows};
 
@@ -93,6 +99,20 @@ pub enum Init {
     Normal(f64),
 }
 
+/// How training changes a parameter by its gradient.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Rule {
+    /// As the deck's optimiser does, at its learning rate.
+    #[default]
+    Optimizer,
+    /// By plain gradient descent, whatever the optimiser: `w -= rate g`, without weight decay, momentum or
+    /// schedule. For what has a rate of its own, such as the class centers of Wen et al. 2016.
+    Descent {
+        /// Constant; finite and not negative.
+        rate: f64,
+    },
+}
+
 /// A matrix that training changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterSpec {
@@ -104,6 +124,8 @@ pub struct ParameterSpec {
     pub init: Init,
     /// Whether weight decay applies: to matrices, not to biases and gains.
     pub decay: bool,
+    /// What moves it.
+    pub rule: Rule,
 }
 
 /// Which tensors the derivative of an op reads again, and so must be kept.
@@ -189,6 +211,9 @@ pub struct Backward<'a, 'd, T> {
     pub input_gradients: &'a mut [Option<InputGradient<'d, T>>],
     /// One a parameter, to be written whole.
     pub parameter_gradients: &'a mut [&'d mut [T]],
+    /// Whether another op that has the first parameter too has written its gradient, so that this one
+    /// adds. Only where [`Op::shares_weight`] says that it can.
+    pub add_weight: bool,
     /// Columns of the output.
     pub columns: usize,
     /// As in [`Forward`].
@@ -219,6 +244,10 @@ pub trait Op: CpuKernel<f32> + CpuKernel<f64> + CudaKernel + std::fmt::Debug + S
     }
     /// What its derivative reads again.
     fn keeps(&self) -> Keeps;
+    /// Whether its first parameter may be another op's too: its kernels heed [`Backward::add_weight`].
+    fn shares_weight(&self) -> bool {
+        false
+    }
     /// Whether the output is the first input when nothing learns, so that a
     /// scoring plan leaves the op out.
     fn passes_through_when_scoring(&self) -> bool {

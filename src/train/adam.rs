@@ -1,4 +1,4 @@
-use super::weight_decay::{BLOCK, CELL, decay_by_cell};
+use super::cell_rules::{BLOCK, CELL, cell_rule, descend};
 use super::{OptimizerKind, TrainSpec};
 use crate::device::vectorised;
 use crate::graph::{Gradients, Parameters};
@@ -12,7 +12,8 @@ pub struct Adam {
     beta1: f64,
     beta2: f64,
     epsilon: f64,
-    decay: Vec<f32>,
+    /// One [`cell_rule`] a cell.
+    rules: Vec<f32>,
     first: Vec<f32>,
     second: Vec<f32>,
     steps: i32,
@@ -42,7 +43,7 @@ impl Adam {
             beta1: spec.beta1,
             beta2: spec.beta2,
             epsilon: spec.epsilon,
-            decay: decay_by_cell(parameters, spec.weight_decay),
+            rules: parameters.by_cell(|p| cell_rule(p, spec.weight_decay)),
             first: zeros.clone(),
             second: zeros,
             steps: 0,
@@ -84,11 +85,11 @@ impl Adam {
             let blocks = values.zip(gradients.bucket(bucket).par_chunks(BLOCK));
             let first = self.first[place.clone()].par_chunks_mut(BLOCK);
             let moments = first.zip(self.second[place.clone()].par_chunks_mut(BLOCK));
-            let decay = self.decay[place.start / CELL..place.end / CELL].par_chunks(BLOCK / CELL);
-            blocks.zip(moments).zip(decay).for_each(|(((values, gradient), (first, second)), decay)| {
+            let rules = self.rules[place.start / CELL..place.end / CELL].par_chunks(BLOCK / CELL);
+            blocks.zip(moments).zip(rules).for_each(|(((values, gradient), (first, second)), rules)| {
                 vectorised(
                     #[inline(always)]
-                    || update(values, gradient, first, second, decay, rates),
+                    || update(values, gradient, first, second, rules, rates),
                 );
             });
         }
@@ -101,13 +102,17 @@ fn update(
     gradient: &[f32],
     first: &mut [f32],
     second: &mut [f32],
-    decay: &[f32],
+    rules: &[f32],
     rates: Rates,
 ) {
     let cells = values.chunks_exact_mut(CELL).zip(gradient.chunks_exact(CELL));
     let moments = first.chunks_exact_mut(CELL).zip(second.chunks_exact_mut(CELL));
-    for (((values, gradient), (first, second)), &decay) in cells.zip(moments).zip(decay) {
-        let (coupled, decoupled) = if rates.decoupled { (0.0, decay * rates.plain) } else { (decay, 0.0) };
+    for (((values, gradient), (first, second)), &rule) in cells.zip(moments).zip(rules) {
+        if rule.is_sign_negative() {
+            descend(values, gradient, rule);
+            continue;
+        }
+        let (coupled, decoupled) = if rates.decoupled { (0.0, rule * rates.plain) } else { (rule, 0.0) };
         for i in 0..CELL {
             let g = gradient[i] + coupled * values[i];
             first[i] = rates.beta1 * first[i] + (1.0 - rates.beta1) * g;
@@ -121,8 +126,8 @@ fn update(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Graph;
-    use crate::op::{Activation, Linear};
+    use crate::graph::{Graph, Parameter};
+    use crate::op::{Activation, Linear, Rule};
 
     /// Ten steps on a fixed gradient, by the published formulas in f64.
     #[test]
@@ -131,7 +136,9 @@ mod tests {
         let space = graph.space("pairs");
         let x = graph.input(space, 3);
         let x = graph.add("l", Linear::new(3, 7, Activation::Identity), &[x]).unwrap();
-        graph.add("m", Linear::new(7, 5, Activation::Identity), &[x]).unwrap();
+        let x = graph.add("m", Linear::new(7, 5, Activation::Identity), &[x]).unwrap();
+        graph.add("c", Linear::new(5, 4, Activation::Identity), &[x]).unwrap();
+        graph.set_rule("c.weight", Rule::Descent { rate: 0.5 });
         for optimizer in [OptimizerKind::Adam, OptimizerKind::AdamW] {
             let spec = TrainSpec { optimizer, weight_decay: 0.1, ..TrainSpec::default() };
             let mut parameters = Parameters::<f32>::start(&graph, 4).unwrap();
@@ -145,15 +152,22 @@ mod tests {
             }
             let whole: Vec<f32> =
                 (0..gradients.buckets()).flat_map(|b| gradients.bucket(b)).copied().collect();
-            assert_eq!(gradients.buckets(), 2);
-            let decays: Vec<_> =
-                parameters.layout().iter().filter(|p| p.decay).map(|p| p.range.clone()).collect();
+            assert!(gradients.buckets() > 1);
+            let ranges = |of: fn(&Parameter) -> bool| -> Vec<_> {
+                parameters.layout().iter().filter(|p| of(p)).map(|p| p.range.clone()).collect()
+            };
+            let (decays, descends) = (ranges(|p| p.decay), ranges(|p| p.rule != Rule::Optimizer));
+            assert_eq!(descends.len(), 1);
             let mut expected: Vec<f64> = parameters.values().iter().map(|&v| v.into()).collect();
             let mut moments = vec![(0.0f64, 0.0f64); expected.len()];
             let mut adam = Adam::new(&spec, &parameters);
             for t in 1..=10 {
                 adam.step(&mut parameters, &gradients, 0.01);
                 for (i, w) in expected.iter_mut().enumerate() {
+                    if descends[0].contains(&i) {
+                        *w -= 0.5 * f64::from(whole[i]);
+                        continue;
+                    }
                     let wd = if decays.iter().any(|range| range.contains(&i)) { 0.1 } else { 0.0 };
                     let mut g = f64::from(whole[i]);
                     if optimizer == OptimizerKind::Adam {
@@ -171,6 +185,8 @@ mod tests {
             for (got, want) in parameters.values().iter().zip(&expected) {
                 assert!((f64::from(*got) - want).abs() < 1e-5, "{optimizer:?}: {got} {want}");
             }
+            let still = |moments: &[f32]| moments[descends[0].clone()].iter().all(|&m| m == 0.0);
+            assert!(adam.moments().into_iter().all(still));
         }
     }
 }

@@ -1,6 +1,9 @@
 //! One training: pairs in lanes, gradients summed over ranks, the best epoch kept.
 
 mod adam;
+#[cfg(test)]
+mod autoencoder_tests;
+mod cell_rules;
 mod checkpoint;
 mod cpu_engine;
 mod cpu_scorer;
@@ -23,7 +26,6 @@ mod step_times;
 mod trainer;
 #[cfg(test)]
 mod trainer_tests;
-mod weight_decay;
 mod weights;
 
 pub use checkpoint::Checkpoints;

@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::feature::ScaledFeatures;
 use crate::graph::{Parameters, Product};
 use crate::metric::{Epoch, Moments};
-use crate::model::PairNetwork;
+use crate::model::{PairNetwork, Validation};
 use crate::op::Step;
 use crate::status;
 use crate::{Error, Result};
@@ -54,8 +54,8 @@ impl Problem<'_> {
 struct LaneTotals {
     /// Sum of the training pairs' losses.
     train_loss: f64,
-    /// Sum of the validation pairs' squared errors.
-    squared_error: f64,
+    /// Sum of the validation pairs' squared errors, or of the losses predicted.
+    val_error: f64,
     /// Of the validation pairs' truths.
     truth: Moments,
 }
@@ -241,8 +241,11 @@ impl<'a> Trainer<'a> {
         let mut totals = vec![LaneTotals::default(); problem.own.len()];
         totals.iter_mut().zip(&lane_losses).for_each(|(lane, &loss)| lane.train_loss = loss);
         for ((totals, lane), predicted) in totals.iter_mut().zip(problem.validation).zip(&predicted) {
-            let errors = lane.truth.iter().zip(predicted).map(|(&t, &p)| f64::from(t) - f64::from(p));
-            totals.squared_error += errors.map(|e| e * e).sum::<f64>();
+            let pairs = lane.truth.iter().zip(predicted).map(|(&t, &p)| (f64::from(t), f64::from(p)));
+            totals.val_error += match problem.network.validation {
+                Validation::SquaredError => pairs.map(|(t, p)| (t - p) * (t - p)).sum::<f64>(),
+                Validation::Loss => pairs.map(|(_, p)| p).sum(),
+            };
             totals.truth.add(&lane.truth);
         }
         let all = agree(comm, sum_lanes(comm, &totals, parameters))?;
@@ -256,8 +259,11 @@ impl<'a> Trainer<'a> {
             step: steps,
             learning_rate: learning_rate(self.spec, steps - 1, problem.lanes.steps()),
             train_loss: all.train_loss / counted as f64 * variance,
-            val_loss: all.squared_error / all.truth.n * variance,
-            val_r2: all.truth.r2(all.squared_error),
+            val_loss: all.val_error / all.truth.n * variance,
+            val_r2: match problem.network.validation {
+                Validation::SquaredError => all.truth.r2(all.val_error),
+                Validation::Loss => 1.0 - all.val_error / (all.truth.n * all.truth.mean),
+            },
             seconds: 0.0,
         };
         if finite && record.train_loss.is_finite() && record.val_loss.is_finite() {
@@ -295,7 +301,7 @@ fn sum_lanes(
         for lane in message[4..].chunks_exact(size_of::<LaneTotals>()) {
             let lane: LaneTotals = bytemuck::pod_read_unaligned(lane);
             whole.train_loss += lane.train_loss;
-            whole.squared_error += lane.squared_error;
+            whole.val_error += lane.val_error;
             whole.truth.merge(&lane.truth);
         }
     }
@@ -314,7 +320,7 @@ mod tests {
         let totals = |rank: usize| {
             let mut truth = Moments::default();
             truth.add(&[rank as f32, rank as f32 + 1.0]);
-            vec![LaneTotals { train_loss: 1.0, squared_error: 0.5, truth }]
+            vec![LaneTotals { train_loss: 1.0, val_error: 0.5, truth }]
         };
         for strayed in [None, Some(2)] {
             let sums = on_ranks(3, |comm| {
@@ -333,7 +339,7 @@ mod tests {
                 match strayed {
                     None => {
                         let sum = sum.unwrap();
-                        assert_eq!((sum.train_loss, sum.squared_error), (3.0, 1.5));
+                        assert_eq!((sum.train_loss, sum.val_error), (3.0, 1.5));
                         assert_eq!((sum.truth.n, sum.truth.mean), (6.0, 1.5));
                     }
                     Some(rank) => {

@@ -1,12 +1,14 @@
 //! Trainings over ranks that are threads, with several buckets of gradients.
 
 use super::{Asks, OptimizerKind, Problem, Progress, State, TrainSpec, Trainer};
-use crate::batch::{Examples, Lanes};
+use crate::batch::{EntityPort, Examples, FeaturePort, Lanes, Ports};
 use crate::comm::{Communicator, Serial, threads::on_ranks};
 use crate::device::Device;
 use crate::device::cuda::HostDriver;
 use crate::feature::{Features, ScaledFeatures};
+use crate::graph::Graph;
 use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower};
+use crate::op::{Activation, Gather, Linear, Rule, SquaredError, TiedLinear};
 use crate::store::Entity;
 use std::rc::Rc;
 
@@ -60,8 +62,20 @@ const CPU: Open = || Device::Cpu;
 /// A CUDA device whose kernels run on the host.
 const CUDA: Open = || Device::Cuda(HostDriver::stream());
 
-/// Runs `work` on a training of four lanes on this rank, its training pairs as given.
+/// [`train`] of the network of this module.
 fn with_trainer<R>(
+    open: Open,
+    comm: &dyn Communicator,
+    spec: &TrainSpec,
+    pair_of: impl Fn(u32) -> (u32, u32, f32),
+    work: impl FnOnce(&mut Trainer<'_>) -> R,
+) -> R {
+    train(&network(), open, comm, spec, pair_of, work)
+}
+
+/// Runs `work` on a training of four lanes on this rank, its training pairs as given.
+fn train<R>(
+    network: &PairNetwork,
     open: Open,
     comm: &dyn Communicator,
     spec: &TrainSpec,
@@ -75,7 +89,7 @@ fn with_trainer<R>(
     let entities = [DRUGS, SAMPLES].map(|n| (0..n).collect::<Vec<u32>>());
     let problem = Problem {
         name: "check".into(),
-        network: &network(),
+        network,
         features: &features(),
         lanes,
         own,
@@ -111,6 +125,49 @@ fn ranks_that_send_buckets_end_with_the_bits_of_one_rank() {
                 assert!(one == alone, "{optimizer:?} on {ranks} ranks");
             }
         }
+    }
+}
+
+/// A sample goes through an encoder and back through its transpose; the last layer has a rate of its own, and
+/// nothing reads drugs.
+fn tied_network() -> PairNetwork {
+    let mut graph = Graph::new();
+    let [pairs, drugs, samples] = ["pairs", "drugs", "samples"].map(|name| graph.space(name));
+    let entities = [drugs, samples].map(|space| {
+        let (map, features) = (graph.map(pairs, space), graph.input(space, COLUMNS));
+        EntityPort { space, map, features: FeaturePort::Values(features) }
+    });
+    let FeaturePort::Values(features) = entities[1].features else { unreachable!() };
+    let latent = graph.add("encoder", Linear::new(COLUMNS, 5, Activation::Tanh), &[features]).unwrap();
+    let decoder = TiedLinear::new(COLUMNS, Activation::Identity);
+    let again = graph.add_tied("decoder", decoder, &[latent], latent).unwrap();
+    let gathered = graph.add("gather", Gather { map: entities[1].map }, &[again]).unwrap();
+    let out = Linear::new(COLUMNS, 1, Activation::Identity);
+    let prediction = graph.add("out", out, &[gathered]).unwrap();
+    graph.set_rule("out.weight", Rule::Descent { rate: 0.02 });
+    let truth = graph.input(pairs, 1);
+    let loss = graph.add("loss", SquaredError, &[prediction, truth]).unwrap();
+    let ports = Ports { pairs, entities, dose: None, truth };
+    PairNetwork { graph: graph.into(), ports, prediction, loss }
+}
+
+#[test]
+fn a_shared_weight_is_trained_to_the_same_bits_on_any_ranks_and_a_device_follows() {
+    let network = tied_network();
+    let layout = crate::graph::Parameters::<f32>::zeros(&network.graph).unwrap();
+    let names: Vec<&str> = layout.layout().iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["encoder.weight", "encoder.bias", "decoder.bias", "out.weight", "out.bias"]);
+    let alone = [CPU, CUDA].map(|open| {
+        let alone = train(&network, open, &Serial, &spec(), pair, two_epochs);
+        assert!(alone.1[1] < alone.1[0], "nothing was learnt: {:?}", alone.1);
+        for ranks in [2, 4] {
+            let on = |comm: &dyn Communicator| train(&tied_network(), open, comm, &spec(), pair, two_epochs);
+            assert!(on_ranks(ranks, |comm| on(comm)).iter().all(|one| *one == alone), "{ranks} ranks");
+        }
+        alone
+    });
+    for (cpu, cuda) in alone[0].1.iter().zip(alone[1].1) {
+        assert!((cpu - cuda).abs() <= 1e-5 * cpu, "losses {cpu} and {cuda}");
     }
 }
 

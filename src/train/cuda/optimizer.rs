@@ -2,6 +2,7 @@ use crate::Result;
 use crate::device::cuda::{Address, Argument, Kernel, Memory, Precision, Storage, Stream};
 use crate::graph::{CudaGradients, CudaLayout, CudaParameters, Parameters};
 use crate::op::EIGHT;
+use crate::train::cell_rules::cell_rule;
 use crate::train::{OptimizerKind, TrainSpec};
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ pub struct CudaOptimizer {
     beta2: f32,
     epsilon: f32,
     momentum: f32,
-    /// One a cell.
-    decay: Memory,
+    /// One [`cell_rule`] a cell.
+    rules: Memory,
     /// As [`OptimizerKind::memory`] names them.
     memory: Vec<Memory>,
 }
@@ -34,8 +35,7 @@ impl CudaOptimizer {
         layout: Arc<CudaLayout>,
         precision: Precision,
     ) -> Result<Self> {
-        let decay = |decays| if decays { spec.weight_decay as f32 } else { 0.0 };
-        let decay: Vec<f32> = layout.decays().into_iter().map(decay).collect();
+        let rules = layout.by_cell(|parameter| cell_rule(parameter, spec.weight_decay));
         let bytes = layout.length() * Storage::F32.bytes();
         let memory = spec.optimizer.memory().iter().map(|_| stream.zeros(bytes));
         Ok(Self {
@@ -46,7 +46,7 @@ impl CudaOptimizer {
             beta2: spec.beta2 as f32,
             epsilon: spec.epsilon as f32,
             momentum: spec.momentum as f32,
-            decay: stream.holding(&decay)?,
+            rules: stream.holding(&rules)?,
             memory: memory.collect::<Result<_>>()?,
             layout,
         })
@@ -65,7 +65,7 @@ impl CudaOptimizer {
         let mut arguments: Vec<Argument> = vec![parameters.master().at().into()];
         arguments.push(gradients.memory().at().into());
         arguments.extend(self.memory.iter().map(|memory| Argument::from(memory.at())));
-        arguments.extend([self.decay.at().into(), copy.into(), Argument::from(verdict)]);
+        arguments.extend([self.rules.at().into(), copy.into(), Argument::from(verdict)]);
         let kernel = match self.kind {
             OptimizerKind::Adam | OptimizerKind::AdamW => {
                 let decoupled = self.kind == OptimizerKind::AdamW;

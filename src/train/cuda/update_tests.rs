@@ -4,7 +4,7 @@ use super::update::CudaUpdate;
 use crate::device::cuda::{Argument, HostDriver, Kernel, Memory, Precision, Recorded, Storage, Stream};
 use crate::device::sum;
 use crate::graph::{CudaGradients, CudaLayout, CudaParameters, Gradients, Graph, Parameters};
-use crate::op::{Activation, CudaPass, EIGHT, LayerNorm, Linear, Tensor};
+use crate::op::{Activation, CudaPass, EIGHT, LayerNorm, Linear, Rule, Tensor};
 use crate::train::optimizer::Optimizer;
 use crate::train::{Asks, OptimizerKind, TrainSpec};
 
@@ -14,7 +14,8 @@ const LANES: usize = 3;
 const PAIRS: usize = 21;
 const ROWS: usize = 24;
 
-/// A network whose rows do not fill eights, with parameters that do not decay. `wide` ones have
+/// A network whose rows do not fill eights, with parameters that do not decay, and some that move at a rate
+/// of their own. `wide` ones have
 /// gradients that several blocks square.
 fn graph(wide: usize) -> Graph {
     let mut graph = Graph::new();
@@ -24,6 +25,8 @@ fn graph(wide: usize) -> Graph {
     let x = graph.add("n", LayerNorm, &[x]).unwrap();
     let x = graph.add("m", Linear::new(wide, 77, Activation::Identity), &[x]).unwrap();
     graph.add("o", Linear::new(77, 1, Activation::Identity), &[x]).unwrap();
+    graph.set_rule("m.bias", Rule::Descent { rate: 0.05 });
+    graph.set_rule("o.weight", Rule::Descent { rate: 0.3 });
     graph
 }
 
@@ -167,6 +170,11 @@ fn ten_steps_of_every_optimiser_are_those_of_the_cpu() {
         let counters = device.update.counters().unwrap();
         assert_eq!((counters.steps, counters.skipped), (optimizer.steps(), 0));
         assert_eq!((counters.counted, counters.last_skipped, counters.finite), (1000, None, true));
+        // Nothing is remembered of what descends at a rate of its own.
+        let memory = device.update.memory(&parameters).unwrap();
+        for place in parameters.layout().iter().filter(|place| place.rule != Rule::Optimizer) {
+            assert!(memory.iter().all(|m| m.values()[place.range.clone()].iter().all(|&v| v == 0.0)));
+        }
         // What lies between rows has never moved.
         let (layout, master) = (device.parameters.layout(), device.master());
         let mut host = parameters.zeros_like();
