@@ -5,12 +5,14 @@
 
 mod comm;
 mod overrides;
+mod pretrain;
 mod read;
 mod splits;
 mod transfer;
 
 pub use comm::CommSpec;
 pub use overrides::Override;
+pub use pretrain::{PcaSpec, PretrainData, PretrainDeck, PretrainModel};
 pub use splits::Splits;
 pub use transfer::TransferSpec;
 
@@ -131,6 +133,23 @@ fn default_clip() -> f32 {
     4.0
 }
 
+/// The keys of a deck as TOML that decide results, with their values.
+fn deciding(toml: &str) -> Result<BTreeMap<String, String>> {
+    let mut table: toml::Table = toml.parse().map_err(|e: toml::de::Error| {
+        Error::Request(format!("cannot read the deck's own TOML: {}", e.message()))
+    })?;
+    for section in ["store", "checkpoint", "study", "comm"] {
+        table.remove(section);
+    }
+    let keys = table.into_iter().flat_map(|(section, value)| match value {
+        toml::Value::Table(keys) => {
+            keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value.to_string())).collect()
+        }
+        value => vec![(section, value.to_string())],
+    });
+    Ok(keys.collect())
+}
+
 impl Deck {
     /// Reads `path`, applies `overrides` and checks every value on its own.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Deck> {
@@ -140,7 +159,7 @@ impl Deck {
 
     /// Like [`Self::read`], of text that came from `path`.
     pub fn parse(path: &Path, text: &str, overrides: &[Override]) -> Result<Deck> {
-        let mut deck = read::deserialize(path, text, overrides)?;
+        let mut deck: Self = read::deserialize(path, text, overrides)?;
         if deck.data.targets.is_empty() {
             deck.data.targets = deck.data.sources.clone();
         }
@@ -158,19 +177,7 @@ impl Deck {
     /// What of the deck decides results, key by key: all but where the store
     /// lies, when trainings are saved, and how the ranks share the work.
     pub fn deciding(&self) -> Result<BTreeMap<String, String>> {
-        let mut table: toml::Table = self.to_toml()?.parse().map_err(|e: toml::de::Error| {
-            Error::Request(format!("cannot read the deck's own TOML: {}", e.message()))
-        })?;
-        for section in ["store", "checkpoint", "study", "comm"] {
-            table.remove(section);
-        }
-        let keys = table.into_iter().flat_map(|(section, value)| match value {
-            toml::Value::Table(keys) => {
-                keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value.to_string())).collect()
-            }
-            value => vec![(section, value.to_string())],
-        });
-        Ok(keys.collect())
+        deciding(&self.to_toml()?)
     }
 
     /// A name `<SRC>-<TGT>` that two pairs of source and target have, as A-B

@@ -198,6 +198,16 @@ impl Features {
         Ok(Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells })
     }
 
+    /// A table of rows that entities are numbered by, `values` being `[entities, columns]`.
+    ///
+    /// # Panics
+    /// When rows are not whole.
+    pub fn of_rows(entity: Entity, columns: Vec<Column>, values: NodeShared<f32>) -> Self {
+        assert!(!columns.is_empty() && values.len().is_multiple_of(columns.len()), "{} values", values.len());
+        let rows = values.len() / columns.len();
+        Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells: Cells::Values(values) }
+    }
+
     /// The same entities with exactly `wanted` columns, matched by name. Columns
     /// that are not here hold NaN, as a missing value does, or zero if these are
     /// bits, and are listed by their position.
@@ -302,6 +312,14 @@ impl Features {
         let width = self.columns.len();
         match &self.cells {
             Cells::Values(values) => &values[self.row_of[index as usize] as usize * width..][..width],
+            Cells::Bits(_) => &[],
+        }
+    }
+
+    /// The values of all rows, `[rows, columns]`, none if the rows are bits.
+    pub fn values(&self) -> &[f32] {
+        match &self.cells {
+            Cells::Values(values) => values,
             Cells::Bits(_) => &[],
         }
     }
