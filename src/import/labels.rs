@@ -133,6 +133,9 @@ pub fn add_labels(store: &Path, table: &Path, map: &LabelMap, command: &str) -> 
             }
         }
     }
+    if found.rows + found.unknown + found.ambiguous == 0 {
+        return Err(Error::table(path, 1, "has a header and no rows"));
+    }
     if found.rows == 0 {
         let first = found.examples.first().map_or("", String::as_str);
         let what = format!(

@@ -110,7 +110,7 @@ fn faults_of_label_tables_are_told() {
         ("n,Site\n1,\n2,NS\n", map(&["Site"]), &["column \"Site\": no row of a sample"]),
         ("n,Site\n1,bone\n,skin\n", map(&["Site"]), &["lines.csv:3: has no id"]),
         ("n,Site\n1,bone\n2\n", map(&["Site"]), &["lines.csv:3: has 1 cells"]),
-        ("n,Site\n", map(&["Site"]), &["none of its 0 rows"]),
+        ("n,Site\n", map(&["Site"]), &["lines.csv:1: has a header and no rows"]),
         ("n,!\n1,a\n", map(&["!"]), &["\"!\"", "--name"]),
         (LINES, LabelMap { id: Some("n@name".into()), ..map(&["Site"]) }, &["\"name\""]),
         (
