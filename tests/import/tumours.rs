@@ -203,7 +203,10 @@ fn faults_of_tumour_tables_name_file_and_place() {
     let noise: String = (0..5_000).map(|i| format!("TCGA-OR-{i:04}-01\t{}\n", i * i % 7919)).collect();
     let whole = gzip(&format!("s\tTP53\n{noise}"));
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    refused(add_tumours(&tree.store(), std::slice::from_ref(&path), &map(), "x").unwrap_err(), &["cut.tsv.gz"]);
+    refused(
+        add_tumours(&tree.store(), std::slice::from_ref(&path), &map(), "x").unwrap_err(),
+        &["cut.tsv.gz"],
+    );
     let mut bent = whole.clone();
     bent[whole.len() / 2] ^= 0xff;
     fs::write(&path, &bent).unwrap();
