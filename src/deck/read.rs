@@ -1,9 +1,10 @@
-use super::{Deck, Override};
+use super::Override;
 use crate::{Error, Result};
+use serde::de::DeserializeOwned;
 use std::path::Path;
 
 /// TOML text and overrides to a deck, every fault told with its key.
-pub fn deserialize(path: &Path, text: &str, overrides: &[Override]) -> Result<Deck> {
+pub fn deserialize<T: DeserializeOwned>(path: &Path, text: &str, overrides: &[Override]) -> Result<T> {
     let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         Error::deck(path, format!("line {line}"), e.message().replace('\n', " "))
@@ -22,7 +23,7 @@ pub fn deserialize(path: &Path, text: &str, overrides: &[Override]) -> Result<De
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deck::{MissingFeatures, Splits};
+    use crate::deck::{Deck, MissingFeatures, Splits};
     use proptest::prelude::*;
 
     const DECK: &str = r#"

@@ -1,14 +1,21 @@
 //! Scores of predictions. All sums are taken in f64 and in row order, around the mean.
 
+mod distances;
 mod epoch;
 mod kind;
+mod knn;
+#[cfg(test)]
+mod made_up;
 mod moments;
 mod paired_moments;
 mod rank;
+mod silhouette;
 
 pub use epoch::Epoch;
 pub use kind::Metric;
+pub use knn::{knn_accuracy, neighbours};
 pub use moments::Moments;
+pub use silhouette::silhouette;
 
 use serde::{Deserialize, Serialize};
 
