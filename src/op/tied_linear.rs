@@ -10,7 +10,7 @@ use crate::device::{Element, MatRef, column_sums, matmul};
 
 /// `y = activation(x W + b)`: input `[rows, in]`, weight `[in, out]`, bias `[out]`. A layer whose weight is
 /// laid out as that of a [`super::Linear`] from `out` to `in`, so that a decoder shares its encoder's
-/// ([`crate::graph::Graph::add_tied`]) and none is transposed. Both sides have two columns or more.
+/// (`Graph::add_tied`) and none is transposed. Both sides have two columns or more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TiedLinear {
     /// Columns of the output.
