@@ -117,7 +117,7 @@ fn lanes(
 ) -> Result<Lanes> {
     let anew = || corpus.lanes(training, group.size());
     let Some(state) = state else { return anew() };
-    let begun = Lanes::new(training, state.progress.lanes, corpus.deck.train.batch);
+    let begun = Lanes::new(training, state.progress.lanes, corpus.deck.train.batch_of(training));
     let begun = begun.and_then(|lanes| lanes.of_rank(group.rank(), group.size()).map(|_| lanes));
     let lanes = if let Ok(lanes) = begun { lanes } else { anew()? };
     let speaks = group.rank() == 0;
