@@ -4,11 +4,15 @@ mod epoch;
 mod kind;
 mod moments;
 mod paired_moments;
+mod paired_test;
 mod rank;
+mod spread;
 
 pub use epoch::Epoch;
 pub use kind::Metric;
 pub use moments::Moments;
+pub use paired_test::{PairedTest, TEST_OVER_TRAINING};
+pub use spread::mean_and_sd;
 
 use serde::{Deserialize, Serialize};
 

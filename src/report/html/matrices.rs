@@ -1,13 +1,13 @@
 use super::colour::Scale;
 use super::escape::Escaped;
 use super::heatmap::{HeatCell, Heatmap, legend};
+use super::rivals::difference;
 use crate::metric::Metric;
 use crate::report::generalization::Generalization;
 use crate::report::models::{Model, Models};
-use crate::report::verdict::Verdict;
 
 /// Differences beyond this have the full colour.
-const REACH: f64 = 0.3;
+pub(super) const REACH: f64 = 0.3;
 
 /// The R2 matrices: each model, the naive predictor beside it, what the model
 /// adds, each with its scores over those of the source, and the best that is
@@ -37,10 +37,9 @@ pub(super) fn r2(models: &Models) -> String {
                 drawn.push(n);
                 out.push_str(&model_map(naive, n));
             }
-            out.push_str(&difference((m, model), (n, naive), verdict));
-        }
-        if let Some((f, first)) = main().next().filter(|_| i > 0) {
-            out.push_str(&difference((m, model), (f, first), &Verdict::of(model.run, first.run)));
+            let caption = format!("<b>{}</b> minus {}", Escaped(&model.label), Escaped(&naive.label));
+            let prefix = format!("cell-difference-{m}-{n}");
+            out.push_str(&difference(model, caption, prefix, |s, t| verdict.duel(s, t)));
         }
         if i == 0 {
             out.push_str(&best(model));
@@ -60,8 +59,9 @@ fn spread(models: &Models) -> &'static str {
          ±0.3."
     } else {
         "Each cell is the mean over splits ± the standard deviation, and so is each difference between models, \
-         taken split by split; <i>k/n</i> counts the splits on which it is above zero, and one smaller than its \
-         standard deviation is within the spread. Differences have their full colour at ±0.3."
+         taken split by split; <i>k/n</i> counts the splits on which it is above zero, one smaller than its \
+         standard deviation is within the spread, and <b>*</b> marks p &lt; 0.05 in a paired t-test corrected for \
+         overlapping splits. Differences have their full colour at ±0.3."
     }
 }
 
@@ -135,27 +135,6 @@ fn model_map(model: &Model, m: usize) -> String {
         ..map
     };
     format!("{drawn}{}", normalised.draw(|s, t| HeatCell::plain(table.normalised[(s, t)])))
-}
-
-fn difference((m, model): (usize, &Model), (n, other): (usize, &Model), verdict: &Verdict) -> String {
-    let (sources, targets) = (&model.run.sources, &model.run.targets);
-    let map = Heatmap {
-        caption: format!("<b>{}</b> minus {}", Escaped(&model.label), Escaped(&other.label)),
-        prefix: format!("cell-difference-{m}-{n}"),
-        sources,
-        targets,
-        aggregates: Vec::new(),
-        scale: Scale::difference(REACH),
-        signed: true,
-        decimals: 3,
-        small: false,
-    };
-    map.draw(|s, t| {
-        let Some(duel) = verdict.duel(&sources[s], &targets[t]) else { return HeatCell::plain(f64::NAN) };
-        let (value, spread) = duel.difference();
-        let splits = Some(duel.splits_won()).filter(|(_, n)| *n > 1);
-        HeatCell { value, spread, behind: value.is_nan(), splits }
-    })
 }
 
 fn best(model: &Model) -> String {

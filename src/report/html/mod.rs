@@ -11,6 +11,7 @@ mod heatmap;
 mod matrices;
 pub(crate) mod number;
 mod provenance;
+mod rivals;
 mod samples;
 mod scatter;
 mod strict;
@@ -37,6 +38,7 @@ fn page(models: &Models, title: &str) -> String {
     let samples = Samples::read(models);
     let sections = [
         ("matrix", "Source to target", matrices::r2(models)),
+        ("rivals", "Against the rivals", rivals::section(models)),
         ("strict", "Strict scores", strict::section(models)),
         ("curves", "Loss curves", curves::section(models, samples.endpoint(models))),
         ("scatter", "Predicted against true", scatter::section(models, &samples)),
