@@ -17,6 +17,7 @@ pub mod history;
 pub mod html;
 /// JSON files of a run.
 pub mod json;
+pub mod latent;
 /// `<model>_<met>_G_mean.csv` and its companions.
 pub mod matrices;
 /// Runs and their rivals, set side by side.

@@ -26,7 +26,7 @@ fn beside(models: &Models) -> String {
             let won = duels.iter().filter(|duel| duel.won()).count();
             let marked = duels.iter().filter(|duel| duel.significant()).count();
             let clear = match (marked, duels.iter().any(|duel| duel.test().is_some())) {
-                (_, false) => String::new(),
+                (_, false) => "; with one split there is no test".into(),
                 (0, true) => "; no difference is significant".into(),
                 (n, true) => format!("; {} significant (p &lt; 0.05, corrected)", phrase::are(n, "difference")),
             };

@@ -16,26 +16,24 @@ pub(super) fn r2(models: &Models) -> String {
     let spread = spread(models);
     let mut out = format!(
         "<p>Rows are the dataset trained on, columns the dataset scored. On the diagonal (framed) the test rows \
-         of the same dataset are scored; elsewhere every pair of the target. {spread}</p>\
-         <p><b>Ga</b>: mean of a row without the source itself. <b>Gn</b>: each cell over the source's score on \
-         itself, which says little where that is near zero or below. <b>Gna</b>: mean of a row of Gn without the \
-         source itself.</p>"
+         of the same dataset are scored; elsewhere every pair of the target. {spread} <b>Ga</b>: mean of a row \
+         without the source itself; <b>Gna</b>: the same of Gn, below.</p>"
     );
     out.push_str(&legend(
         Scale::SCORE,
         "R². 1 is perfect, 0 is no better than the target's mean. Colours end at −0.5; the number is the true \
          one. <span class=\"mark\">▾</span> does not beat the naive predictor",
     ));
-    let mut drawn = Vec::new();
+    let (mut drawn, mut normalised) = (Vec::new(), String::new());
     let main = || models.all.iter().enumerate().filter(|(_, m)| !m.baseline);
     for (i, (m, model)) in main().enumerate() {
         out.push_str("<div class=\"grid\">");
-        out.push_str(&model_map(model, m));
+        out.push_str(&model_map(model, m, &mut normalised));
         if let (Some(n), Some(verdict)) = (model.naive, &model.verdict) {
             let naive = &models.all[n];
             if !drawn.contains(&n) {
                 drawn.push(n);
-                out.push_str(&model_map(naive, n));
+                out.push_str(&model_map(naive, n, &mut normalised));
             }
             let caption = format!("<b>{}</b> minus {}", Escaped(&model.label), Escaped(&naive.label));
             let prefix = format!("cell-difference-{m}-{n}");
@@ -47,8 +45,13 @@ pub(super) fn r2(models: &Models) -> String {
         out.push_str("</div>");
     }
     for (m, rival) in models.all.iter().enumerate().filter(|(m, r)| r.baseline && !drawn.contains(m)) {
-        out.push_str(&format!("<div class=\"grid\">{}</div>", model_map(rival, m)));
+        out.push_str(&format!("<div class=\"grid\">{}</div>", model_map(rival, m, &mut normalised)));
     }
+    out.push_str(&format!(
+        "<details><summary>Gn: each cell over the source's score on itself</summary><p>It says little where that \
+         score is near zero or below. <b>Gna</b> is the mean of a row of it without the source itself.</p>\
+         <div class=\"grid\">{normalised}</div></details>"
+    ));
     out
 }
 
@@ -102,8 +105,8 @@ pub(super) fn others(models: &Models) -> String {
     out
 }
 
-/// The R2 map of a model and its Gn map; `m` is its place among all.
-fn model_map(model: &Model, m: usize) -> String {
+/// The R2 map of a model, whose place among all is `m`; its Gn map goes to `normalised`.
+fn model_map(model: &Model, m: usize, normalised: &mut String) -> String {
     let table = Generalization::of(model.run, Metric::R2);
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
@@ -126,7 +129,7 @@ fn model_map(model: &Model, m: usize) -> String {
         behind: lost(s, t),
         ..HeatCell::plain(table.mean[(s, t)])
     });
-    let normalised = Heatmap {
+    let of_source = Heatmap {
         caption: format!("Gn of <b>{}</b>", Escaped(&model.label)),
         prefix: format!("cell-gn-{m}"),
         aggregates: Vec::new(),
@@ -134,7 +137,8 @@ fn model_map(model: &Model, m: usize) -> String {
         small: true,
         ..map
     };
-    format!("{drawn}{}", normalised.draw(|s, t| HeatCell::plain(table.normalised[(s, t)])))
+    normalised.push_str(&of_source.draw(|s, t| HeatCell::plain(table.normalised[(s, t)])));
+    drawn
 }
 
 fn best(model: &Model) -> String {

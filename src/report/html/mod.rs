@@ -17,7 +17,9 @@ mod scatter;
 mod strict;
 pub(crate) mod ticks;
 
+pub(super) use curves::chart;
 pub(crate) use document::document;
+pub(super) use provenance::{bars, deck, facts};
 
 use super::models::Models;
 use crate::{Result, atomic};

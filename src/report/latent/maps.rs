@@ -1,0 +1,236 @@
+use super::embedding_csv::{Embedding, Point};
+use super::frame::{Frame, HEIGHT, WIDTH};
+use super::groups::{Group, by_size, groups};
+use super::marks::{self, Mark};
+use super::quality_json::Quality;
+use crate::report::html::escape::Escaped;
+use crate::report::html::number;
+use crate::report::phrase;
+
+/// Points drawn of a longer table: enough to see the shape, and a page that
+/// opens at once.
+const DRAWN: usize = 5000;
+
+/// Names written into a picture.
+const NAMED: usize = 40;
+
+/// Characters of a name written into a picture.
+const LETTERS: usize = 20;
+
+/// A place of a [`Point`] in one of the two pictures.
+type Place = fn(&Point) -> [f64; 2];
+
+/// The latent rows along two principal components and in a neighbour
+/// embedding, each coloured by class and by study.
+pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
+    let points = thinned(&embedding.points, DRAWN);
+    let classes = groups(quality.classes.iter().map(|c| (c.name.as_str(), c.rows)));
+    let studies = groups(quality.studies.iter().map(|s| (s.name.as_str(), s.rows)));
+    let shown = if points.len() < embedding.points.len() {
+        format!(
+            "{} of {} rows are drawn, evenly taken from the table. ",
+            number::count(points.len() as u64),
+            number::count(embedding.points.len() as u64)
+        )
+    } else {
+        String::new()
+    };
+    let mut out = format!(
+        "<p>A point is a row of a study. {shown}Silhouette and neighbours are those of all {}, not of the pictures: \
+         in two dimensions groups may lie on one another that are apart. In the neighbour embedding only who lies \
+         beside whom has a meaning, not how far groups lie from one another.</p>",
+        phrase::count(quality.latent as usize, "latent value"),
+    );
+    let share = |i: usize| {
+        let share = quality
+            .pc_variance
+            .get(i)
+            .map(|s| format!(", {} % of the variance", number::fixed(s * 100.0, 1)));
+        format!("component {}{}", i + 1, share.unwrap_or_default())
+    };
+    let pictures: [(&str, Place, [String; 2]); 2] = [
+        ("Principal components", |p| p.pc, [share(0), share(1)]),
+        ("Neighbour embedding (t-SNE)", |p| p.tsne, [String::new(), String::new()]),
+    ];
+    for (name, place, axes) in pictures {
+        let frame = Frame::around(points.iter().map(|p| place(p)));
+        out.push_str(&format!("<h3>{name}</h3><div class=\"maps\">"));
+        if !classes.is_empty() {
+            let drawn = Drawn { name, points: &points, place, frame: &frame, axes: &axes };
+            out.push_str(&drawn.picture("class", &classes, |p| p.class, &by_class(quality)));
+        }
+        let drawn = Drawn { name, points: &points, place, frame: &frame, axes: &axes };
+        out.push_str(&drawn.picture("study", &studies, |p| Some(p.study), &by_study(quality)));
+        out.push_str("</div>");
+    }
+    out.push_str(&legend("Studies", &studies, 0));
+    let without = embedding.points.iter().filter(|p| p.class.is_none()).count();
+    if !classes.is_empty() {
+        out.push_str(&legend("Classes", &classes, without));
+    }
+    out
+}
+
+fn by_class(quality: &Quality) -> String {
+    let (silhouette, knn) = (quality.silhouette.class, &quality.knn);
+    measures(silhouette, knn.k, knn.class_accuracy, knn.majority_share, "class")
+}
+
+fn by_study(quality: &Quality) -> String {
+    let (silhouette, knn) = (quality.silhouette.study, &quality.knn);
+    measures(silhouette, knn.k, knn.study_accuracy, knn.study_majority_share, "study")
+}
+
+fn measures(
+    silhouette: Option<f64>,
+    k: u64,
+    accuracy: Option<f64>,
+    largest: Option<f64>,
+    of: &str,
+) -> String {
+    let mut parts = Vec::new();
+    if let Some(silhouette) = silhouette {
+        parts.push(format!("silhouette <b>{}</b>", number::fixed(silhouette, 3)));
+    }
+    if let Some(accuracy) = accuracy {
+        let largest = largest.map(|s| format!(" (largest {of}: {})", number::fixed(s, 3)));
+        parts.push(format!(
+            "{k}-NN accuracy <b>{}</b>{}",
+            number::fixed(accuracy, 3),
+            largest.unwrap_or_default()
+        ));
+    }
+    parts.join(" · ")
+}
+
+/// What the pictures of one kind share.
+struct Drawn<'a> {
+    name: &'a str,
+    points: &'a [&'a Point],
+    place: Place,
+    frame: &'a Frame,
+    axes: &'a [String; 2],
+}
+
+impl Drawn<'_> {
+    /// A picture with `group` giving each point's place in `groups`; the
+    /// largest groups lie below.
+    fn picture(
+        &self,
+        by: &str,
+        groups: &[Group],
+        group: fn(&Point) -> Option<usize>,
+        measures: &str,
+    ) -> String {
+        let r = if self.points.len() > 1500 { 1.5 } else { 2.2 };
+        let of = |wanted: Option<usize>| {
+            let points = self.points.iter().filter(move |p| group(p) == wanted);
+            points.map(|p| self.frame.place((self.place)(p))).collect::<Vec<_>>()
+        };
+        let mut out = format!(
+            "<figure><figcaption>by <b>{by}</b>{}{measures}</figcaption><svg class=\"chart map\" viewBox=\"0 0 {WIDTH} \
+             {HEIGHT}\" role=\"img\" aria-label=\"{} by {by}\">{}",
+            if measures.is_empty() { "" } else { " · " },
+            self.name,
+            self.frame.draw(self.axes)
+        );
+        out.push_str(&marks::path(None, of(None).into_iter(), r, &format!("no {by}")));
+        let places = by_size(groups);
+        let mut drawn: Vec<(usize, Vec<[f64; 2]>)> = places.into_iter().map(|i| (i, of(Some(i)))).collect();
+        for (i, points) in &drawn {
+            out.push_str(&marks::path(groups[*i].mark, points.iter().copied(), r, groups[*i].name));
+        }
+        drawn.retain(|(_, points)| !points.is_empty());
+        out.push_str(&names(groups, &drawn));
+        out.push_str("</svg></figure>");
+        out
+    }
+}
+
+/// Names at the middle of their groups, the largest groups first; one that
+/// would lie on another is left out.
+fn names(groups: &[Group], drawn: &[(usize, Vec<[f64; 2]>)]) -> String {
+    let (mut out, mut taken): (String, Vec<[f64; 3]>) = (String::new(), Vec::new());
+    for (i, points) in drawn.iter().take(NAMED) {
+        let name: String = match groups[*i].name.char_indices().nth(LETTERS) {
+            Some((end, _)) => format!("{}…", &groups[*i].name[..end]),
+            None => groups[*i].name.into(),
+        };
+        // Half of what a character of this size takes at most.
+        let half = 2.9 * name.chars().count() as f64;
+        let middle = |axis: usize| {
+            let mut values: Vec<f64> = points.iter().map(|p| p[axis]).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let (x, y) = (middle(0).clamp(half.min(WIDTH / 2.0), (WIDTH - half).max(WIDTH / 2.0)), middle(1));
+        if taken.iter().all(|[a, b, other]| (x - a).abs() > half + other || (y - b).abs() > 10.0) {
+            taken.push([x, y, half]);
+            out.push_str(&format!(
+                "<text class=\"name\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+                y + 3.0,
+                Escaped(&name)
+            ));
+        }
+    }
+    out
+}
+
+fn legend(title: &str, groups: &[Group], without: usize) -> String {
+    let mut items = String::new();
+    for place in by_size(groups) {
+        let group = &groups[place];
+        items.push_str(&item(marks::sign(group.mark), group.name, group.rows));
+    }
+    if without > 0 {
+        items.push_str(&item(marks::sign(None), "none", without as u64));
+    }
+    let beyond = groups.len().saturating_sub(Mark::MOST);
+    let more = if beyond > 0 { format!(", the smallest {beyond} drawn alike") } else { String::new() };
+    format!("<h4>{title}, rows each{more}</h4><ul class=\"groups\">{items}</ul>")
+}
+
+fn item(sign: String, name: &str, rows: u64) -> String {
+    format!("<li>{sign}<span>{}</span> <small>{}</small></li>", Escaped(name), number::count(rows))
+}
+
+/// At most `most` of `points`, evenly taken and the same ones each time.
+fn thinned(points: &[Point], most: usize) -> Vec<&Point> {
+    if points.len() <= most {
+        return points.iter().collect();
+    }
+    // u128: the product of two lengths.
+    let at = |i: usize| (i as u128 * points.len() as u128 / most as u128) as usize;
+    (0..most).map(|i| &points[at(i)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(x: f64, class: usize) -> Point {
+        Point { study: 0, class: Some(class), pc: [x, 0.0], tsne: [0.0, x] }
+    }
+
+    #[test]
+    fn a_long_table_is_thinned_evenly() {
+        let points: Vec<Point> = (0..12_345).map(|i| point(i as f64, 0)).collect();
+        let kept = thinned(&points, 100);
+        assert_eq!((kept.len(), kept[0].pc[0]), (100, 0.0));
+        assert!(kept.windows(2).all(|w| (123.0..=124.0).contains(&(w[1].pc[0] - w[0].pc[0]))));
+        assert_eq!(thinned(&points[..3], 100).len(), 3);
+    }
+
+    #[test]
+    fn names_do_not_lie_on_one_another() {
+        let groups = groups([("breast", 5), ("lung", 4), ("skin and the rest of it, long", 3)].into_iter());
+        let drawn = vec![
+            (0, vec![[100.0, 50.0]]),
+            (1, vec![[104.0, 52.0]]),
+            (2, vec![[1.0, 150.0], [2.0, 150.0], [3.0, 150.0]]),
+        ];
+        let out = names(&groups, &drawn);
+        assert!(out.contains("breast") && !out.contains("lung"), "{out}");
+        assert!(out.contains("x=\"60.9\"") && out.contains("skin and the rest of…"), "{out}");
+    }
+}
