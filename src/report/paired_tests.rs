@@ -45,8 +45,13 @@ fn numbers(duel: &Duel) -> impl Iterator<Item = String> {
     let test = duel.test();
     let of = |value: fn(&crate::metric::PairedTest) -> f64| test.as_ref().map_or(f64::NAN, value);
     let tests = [of(|t| t.t), of(|t| t.p), of(|t| t.t_corrected), of(|t| t.p_corrected)];
-    let cells = [duel.model, duel.rival, difference, sd].into_iter().chain(tests).map(cell);
+    let cells = [duel.model, duel.rival, difference, sd].into_iter().map(cell).chain(tests.map(nine_digits));
     std::iter::once(duel.differences.len().to_string()).chain(cells.collect::<Vec<_>>())
+}
+
+/// More digits of a t or p say nothing, and may differ between machines.
+fn nine_digits(value: f64) -> String {
+    cell(format!("{value:.8e}").parse().unwrap_or(value))
 }
 
 fn cell(value: f64) -> String {

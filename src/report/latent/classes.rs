@@ -19,7 +19,7 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
     }
     out.push_str(&format!(
         "<details open><summary>{} classes ({}), rows by study</summary><div class=\"scroll\" tabindex=\"0\">\
-         <table class=\"plain dense\"><thead><tr><th>Class</th>",
+         <table class=\"plain dense classes\"><thead><tr><th>Class</th>",
         quality.classes.len(),
         Escaped(&quality.class_origin)
     ));

@@ -17,6 +17,10 @@ const NAMED: usize = 40;
 /// Characters of a name written into a picture.
 const LETTERS: usize = 20;
 
+/// What groups are named in the pictures themselves: studies lie in one another,
+/// if all went well, and have no middle of their own.
+const CLASS: &str = "class";
+
 /// A place of a [`Point`] in one of the two pictures.
 type Place = fn(&Point) -> [f64; 2];
 
@@ -48,6 +52,7 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
             .map(|s| format!(", {} % of the variance", number::fixed(s * 100.0, 1)));
         format!("component {}{}", i + 1, share.unwrap_or_default())
     };
+    out.push_str(&legend("Studies", &studies, 0));
     let pictures: [(&str, Place, [String; 2]); 2] = [
         ("Principal components", |p| p.pc, [share(0), share(1)]),
         ("Neighbour embedding (t-SNE)", |p| p.tsne, [String::new(), String::new()]),
@@ -57,13 +62,12 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
         out.push_str(&format!("<h3>{name}</h3><div class=\"maps\">"));
         if !classes.is_empty() {
             let drawn = Drawn { name, points: &points, place, frame: &frame, axes: &axes };
-            out.push_str(&drawn.picture("class", &classes, |p| p.class, &by_class(quality)));
+            out.push_str(&drawn.picture(CLASS, &classes, |p| p.class, &by_class(quality)));
         }
         let drawn = Drawn { name, points: &points, place, frame: &frame, axes: &axes };
         out.push_str(&drawn.picture("study", &studies, |p| Some(p.study), &by_study(quality)));
         out.push_str("</div>");
     }
-    out.push_str(&legend("Studies", &studies, 0));
     let without = embedding.points.iter().filter(|p| p.class.is_none()).count();
     if !classes.is_empty() {
         out.push_str(&legend("Classes", &classes, without));
@@ -73,27 +77,21 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
 
 fn by_class(quality: &Quality) -> String {
     let (silhouette, knn) = (quality.silhouette.class, &quality.knn);
-    measures(silhouette, knn.k, knn.class_accuracy, knn.majority_share, "class")
+    measures(silhouette, knn.k, knn.class_accuracy, knn.majority_share)
 }
 
 fn by_study(quality: &Quality) -> String {
     let (silhouette, knn) = (quality.silhouette.study, &quality.knn);
-    measures(silhouette, knn.k, knn.study_accuracy, knn.study_majority_share, "study")
+    measures(silhouette, knn.k, knn.study_accuracy, knn.study_majority_share)
 }
 
-fn measures(
-    silhouette: Option<f64>,
-    k: u64,
-    accuracy: Option<f64>,
-    largest: Option<f64>,
-    of: &str,
-) -> String {
+fn measures(silhouette: Option<f64>, k: u64, accuracy: Option<f64>, largest: Option<f64>) -> String {
     let mut parts = Vec::new();
     if let Some(silhouette) = silhouette {
         parts.push(format!("silhouette <b>{}</b>", number::fixed(silhouette, 3)));
     }
     if let Some(accuracy) = accuracy {
-        let largest = largest.map(|s| format!(" (largest {of}: {})", number::fixed(s, 3)));
+        let largest = largest.map(|s| format!(" (majority {})", number::fixed(s, 3)));
         parts.push(format!(
             "{k}-NN accuracy <b>{}</b>{}",
             number::fixed(accuracy, 3),
@@ -140,8 +138,10 @@ impl Drawn<'_> {
         for (i, points) in &drawn {
             out.push_str(&marks::path(groups[*i].mark, points.iter().copied(), r, groups[*i].name));
         }
-        drawn.retain(|(_, points)| !points.is_empty());
-        out.push_str(&names(groups, &drawn));
+        if by == CLASS {
+            drawn.retain(|(_, points)| !points.is_empty());
+            out.push_str(&names(groups, &drawn));
+        }
         out.push_str("</svg></figure>");
         out
     }
@@ -157,7 +157,7 @@ fn names(groups: &[Group], drawn: &[(usize, Vec<[f64; 2]>)]) -> String {
             None => groups[*i].name.into(),
         };
         // Half of what a character of this size takes at most.
-        let half = 2.9 * name.chars().count() as f64;
+        let half = 3.5 * name.chars().count() as f64;
         let middle = |axis: usize| {
             let mut values: Vec<f64> = points.iter().map(|p| p[axis]).collect();
             values.sort_unstable_by(f64::total_cmp);
@@ -231,6 +231,6 @@ mod tests {
         ];
         let out = names(&groups, &drawn);
         assert!(out.contains("breast") && !out.contains("lung"), "{out}");
-        assert!(out.contains("x=\"60.9\"") && out.contains("skin and the rest of…"), "{out}");
+        assert!(out.contains("x=\"73.5\"") && out.contains("skin and the rest of…"), "{out}");
     }
 }
