@@ -48,7 +48,7 @@ fn a_long_table_draws_five_thousand_points_and_the_same_ones_each_time() {
     let (header, rows) = rows.split_once('\n').unwrap();
     fs::write(dir.path().join("embedding.csv"), format!("{header}\n{}", rows.repeat(20))).unwrap();
     let first = page(dir.path());
-    assert!(first.contains("5\u{2009}000 of 7\u{2009}200 rows are drawn"));
+    assert!(first.contains("Principal components, 5\u{2009}000 of 7\u{2009}200 rows"));
     let studies = |name: &str| {
         let path = first.split(&format!("<title>{name}</title>")).next().unwrap();
         path.rsplit("d=\"").next().unwrap().matches("h0").count()
@@ -88,7 +88,7 @@ fn a_space_without_classes_or_a_history_has_a_page() {
     quality.classes.clear();
     (quality.silhouette.class, quality.knn.class_accuracy, quality.knn.majority_share) = (None, None, None);
     quality_json::write(&dir.path().join("quality.json"), &quality).unwrap();
-    let table = "tsne2,id,study,class,part,pc1,pc2,tsne1\n1,a,tcga,,train,0,1,2\n1,b,expression,,val,0,1,2\n";
+    let table = "tsne2,id,study,class,part,pc1,pc2,tsne1\n1,a,tcga,,train,0,1,2\n,b,expression,,val,0,1,\n";
     fs::write(dir.path().join("embedding.csv"), table).unwrap();
     for name in ["history.csv", "deck.toml", "run.json"] {
         fs::remove_file(dir.path().join(name)).unwrap();
@@ -99,7 +99,16 @@ fn a_space_without_classes_or_a_history_has_a_page() {
             && page.contains("No class of the rows is known")
     );
     assert_eq!(page.matches("<svg class=\"chart map\"").count(), 2);
+    assert!(page.contains("Neighbour embedding (t-SNE), 1 of 2 rows"));
     assert!(!page.contains("Learning curve") && !page.contains("by <b>class</b>"));
+    fs::write(
+        dir.path().join("embedding.csv"),
+        "tsne2,id,study,class,part,pc1,pc2,tsne1\n,a,tcga,,train,0,0,\n",
+    )
+    .unwrap();
+    let page = self::page(dir.path());
+    assert_eq!(page.matches("<svg class=\"chart map\"").count(), 1);
+    assert!(page.contains("There is none: the rows were too few, or all the same."));
 }
 
 #[test]
@@ -127,6 +136,7 @@ fn what_is_broken_is_named_and_writes_no_page() {
             format!("{header}\na,tcga,,val,0,inf,0,0\n"),
             "embedding.csv:2: pc2: \"inf\" is not a finite number",
         ),
+        (format!("{header}\na,tcga,,val,0,0,,0\n"), "embedding.csv:2: tsne1: \"\" is not a finite number"),
         (format!("{header}\na,tcga,,val,0,0\n"), "embedding.csv:2"),
     ] {
         fs::write(&embedding, text).unwrap();

@@ -66,7 +66,7 @@ fn studies(quality: &Quality) -> String {
         .collect();
     format!(
         "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr><th>Study</th><th class=\"n\">rows</th>\
-         <th class=\"n\">columns read</th><th class=\"n\">columns left out</th></tr></thead><tbody>{rows}</tbody></table>\
+         <th class=\"n\">columns</th><th class=\"n\">columns not read</th></tr></thead><tbody>{rows}</tbody></table>\
          </div>"
     )
 }

@@ -12,8 +12,8 @@ pub struct Point {
     pub class: Option<usize>,
     /// Along the first two principal components.
     pub pc: [f64; 2],
-    /// In the neighbour embedding.
-    pub tsne: [f64; 2],
+    /// In the neighbour embedding; `None` for rows that it was not made of.
+    pub tsne: Option<[f64; 2]>,
 }
 
 /// `embedding.csv`: every row of every study, in the order of the file.
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 8] = ["id", "study", "class", "part", "pc1", "pc2", "tsne1
 /// Reads an `embedding.csv`, whose columns may stand in any order among others.
 /// Refuses studies and classes that `quality` does not name, parts other than
 /// `train` and `val`, coordinates that are not finite, and a table without rows.
+/// `tsne1` and `tsne2` may both be empty.
 pub fn read(path: &Path, quality: &Quality) -> Result<Embedding> {
     let broken = |e: csv::Error| Error::csv(path, e);
     let mut reader = csv::ReaderBuilder::new().from_path(path).map_err(broken)?;
@@ -64,7 +65,10 @@ pub fn read(path: &Path, quality: &Quality) -> Result<Embedding> {
             study: named(1, &studies)?,
             class: if record[at[2]].is_empty() { None } else { Some(named(2, &classes)?) },
             pc: [number(4)?, number(5)?],
-            tsne: [number(6)?, number(7)?],
+            tsne: match (record[at[6]].is_empty(), record[at[7]].is_empty()) {
+                (true, true) => None,
+                _ => Some([number(6)?, number(7)?]),
+            },
         });
     }
     if points.is_empty() {

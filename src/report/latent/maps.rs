@@ -22,25 +22,22 @@ const LETTERS: usize = 20;
 const CLASS: &str = "class";
 
 /// A place of a [`Point`] in one of the two pictures.
-type Place = fn(&Point) -> [f64; 2];
+type Place = fn(&Point) -> Option<[f64; 2]>;
+
+/// A row that has a place in a picture.
+#[derive(Debug, Clone, Copy)]
+struct Placed<'a> {
+    point: &'a Point,
+    at: [f64; 2],
+}
 
 /// The latent rows along two principal components and in a neighbour
 /// embedding, each coloured by class and by study.
 pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
-    let points = thinned(&embedding.points, DRAWN);
     let classes = groups(quality.classes.iter().map(|c| (c.name.as_str(), c.rows)));
     let studies = groups(quality.studies.iter().map(|s| (s.name.as_str(), s.rows)));
-    let shown = if points.len() < embedding.points.len() {
-        format!(
-            "{} of {} rows are drawn, evenly taken from the table. ",
-            number::count(points.len() as u64),
-            number::count(embedding.points.len() as u64)
-        )
-    } else {
-        String::new()
-    };
     let mut out = format!(
-        "<p>A point is a row of a study. {shown}Silhouette and neighbours are those of all {}, not of the pictures: \
+        "<p>A point is a row of a study. Silhouette and neighbours are those of all {}, not of the pictures: \
          in two dimensions groups may lie on one another that are apart. In the neighbour embedding only who lies \
          beside whom has a meaning, not how far groups lie from one another.</p>",
         phrase::count(quality.latent as usize, "latent value"),
@@ -54,17 +51,31 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
     };
     out.push_str(&legend("Studies", &studies, 0));
     let pictures: [(&str, Place, [String; 2]); 2] = [
-        ("Principal components", |p| p.pc, [share(0), share(1)]),
+        ("Principal components", |p| Some(p.pc), [share(0), share(1)]),
         ("Neighbour embedding (t-SNE)", |p| p.tsne, [String::new(), String::new()]),
     ];
     for (name, place, axes) in pictures {
-        let frame = Frame::around(points.iter().map(|p| place(p)));
-        out.push_str(&format!("<h3>{name}</h3><div class=\"maps\">"));
+        let placed: Vec<Placed> =
+            embedding.points.iter().filter_map(|point| Some(Placed { point, at: place(point)? })).collect();
+        let placed = thinned(&placed, DRAWN);
+        if placed.is_empty() {
+            out.push_str(&format!(
+                "<h3>{name}</h3><p>There is none: the rows were too few, or all the same.</p>"
+            ));
+            continue;
+        }
+        let of = if placed.len() < embedding.points.len() {
+            let (drawn, all) = (placed.len() as u64, embedding.points.len() as u64);
+            format!(", {} of {} rows", number::count(drawn), number::count(all))
+        } else {
+            String::new()
+        };
+        let frame = Frame::around(placed.iter().map(|p| p.at));
+        let drawn = Drawn { name, placed: &placed, frame: &frame, axes: &axes };
+        out.push_str(&format!("<h3>{name}{of}</h3><div class=\"maps\">"));
         if !classes.is_empty() {
-            let drawn = Drawn { name, points: &points, place, frame: &frame, axes: &axes };
             out.push_str(&drawn.picture(CLASS, &classes, |p| p.class, &by_class(quality)));
         }
-        let drawn = Drawn { name, points: &points, place, frame: &frame, axes: &axes };
         out.push_str(&drawn.picture("study", &studies, |p| Some(p.study), &by_study(quality)));
         out.push_str("</div>");
     }
@@ -104,8 +115,7 @@ fn measures(silhouette: Option<f64>, k: u64, accuracy: Option<f64>, largest: Opt
 /// What the pictures of one kind share.
 struct Drawn<'a> {
     name: &'a str,
-    points: &'a [&'a Point],
-    place: Place,
+    placed: &'a [&'a Placed<'a>],
     frame: &'a Frame,
     axes: &'a [String; 2],
 }
@@ -120,10 +130,10 @@ impl Drawn<'_> {
         group: fn(&Point) -> Option<usize>,
         measures: &str,
     ) -> String {
-        let r = if self.points.len() > 1500 { 1.5 } else { 2.2 };
+        let r = if self.placed.len() > 1500 { 1.5 } else { 2.2 };
         let of = |wanted: Option<usize>| {
-            let points = self.points.iter().filter(move |p| group(p) == wanted);
-            points.map(|p| self.frame.place((self.place)(p))).collect::<Vec<_>>()
+            let rows = self.placed.iter().filter(move |p| group(p.point) == wanted);
+            rows.map(|p| self.frame.place(p.at)).collect::<Vec<_>>()
         };
         let mut out = format!(
             "<figure><figcaption>by <b>{by}</b>{}{measures}</figcaption><svg class=\"chart map\" viewBox=\"0 0 {WIDTH} \
@@ -194,31 +204,27 @@ fn item(sign: String, name: &str, rows: u64) -> String {
     format!("<li>{sign}<span>{}</span> <small>{}</small></li>", Escaped(name), number::count(rows))
 }
 
-/// At most `most` of `points`, evenly taken and the same ones each time.
-fn thinned(points: &[Point], most: usize) -> Vec<&Point> {
-    if points.len() <= most {
-        return points.iter().collect();
+/// At most `most` of `rows`, evenly taken and the same ones each time.
+fn thinned<T>(rows: &[T], most: usize) -> Vec<&T> {
+    if rows.len() <= most {
+        return rows.iter().collect();
     }
     // u128: the product of two lengths.
-    let at = |i: usize| (i as u128 * points.len() as u128 / most as u128) as usize;
-    (0..most).map(|i| &points[at(i)]).collect()
+    let at = |i: usize| (i as u128 * rows.len() as u128 / most as u128) as usize;
+    (0..most).map(|i| &rows[at(i)]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn point(x: f64, class: usize) -> Point {
-        Point { study: 0, class: Some(class), pc: [x, 0.0], tsne: [0.0, x] }
-    }
-
     #[test]
     fn a_long_table_is_thinned_evenly() {
-        let points: Vec<Point> = (0..12_345).map(|i| point(i as f64, 0)).collect();
-        let kept = thinned(&points, 100);
-        assert_eq!((kept.len(), kept[0].pc[0]), (100, 0.0));
-        assert!(kept.windows(2).all(|w| (123.0..=124.0).contains(&(w[1].pc[0] - w[0].pc[0]))));
-        assert_eq!(thinned(&points[..3], 100).len(), 3);
+        let rows: Vec<usize> = (0..12_345).collect();
+        let kept = thinned(&rows, 100);
+        assert_eq!((kept.len(), *kept[0]), (100, 0));
+        assert!(kept.windows(2).all(|w| (123..=124).contains(&(w[1] - w[0]))));
+        assert_eq!(thinned(&rows[..3], 100).len(), 3);
     }
 
     #[test]

@@ -54,9 +54,10 @@ pub struct Study {
     pub name: String,
     /// Its rows.
     pub rows: u64,
-    /// Columns of it that the encoder reads.
+    /// Its columns.
     pub columns: u64,
-    /// Columns of it that other studies lack or that the filter dropped.
+    /// Those of them that the encoder does not read: other studies lack them, or
+    /// the filter dropped them.
     pub dropped_columns: u64,
 }
 
