@@ -26,7 +26,7 @@ pub struct Args {
 
 /// Writes the report, prints the R2 matrices and where the page is.
 pub fn run(args: Args) -> Result<()> {
-    if let Some(pretraining) = args.runs.iter().find(|dir| latent::is_one(dir)) {
+    if let Some(pretraining) = args.runs.iter().find(|dir| latent::is_pretraining(dir)) {
         return of_pretraining(pretraining, &args);
     }
     let out = match (&args.out, &args.runs[..]) {
@@ -76,6 +76,20 @@ mod tests {
         let args = Line::parse_from(["report", "a", "b"]).args;
         assert!(run(args).unwrap_err().to_string().contains("--out"));
         assert!(Line::try_parse_from(["report"]).is_err());
+    }
+
+    #[test]
+    fn a_pretraining_is_told_by_its_quality_and_stands_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display().to_string();
+        std::fs::write(dir.path().join("quality.json"), "{}").unwrap();
+        let refused = |line: &[&str]| run(Line::parse_from(line).args).unwrap_err().to_string();
+        for line in [&["report", &path, "--out", "x"][..], &["report", "a", &path]] {
+            let message = refused(line);
+            assert!(message.contains(&path) && message.contains("alone"), "{message}");
+        }
+        let message = refused(&["report", &path]);
+        assert!(message.contains("quality.json") && message.contains("missing field"), "{message}");
     }
 
     #[test]

@@ -41,6 +41,19 @@ fn the_page_says_what_was_learned_and_shows_it_by_class_and_study() {
 }
 
 #[test]
+fn a_line_for_the_terminal_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!latent::is_pretraining(dir.path()));
+    pretraining::write(dir.path());
+    assert!(latent::is_pretraining(dir.path()));
+    assert_eq!(
+        latent::summary(dir.path()).unwrap(),
+        "an autoencoder, 900 columns into 64: R2 on held-out rows 0.625, 5-NN class accuracy 0.875, \
+         largest class 0.250, silhouette by class 0.250, by study 0.016"
+    );
+}
+
+#[test]
 fn a_long_table_draws_five_thousand_points_and_the_same_ones_each_time() {
     let dir = tempfile::tempdir().unwrap();
     pretraining::write(dir.path());

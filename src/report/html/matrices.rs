@@ -13,11 +13,9 @@ pub(super) const REACH: f64 = 0.3;
 /// adds, each with its scores over those of the source, and the best that is
 /// possible where that is known.
 pub(super) fn r2(models: &Models) -> String {
-    let spread = spread(models);
-    let mut out = format!(
-        "<p>Rows are the dataset trained on, columns the dataset scored. On the diagonal (framed) the test rows \
-         of the same dataset are scored; elsewhere every pair of the target. {spread} <b>Ga</b>: mean of a row \
-         without the source itself; <b>Gna</b>: the same of Gn, below.</p>"
+    let mut out = String::from(
+        "<p>Rows are the dataset trained on, columns the dataset scored: on the diagonal (framed) the test rows of the \
+         same dataset, elsewhere every pair of the target.</p>",
     );
     out.push_str(&legend(
         Scale::SCORE,
@@ -47,6 +45,10 @@ pub(super) fn r2(models: &Models) -> String {
     for (m, rival) in models.all.iter().enumerate().filter(|(m, r)| r.baseline && !drawn.contains(m)) {
         out.push_str(&format!("<div class=\"grid\">{}</div>", model_map(rival, m, &mut normalised)));
     }
+    out.push_str(&format!(
+        "<p>{} <b>Ga</b>: mean of a row without the source itself; <b>Gna</b>: the same of Gn.</p>",
+        spread(models)
+    ));
     out.push_str(&format!(
         "<details><summary>Gn: each cell over the source's score on itself</summary><p>It says little where that \
          score is near zero or below. <b>Gna</b> is the mean of a row of it without the source itself.</p>\

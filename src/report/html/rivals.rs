@@ -32,7 +32,7 @@ pub(super) fn section(models: &Models) -> String {
         "<p>R² of <b>{label}</b> minus that of a rival, split by split over the splits that both have, mean ± \
          standard deviation. <b>*</b> marks a difference that a paired t-test over splits finds, p &lt; 0.05, \
          two-sided, with the variance corrected for overlapping splits (Nadeau and Bengio 2003); point at a \
-         cell for its p. One cell in twenty would be marked by chance. All tests are in <code>paired_tests.csv\
+         cell for its p. Of cells without a difference, one in twenty is marked by chance. All tests are in <code>paired_tests.csv\
          </code>.</p>{}{}<div class=\"grid\">{maps}</div>",
         table(models, model, several),
         legend(Scale::difference(REACH), "difference of R²; blue where the first model is better")

@@ -30,7 +30,7 @@ const TITLE: &str = "What was learned from the samples alone?";
 const STYLE: &str = include_str!("style.css");
 
 /// Whether `dir` is the folder of a pretraining: those alone hold a `quality.json`.
-pub fn is_one(dir: &Path) -> bool {
+pub fn is_pretraining(dir: &Path) -> bool {
     dir.join(QUALITY).is_file()
 }
 
