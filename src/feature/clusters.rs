@@ -58,8 +58,10 @@ mod tests {
     fn rows_that_lie_together_are_one_cluster_and_nothing_but_the_seed_matters() {
         // Three heaps of 40 rows, the rows taken in turns.
         let noise = |i: usize| ((i * i * 7919 + i * 31) % 1009) as f32 / 1009.0;
-        let value = |row: usize, column: usize| noise(row * 6 + column) + if row % 3 == column { 9.0 } else { 0.0 };
-        let values: Vec<f32> = (0..120).flat_map(|row| (0..6).map(move |column| value(row, column))).collect();
+        let value =
+            |row: usize, column: usize| noise(row * 6 + column) + if row % 3 == column { 9.0 } else { 0.0 };
+        let values: Vec<f32> =
+            (0..120).flat_map(|row| (0..6).map(move |column| value(row, column))).collect();
         let (fitted, of): (Vec<u32>, Vec<u32>) = ((0..90).collect(), (0..120).collect());
         let found = clusters(&values, 6, &fitted, &of, 3, 7).unwrap();
         assert_eq!(found, clusters(&values, 6, &fitted, &of, 3, 7).unwrap());

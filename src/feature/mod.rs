@@ -12,10 +12,10 @@ mod study_tables;
 mod table;
 
 pub use clusters::clusters;
-pub use pca::Pca;
-pub use study_scaling::{ColumnFilter, ScaleKind, StudyScaling};
-pub use study_tables::StudyTables;
 pub use labels::{Labels, labels};
+pub use pca::Pca;
 pub use scaled::{ScaledFeatures, ScaledRows};
 pub use scaling::{Scaling, ValueScale};
+pub use study_scaling::{ColumnFilter, ScaleKind, StudyScaling};
+pub use study_tables::StudyTables;
 pub use table::{Column, Features, JoinedTables};

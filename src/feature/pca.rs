@@ -84,7 +84,9 @@ impl Pca {
                 || (0..components.min(count)).all(|axis| residual(axis) <= TOLERANCE * largest);
             if found || rounds == MOST_ROUNDS {
                 if !found {
-                    log::warn!("principal components: the last of {components} are not exact after {rounds} rounds");
+                    log::warn!(
+                        "principal components: the last of {components} are not exact after {rounds} rounds"
+                    );
                 }
                 break (variances, axes);
             }
@@ -98,7 +100,8 @@ impl Pca {
         let over = (of.len() - 1) as f64;
         let mut axes: Vec<f32> = axes[..components * columns].iter().map(|&v| v as f32).collect();
         for axis in axes.chunks_exact_mut(columns) {
-            let largest = axis.iter().copied().fold(0.0f32, |most, v| if v.abs() > most.abs() { v } else { most });
+            let largest =
+                axis.iter().copied().fold(0.0f32, |most, v| if v.abs() > most.abs() { v } else { most });
             if largest < 0.0 {
                 axis.iter_mut().for_each(|v| *v = -*v);
             }
@@ -284,13 +287,15 @@ mod tests {
     fn made_up(rows: usize) -> Vec<f32> {
         let noise = |i: usize| ((i * i * 7919 + i * 104_729) % 10_007) as f32 / 10_007.0 - 0.5;
         let value = |row: usize, column: usize| {
-            let factor = |f: usize| noise(row * 31 + f) * noise(column * 17 + f * 1009 + 5) * 8.0 / (f + 1) as f32;
+            let factor =
+                |f: usize| noise(row * 31 + f) * noise(column * 17 + f * 1009 + 5) * 8.0 / (f + 1) as f32;
             (0..6).map(factor).sum::<f32>() + 0.1 * noise(row * 40 + column + 77_777) + column as f32
         };
         (0..rows).flat_map(|row| (0..40).map(move |column| value(row, column))).collect()
     }
 
-    const NUMPY_VARIANCES: [f64; 4] = [18.388437879547904, 5.29572584521423, 1.8082259592407837, 1.1581155169468755];
+    const NUMPY_VARIANCES: [f64; 4] =
+        [18.388437879547904, 5.29572584521423, 1.8082259592407837, 1.1581155169468755];
     const NUMPY_TOTAL: f64 = 27.916789326377792;
     /// The fourth coordinate of each.
     const NUMPY_AXES: [f32; 4] = [0.120_944_73, 0.062_373_27, 0.035_125_99, -0.217_164_18];

@@ -253,7 +253,11 @@ impl StudyScaling {
             }
             if studies.last().is_none_or(|study| study.name != name) {
                 if studies.iter().any(|study| study.name == name) {
-                    return Err(Error::table(path, line, format!("the rows of {name} do not stand together")));
+                    return Err(Error::table(
+                        path,
+                        line,
+                        format!("the rows of {name} do not stand together"),
+                    ));
                 }
                 studies.push(StudyScale { name, scale: Vec::new() });
             }

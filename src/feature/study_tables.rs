@@ -45,7 +45,11 @@ impl<'a> StudyTables<'a> {
             return Err(Error::store(store.path(), "/features/sample", what));
         }
         if u32::try_from(first_row).is_err() {
-            return Err(Error::store(store.path(), "/features/sample", format!("{first_row} rows are too many")));
+            return Err(Error::store(
+                store.path(),
+                "/features/sample",
+                format!("{first_row} rows are too many"),
+            ));
         }
         Ok(Self { store, studies, columns })
     }
