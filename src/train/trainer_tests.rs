@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::device::cuda::HostDriver;
 use crate::feature::{Features, ScaledFeatures};
 use crate::graph::Graph;
-use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower};
+use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower, Validation};
 use crate::op::{Activation, Gather, Linear, Rule, SquaredError, TiedLinear};
 use crate::store::Entity;
 use std::rc::Rc;
@@ -148,7 +148,7 @@ fn tied_network() -> PairNetwork {
     let truth = graph.input(pairs, 1);
     let loss = graph.add("loss", SquaredError, &[prediction, truth]).unwrap();
     let ports = Ports { pairs, entities, dose: None, truth };
-    PairNetwork { graph: graph.into(), ports, prediction, loss }
+    PairNetwork { graph: graph.into(), ports, prediction, loss, validation: Validation::SquaredError }
 }
 
 #[test]
