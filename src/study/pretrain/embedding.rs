@@ -74,10 +74,21 @@ fn tsne(latent: &[f32], columns: usize, drawn: &[u32], start: &[[f32; 2]]) -> Ve
     let begin = |&row: &u32| start[row as usize].map(|v| f64::from(v) / spread * START);
     let begin: Vec<f64> = drawn.iter().flat_map(begin).collect();
     let points = vec![(); drawn.len()];
-    let mut tsne: tSNE<'_, f64, (), 2> = tSNE::new(&points);
-    tsne.perplexity(perplexity as f64).epochs(EPOCHS).initial_embedding(begin);
-    tsne.barnes_hut_with_neighbors(THETA, &near);
-    tsne.embedding().chunks_exact(2).map(|place| [place[0] as f32, place[1] as f32]).collect()
+    let place = || {
+        let mut tsne: tSNE<'_, f64, (), 2> = tSNE::new(&points);
+        tsne.perplexity(perplexity as f64).epochs(EPOCHS).initial_embedding(begin);
+        tsne.barnes_hut_with_neighbors(THETA, &near);
+        tsne.embedding()
+    };
+    // The library's sums depend on how threads share them.
+    let placed = match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+        Ok(alone) => alone.install(place),
+        Err(error) => {
+            log::warn!("no neighbour embedding: {error}");
+            Vec::new()
+        }
+    };
+    placed.chunks_exact(2).map(|place| [place[0] as f32, place[1] as f32]).collect()
 }
 
 #[cfg(test)]
