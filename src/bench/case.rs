@@ -75,6 +75,7 @@ impl Case {
             dropout: 0.0,
             layer_norm: false,
             residual: false,
+            members: 1,
         }
     }
 

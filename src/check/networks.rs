@@ -34,6 +34,7 @@ fn network(activation: Activation) -> TwoTower {
         dropout: 0.25,
         layer_norm: true,
         residual: true,
+        members: 1,
     }
 }
 

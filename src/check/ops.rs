@@ -5,7 +5,7 @@ use crate::graph::compare::{Differences, OneOp, Reference, Trial};
 use crate::graph::{Graph, NodeId};
 use crate::op::{
     Activation, Add, BitLinear, CenterLoss, Concat, Dropout, Fuse, Gather, Huber, LayerNorm, Linear, MapId,
-    Op, ReconstructionError, ReconstructionLoss, SpaceId, SquaredError,
+    Mean, Op, ReconstructionError, ReconstructionLoss, SpaceId, SquaredError,
 };
 use std::sync::Arc;
 
@@ -164,6 +164,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
         cases.push(op(&format!("dropout {columns}, {rows} rows"), dropout, rows)?);
     }
     cases.push(op("add 261, 300 rows", OneOp::new(Add).input(261).input(261), 300)?);
+    cases.push(op("mean 261, 300 rows", OneOp::new(Mean).input(261).input(261), 300)?);
     cases.push(op("concat 70, 1, 261, 300 rows", OneOp::new(Concat).input(70).input(1).input(261), 300)?);
     cases.push(op("squared_error, 300 rows", OneOp::new(SquaredError).input(1).input(1), 300)?);
     cases.push(op("huber, 300 rows", OneOp::new(Huber { delta: 0.7 }).input(1).input(1), 300)?);

@@ -88,6 +88,7 @@ impl MadeUp {
             dropout: 0.1,
             layer_norm: !bits,
             residual: true,
+            members: 2,
         };
         let widths = InputWidths { drug: COLUMNS[0], sample: COLUMNS[1], dose: true, bits: [bits, false] };
         let features = |entity: Entity| -> Result<ScaledFeatures> {

@@ -191,8 +191,14 @@ impl Autoencoder {
         let port = |space, map, features| EntityPort { space, map, features: FeaturePort::Values(features) };
         let entities = [port(classes, class_of, class_features), port(samples, sample_of, x)];
         let ports = Ports { pairs, entities, dose: None, truth };
-        let network =
-            PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation: Validation::Loss };
+        let network = PairNetwork {
+            graph: Arc::new(graph),
+            ports,
+            prediction,
+            loss,
+            validation: Validation::Loss,
+            fitted: None,
+        };
         Ok(AutoencoderNetwork { network, latent, reconstruction })
     }
 

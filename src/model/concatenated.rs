@@ -36,14 +36,14 @@ pub fn build(spec: &TwoTower, widths: InputWidths) -> Result<PairNetwork> {
     let out = Linear::new(hidden.columns(&graph), 1, Activation::Identity);
     let prediction = hidden.linear(&mut graph, "head.out", out)?;
     let truth = graph.input(pairs, 1);
-    let loss = add_loss(&mut graph, Loss::Mse, prediction, truth)?;
+    let loss = add_loss(&mut graph, "loss", Loss::Mse, prediction, truth)?;
     let entities = [
         EntityPort { space: drugs, map: drug_of, features: FeaturePort::Values(drug_features) },
         EntityPort { space: samples, map: sample_of, features: FeaturePort::Values(sample_features) },
     ];
     let ports = Ports { pairs, entities, dose, truth };
     let validation = Validation::SquaredError;
-    Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation })
+    Ok(PairNetwork { graph: Arc::new(graph), ports, prediction, loss, validation, fitted: None })
 }
 
 /// The blocks of columns of the concatenated first weight: name of the

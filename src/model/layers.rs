@@ -52,6 +52,11 @@ pub struct LayerStyle {
 }
 
 impl LayerStyle {
+    /// Nothing but the activation.
+    pub fn plain(activation: Activation) -> Self {
+        Self { activation, dropout: 0.0, layer_norm: false, residual: false }
+    }
+
     /// Adds `widths.len()` layers on top of `x`, called `<name>.<first>` and so on.
     pub fn stack(
         &self,

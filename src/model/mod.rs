@@ -3,18 +3,19 @@
 mod autoencoder;
 #[cfg(test)]
 mod concatenated;
+mod encoder;
 mod layers;
 mod two_tower;
 
+pub use crate::op::ReconstructionLoss;
 pub use autoencoder::{Autoencoder, AutoencoderNetwork, CenterDistanceSpec, CenterLossSpec};
+pub use encoder::{Encoder, EncoderGraph, FittedEncoder};
 pub use two_tower::TwoTower;
 
 use crate::Result;
 use crate::batch::Ports;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Parameters};
 use crate::op::{Huber, SquaredError};
-
-pub use crate::op::ReconstructionLoss;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -74,6 +75,8 @@ pub struct PairNetwork {
     pub loss: NodeId,
     /// What is made of the prediction of a validation pair.
     pub validation: Validation,
+    /// What its layers called `encoder.<n>`, if it has any, start from; each member of an ensemble from the same.
+    pub fitted: Option<Arc<Parameters<f32>>>,
 }
 
 /// Most layers in a stack; beyond, it is a slip of the keyboard.
@@ -82,6 +85,22 @@ const MOST_LAYERS: usize = 64;
 const MOST_UNITS: usize = 1 << 16;
 
 impl PairNetwork {
+    /// The parameters that a training with this seed starts from. Fails if there is no memory for them.
+    pub fn start(&self, seed: u64) -> Result<Parameters<f32>> {
+        let mut parameters = Parameters::start(&self.graph, seed)?;
+        let Some(fitted) = &self.fitted else { return Ok(parameters) };
+        for place in parameters.clone_layout().iter() {
+            let own =
+                |name: &str| place.name.strip_suffix(name).is_some_and(|p| p.is_empty() || p.ends_with('.'));
+            if let Some(from) = fitted.layout().iter().find(|from| own(&from.name)) {
+                assert_eq!(place.shape, from.shape, "the layers of '{}'", place.name);
+                let values = &fitted.values()[from.range.clone()];
+                parameters.values_mut()[place.range.clone()].copy_from_slice(values);
+            }
+        }
+        Ok(parameters)
+    }
+
     /// Forward multiply-adds that a drug, and a sample, takes in its tower.
     pub fn entity_costs(&self) -> [f64; 2] {
         self.ports.entities.map(|port| {
@@ -108,15 +127,25 @@ impl ModelSpec {
 
     /// Builds the network for these inputs.
     pub fn build(&self, widths: InputWidths, loss: Loss) -> Result<PairNetwork> {
+        self.build_over(widths, None, loss)
+    }
+
+    /// Builds the network for these inputs, with an encoder's layers below those of the samples.
+    pub fn build_over(
+        &self,
+        widths: InputWidths,
+        encoder: Option<&FittedEncoder>,
+        loss: Loss,
+    ) -> Result<PairNetwork> {
         match self {
-            ModelSpec::TwoTower(spec) => spec.build(widths, loss),
+            ModelSpec::TwoTower(spec) => spec.build(widths, encoder, loss),
         }
     }
 }
 
-fn add_loss(graph: &mut Graph, loss: Loss, prediction: NodeId, truth: NodeId) -> Result<NodeId> {
+fn add_loss(graph: &mut Graph, name: &str, loss: Loss, prediction: NodeId, truth: NodeId) -> Result<NodeId> {
     match loss {
-        Loss::Mse => graph.add("loss", SquaredError, &[prediction, truth]),
-        Loss::Huber => graph.add("loss", Huber { delta: 1.0 }, &[prediction, truth]),
+        Loss::Mse => graph.add(name, SquaredError, &[prediction, truth]),
+        Loss::Huber => graph.add(name, Huber { delta: 1.0 }, &[prediction, truth]),
     }
 }

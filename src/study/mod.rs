@@ -4,6 +4,7 @@
 mod account;
 mod bar;
 mod corpus;
+mod encoder;
 mod estimate;
 mod farm;
 mod heartbeat;
@@ -21,6 +22,7 @@ mod training;
 mod training_log;
 mod training_set;
 mod transfer;
+mod trust;
 
 pub use corpus::{Corpus, SplitParts};
 pub use estimate::estimate;

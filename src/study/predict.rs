@@ -1,4 +1,5 @@
 use super::model_folder::{MissingColumns, SavedModel};
+use super::trust::Trust;
 use crate::device::Device;
 use crate::report::predictions::{Values, write_blocks};
 use crate::store::{Entity, Pairs, Store};
@@ -43,6 +44,7 @@ pub fn predict(
         let what = "has no dose, which the model needs";
         return Err(Error::store(store.path(), format!("/datasets/{dataset}"), what));
     }
+    let trust = Trust::load(folder, model.deck.transfer, model.mean(), &store, dataset)?;
     let (mut predictor, missing) = model.on_store(&store, device)?;
     for columns in &missing {
         let part = columns.names.len() as f64 / columns.of as f64;
@@ -83,7 +85,10 @@ pub fn predict(
             if !measured {
                 pairs.value.fill(f32::NAN);
             }
-            let predicted = predictor.predict(pairs.clone())?;
+            let mut predicted = predictor.predict(pairs.clone())?;
+            if let Some(trust) = &trust {
+                trust.apply(&pairs, &mut predicted);
+            }
             report.predicted += predicted.len();
             let mut values = vec![
                 Values::Same(dataset),

@@ -2,6 +2,7 @@ use super::Corpus;
 use super::corpus::BLOCK;
 use super::strict::Unseen;
 use super::training::{Trained, TrainingView};
+use super::trust::Trust;
 use crate::Result;
 use crate::atomic::FolderDraft;
 use crate::batch::part;
@@ -47,7 +48,8 @@ impl<'a> Rows<'a> {
 const _: () = assert!(BLOCK.is_multiple_of(SCORING_CHUNK) && BLOCK.is_multiple_of(CUDA_SCORING_CHUNK));
 
 /// Scores `target` with a trained source: the test rows of the source itself,
-/// all rows of another dataset. The ranks of the group predict a slice each;
+/// all rows of another dataset, whose predictions are drawn to the source's mean
+/// as the deck says. The ranks of the group predict a slice each;
 /// rank `root` writes `folders`: the network's scores to the first, those of
 /// each baseline to the others. `during` is told how many of its pairs this
 /// rank has predicted, and of how many, while some are left.
@@ -75,16 +77,21 @@ pub fn score(
             during(predicted.len(), share);
         }
     }
-    let predicted = gather(group, root, predicted);
+    let mut predicted = gather(group, root, predicted);
     if group.rank() != root {
         return Ok(());
     }
+    let mean = trained.predictor.scaling().endpoint.mean;
     let TrainingView { seen, baselines } = trained.view()?;
+    let trust = (target != trained.task.source).then(|| Trust::new(corpus.deck.transfer, mean, seen));
     let column = || Vec::with_capacity(rows.len());
     let (mut truth, mut unseen) = (column(), Unseen::of(rows.len()));
     let mut by_baseline = baselines.each_ref().map(|_| column());
     for block in rows.blocks(0..rows.len()) {
         let pairs = corpus.pairs(target, &block)?;
+        if let Some(trust) = &trust {
+            trust.apply(&pairs, &mut predicted[truth.len()..][..pairs.len()]);
+        }
         truth.extend_from_slice(&pairs.value);
         unseen.add(seen, &pairs);
         by_baseline.iter_mut().zip(baselines).for_each(|(all, fitted)| all.extend(fitted.predict(&pairs)));

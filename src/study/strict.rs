@@ -54,6 +54,11 @@ impl Seen {
         self.combinations.dedup();
     }
 
+    /// By drug of the store, as far as there are any: whether training has shown it.
+    pub fn drugs(&self) -> &[bool] {
+        &self.drugs
+    }
+
     fn known(&self, drug: u32, sample: u32) -> [bool; 3] {
         let known = |seen: &[bool], entity: u32| seen.get(entity as usize).copied().unwrap_or(false);
         let (drug_known, sample_known) = (known(&self.drugs, drug), known(&self.samples, sample));

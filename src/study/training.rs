@@ -72,7 +72,7 @@ pub fn train<'a>(
 ) -> Result<Option<Trained<'a>>> {
     let deck = &corpus.deck;
     let rows = corpus.split(&task.source, task.split)?;
-    let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+    let network = corpus.network()?;
     let mut state = checkpoints.load(group, &network.graph, deck.train.optimizer)?;
     let begun = state.as_ref().map(|state| state.progress.lanes);
     let lanes = lanes(task, &deck.train, rows.train.len(), group, state.as_mut())?;

@@ -47,7 +47,7 @@ impl<'a> CpuEngine<'a> {
     ) -> Result<Self> {
         let (network, ports) = (problem.network, problem.network.ports);
         let capacity = ports.capacity(problem.lanes.most_in_step(), problem.most_entities());
-        let parameters = Parameters::<f32>::start(&network.graph, seed)?;
+        let parameters = network.start(seed)?;
         let plan = CpuPlan::new(network.graph.clone(), Purpose::Train, network.loss, &[], &capacity)?;
         let lane_sum = LaneSum::new(plan.gradients()?, problem.own.len())?;
         let reduction = Reduction::new(comm, lane_sum.buckets())?;

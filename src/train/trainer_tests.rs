@@ -148,7 +148,14 @@ fn tied_network() -> PairNetwork {
     let truth = graph.input(pairs, 1);
     let loss = graph.add("loss", SquaredError, &[prediction, truth]).unwrap();
     let ports = Ports { pairs, entities, dose: None, truth };
-    PairNetwork { graph: graph.into(), ports, prediction, loss, validation: Validation::SquaredError }
+    PairNetwork {
+        graph: graph.into(),
+        ports,
+        prediction,
+        loss,
+        validation: Validation::SquaredError,
+        fitted: None,
+    }
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl Plan<'_> {
         status::begin_task(&format!("{} on {ranks} ranks", self.task));
         let started = Instant::now();
         let rows = corpus.split(&self.task.source, self.task.split)?;
-        let network = corpus.deck.model.build(corpus.widths(), corpus.deck.train.loss)?;
+        let network = corpus.network()?;
         let (lanes, batch) = self.lanes(rows.train.len(), ranks)?;
         let set = TrainingSet::read(corpus, self.task, &rows, network, lanes, group)?;
         let read = all_seconds(group, started.elapsed().as_secs_f64());

@@ -32,6 +32,7 @@ pub const SOURCES: &[Source] = sources![
     "layer_norm",
     "linear",
     "loss",
+    "mean",
     "narrow",
     "reconstruction_error",
     "segment",

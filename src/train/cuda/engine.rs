@@ -108,7 +108,7 @@ impl<'a> CudaEngine<'a> {
             precision,
         )?;
         let layout = CudaLayout::new(&network.graph)?;
-        let on_host = Parameters::<f32>::start(&network.graph, seed)?;
+        let on_host = network.start(seed)?;
         let parameters = CudaParameters::zeros(stream, layout.clone(), precision)?;
         parameters.upload(&on_host)?;
         let own = problem.own.len();
