@@ -25,12 +25,13 @@ mod transfer;
 mod trust;
 
 pub use corpus::{Corpus, SplitParts};
+pub use encoder::SavedEncoder;
 pub use estimate::estimate;
 pub use farm::Grouping;
 pub use journal::Start;
 pub use model_folder::SavedModel;
 pub use predict::{PredictReport, predict};
-pub use pretrain::{Encoded, PretrainCorpus, SavedEncoder, pretrain};
+pub use pretrain::{PretrainCorpus, pretrain};
 pub use task::Task;
 pub use training_set::TrainingSet;
 pub use transfer::{Launch, transfer};
