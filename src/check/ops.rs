@@ -129,7 +129,7 @@ fn center_loss(classes: usize, columns: usize, rows: usize, of_batch: usize) -> 
     let x = graph.input(pairs, 3);
     let z = graph.add("z", Linear::new(3, columns, Activation::Identity), &[x])?;
     let (weight, distance_weight, margin, rate) = (0.3, 2.0, 9.0, 0.5);
-    let scales = CenterLoss::scales(weight, &vec![1.0 / classes as f64; classes], rows);
+    let scales = CenterLoss::scales(weight, distance_weight, &vec![1.0 / classes as f64; classes], rows);
     let centers = CenterLoss { map, classes: space, weight, distance_weight, margin, rate, scales };
     let loss = graph.add("centers", centers, &[z])?;
     let trial = Trial { graph: Arc::new(graph), loss, fed: vec![x], capacity: vec![rows, of_batch] };

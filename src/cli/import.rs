@@ -1,6 +1,8 @@
 use super::say::say;
 use crate::Result;
+use crate::import::labels::{self, LabelMap};
 use crate::import::long::{FeatureMap, ResponseMap};
+use crate::import::tcga::{self, Measure, TumourMap};
 use crate::import::{MatchReport, improve, long};
 use crate::store::{Entity, StoreWriter};
 use crate::{Error, cli};
@@ -35,6 +37,35 @@ enum Format {
     ///     --name segments --id 'COSMIC-{COSMIC_ID}' --ignore TISSUE_FACTOR
     #[command(verbatim_doc_comment)]
     Table(Box<Table>),
+    /// Expression of TCGA tumours, added to a store as samples with one feature table
+    ///
+    /// A FILE is CSV or TSV, gzipped or not, with a row a tumour and a column a gene,
+    /// or the other way round: barcodes such as TCGA-OR-A5J1-01A in the first column
+    /// or in the header tell. Files are stacked. Values become log2(x + 1). Genes are
+    /// matched by symbol (TP53, or TP53|7157) with the columns of a feature table of
+    /// the store, where case does not matter, and those that are none are left out.
+    /// Normal tissue (sample types from 10 on) is left out and counted.
+    ///
+    /// Tumours of three projects, which become the classes ACC, UCS and UVM:
+    ///   crossrx import tcga --store csa.h5 --label tumour-type
+    ///     tcga_ACC_rsem.tsv.gz tcga_UCS_rsem.tsv.gz tcga_UVM_rsem.tsv.gz
+    #[command(verbatim_doc_comment)]
+    Tcga(Tcga),
+    /// Labels of samples, such as primary site or histology: columns of a table
+    ///
+    /// Each column becomes a feature table of bits: a row a sample, a column a class.
+    /// Rows that join nothing, and empty labels, are counted and left out. KEY is as
+    /// in crossrx import table.
+    ///
+    /// Site and histology of cell lines, as the label tables site and histology:
+    ///   crossrx import labels --store csa.h5 cell_lines.tsv --id 'COSMIC-{cosmic_id}'
+    ///     --column Site --column Histology
+    ///
+    /// A clinical table of one row a patient, TCGA-OR-A5J1, for all samples of each:
+    ///   crossrx import labels --store csa.h5 clinical.tsv --id bcr_patient_barcode
+    ///     --prefix --column tumor_stage --name stage
+    #[command(verbatim_doc_comment)]
+    Labels(Labels),
 }
 
 #[derive(Debug, clap::Args)]
@@ -100,6 +131,56 @@ struct Table {
     ignore: Vec<String>,
 }
 
+#[derive(Debug, clap::Args)]
+struct Tcga {
+    /// The store to add to
+    #[arg(long, value_name = "STORE")]
+    store: PathBuf,
+    /// Tables of tumours
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Name of the new feature table
+    #[arg(long, value_name = "NAME", default_value = "tcga")]
+    name: String,
+    /// Sample feature table whose columns are the genes to keep; expression, where the store has it
+    #[arg(long, value_name = "TABLE")]
+    genes_of: Option<String>,
+    /// Keep the genes that are no column of that table too
+    #[arg(long)]
+    all_genes: bool,
+    /// What the values are: normalised RSEM counts, TPM, or logarithms, which are kept as they are
+    #[arg(long, value_enum, default_value = "rsem")]
+    measure: Measure,
+    /// Name of a new label table; the class of a tumour is the project that its file is named after
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Labels {
+    /// The store to add to
+    #[arg(long, value_name = "STORE")]
+    store: PathBuf,
+    /// The table of labels
+    #[arg(value_name = "TABLE")]
+    table: PathBuf,
+    /// Sample of a row; the first column if not given
+    #[arg(long, value_name = "KEY[@COLUMN]")]
+    id: Option<String>,
+    /// Column of labels; may be repeated
+    #[arg(long, value_name = "COLUMN", required = true)]
+    column: Vec<String>,
+    /// Name of the label table of the only column; else the column's own in kebab-case
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// An id means every sample whose id begins with it, up to a hyphen or its end
+    #[arg(long)]
+    prefix: bool,
+    /// Text that means no label; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    missing: Vec<String>,
+}
+
 /// Imports and prints the match report.
 pub fn run(args: Args) -> Result<()> {
     let command = cli::command_line();
@@ -109,6 +190,16 @@ pub fn run(args: Args) -> Result<()> {
             improve::import_into(begin(&a.out, &command)?, &a.raw_data, a.dose.as_deref())?
         }
         Format::Table(a) => add(*a, &command)?,
+        Format::Tcga(a) => {
+            let Tcga { store, files, name, genes_of, all_genes, measure, label } = a;
+            let map = TumourMap { name, genes_of, all_genes, measure, label };
+            tcga::add_tumours(&store, &files, &map, &command)?
+        }
+        Format::Labels(a) => {
+            let Labels { store, table, id, column, name, prefix, missing } = a;
+            let map = LabelMap { id, columns: column, name, prefix, missing };
+            labels::add_labels(&store, &table, &map, &command)?
+        }
     };
     say(report)
 }

@@ -88,12 +88,54 @@ pub struct DataSpec {
     /// The same of sample features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_bits: Option<bool>,
+    /// How the encoder of a sample feature `latent:RUN` is used.
+    #[serde(default)]
+    pub latent: LatentUse,
+    /// Digests of the encoders that sample features name, by their names there; noted when the deck is resolved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub encoders: BTreeMap<String, String>,
     /// What to do with pairs whose drug or sample lacks a feature.
     #[serde(default)]
     pub missing_features: MissingFeatures,
     /// Scaled features are kept within this many standard deviations.
     #[serde(default = "default_clip")]
     pub clip: f32,
+}
+
+/// How the encoder of a pretraining is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatentUse {
+    /// Latent rows are features as others are.
+    #[default]
+    Frozen,
+    /// The sample tower begins as the encoder, and training goes on with it.
+    FineTuned,
+}
+
+/// What a sample feature that an encoder makes is named after: `latent:RUN`.
+const LATENT: &str = "latent:";
+
+impl DataSpec {
+    /// The sample features that an encoder makes, and the folder of each.
+    pub fn encoder_folders(&self) -> impl Iterator<Item = (&String, &Path)> {
+        self.sample_features.iter().filter_map(|name| Some((name, Path::new(name.strip_prefix(LATENT)?))))
+    }
+
+    fn latent_fault(&self) -> Option<(String, String)> {
+        let named = |key: &str, what: &str| Some((key.to_string(), what.to_string()));
+        if self.drug_features.iter().any(|name| name.starts_with(LATENT)) {
+            return named("data.drug_features", "cannot be latent: encoders read samples");
+        }
+        let encoders = self.encoder_folders().count();
+        if self.latent == LatentUse::FineTuned && (encoders != 1 || self.sample_features.len() != 1) {
+            return named("data.sample_features", "must be one latent:RUN and nothing else to be fine-tuned");
+        }
+        if encoders > 0 && self.sample_bits == Some(true) {
+            return named("data.sample_bits", "must be false: latent rows are no bits");
+        }
+        None
+    }
 }
 
 /// What to do with pairs whose drug or sample lacks a feature.
@@ -209,6 +251,9 @@ impl Deck {
                 "data.targets".into(),
                 format!("two pairs of datasets would share infer/{folder}"),
             ));
+        }
+        if let Some(fault) = self.data.latent_fault() {
+            return Some(fault);
         }
         if self.data.clip.is_nan() || self.data.clip <= 0.0 {
             return named("data.clip", "must be above zero");

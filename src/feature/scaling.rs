@@ -59,9 +59,9 @@ fn spread(mean: f64, variance: f64) -> Option<f32> {
     (deviation > 1e-6 * mean.abs().max(1e-6)).then_some(deviation as f32)
 }
 
-/// Mean and deviation of each column over the values that are not missing; bits stay as they are.
+/// Mean and deviation of each column over the values that are not missing; what is scaled stays as it is.
 fn fit(features: &Features, trained_on: &[u32]) -> Vec<ColumnScale> {
-    if features.are_bits() {
+    if features.are_scaled() {
         let plain = |column: &Column| ColumnScale { column: column.clone(), mean: 0.0, deviation: 1.0 };
         return features.columns().iter().map(plain).collect();
     }

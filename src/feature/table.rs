@@ -25,6 +25,8 @@ pub struct Features {
     row_of: Vec<u32>,
     rows: usize,
     cells: Cells,
+    /// Whether the values are to reach a network as they are.
+    scaled: bool,
 }
 
 /// Feature tables joined by entity, whose values are still to be read.
@@ -33,6 +35,8 @@ pub struct JoinedTables<'a> {
     entity: Entity,
     tables: Vec<Table<'a>>,
     join: Join,
+    /// Whether the values are to stay as they are.
+    scaled: bool,
     columns: Vec<Column>,
     row_of: Vec<u32>,
     rows: usize,
@@ -40,8 +44,24 @@ pub struct JoinedTables<'a> {
     ones: Option<Segments>,
 }
 
+/// A feature table that no store holds, such as the latent rows of samples.
+#[derive(Debug, Clone)]
+pub struct ComputedTable {
+    /// Its name, as in a deck.
+    pub name: String,
+    /// Names of its columns.
+    pub columns: Vec<String>,
+    /// Whose rows they are, distinct.
+    pub entities: Vec<u32>,
+    /// `[entities, columns]`.
+    pub values: Vec<f32>,
+    /// Whether its values are to reach a network as they are.
+    pub scaled: bool,
+}
+
 struct Table<'a> {
-    info: &'a FeatureInfo,
+    content: Content<'a>,
+    columns: usize,
     /// Of each row.
     entities: Vec<u32>,
 }
@@ -53,6 +73,12 @@ pub enum Join {
     All,
     /// Those that are in any; values of a table that they are not in are missing.
     Any,
+}
+
+/// Where the values of a table are.
+enum Content<'a> {
+    Stored(&'a FeatureInfo),
+    Computed(Vec<f32>),
 }
 
 /// How the rows are kept.
@@ -71,7 +97,8 @@ const SPARSE: usize = 16;
 const NONE: u32 = u32::MAX;
 
 impl<'a> JoinedTables<'a> {
-    /// Joins the tables `names` of `store` over the entities that `join` says. Refuses a name that is not there, and no names. `bits` says
+    /// Joins the tables `names` of `store` over the entities that `join` says. A name is that of a table
+    /// of `computed`, or of one in the store. Refuses a name that is not there, and no names. `bits` says
     /// whether to keep them as bits, which needs values that are zero or one; if
     /// absent, so are tables stored as bits that are sparse enough for it to be faster. Bits are read here.
     pub fn of(
@@ -80,16 +107,27 @@ impl<'a> JoinedTables<'a> {
         names: &[String],
         bits: Option<bool>,
         join: Join,
+        mut computed: Vec<ComputedTable>,
     ) -> Result<Self> {
         let (mut tables, mut columns) = (Vec::new(), Vec::new());
         let mut found = vec![0usize; store.count(entity)];
+        // Beside others, a table that is scaled already would be scaled with them.
+        let scaled = matches!(&computed[..], [one] if one.scaled && names == [one.name.clone()]);
         for name in names {
+            if let Some(at) = computed.iter().position(|table| table.name == *name) {
+                let ComputedTable { columns: own, entities, values, .. } = computed.swap_remove(at);
+                entities.iter().for_each(|&e| found[e as usize] += 1);
+                let content = Content::Computed(values);
+                tables.push(Table { content, columns: own.len(), entities });
+                columns.extend(own.into_iter().map(|column| Column { feature: name.clone(), name: column }));
+                continue;
+            }
             let info = store.feature_named(entity, name)?;
             let column = |name| Column { feature: info.name.clone(), name };
             columns.extend(store.feature_names(info)?.into_iter().map(column));
             let entities = store.feature_entities(info)?;
             entities.iter().for_each(|&e| found[e as usize] += 1);
-            tables.push(Table { info, entities });
+            tables.push(Table { content: Content::Stored(info), columns: info.columns, entities });
         }
         if columns.is_empty() {
             return Err(Error::Request(format!("no {} features: name at least one", entity.name())));
@@ -105,8 +143,10 @@ impl<'a> JoinedTables<'a> {
             rows += 1;
         }
         let mut joined =
-            Self { store, entity, tables, columns, row_of, rows: rows as usize, join, ones: None };
-        let stored_as_bits = joined.tables.iter().all(|table| table.info.encoding == Encoding::Bits);
+            Self { store, entity, tables, columns, row_of, rows: rows as usize, join, scaled, ones: None };
+        let as_bits =
+            |table: &Table| matches!(table.content, Content::Stored(info) if info.encoding == Encoding::Bits);
+        let stored_as_bits = joined.tables.iter().all(as_bits);
         if bits.unwrap_or(stored_as_bits) {
             let cells = joined.rows.saturating_mul(joined.columns.len());
             joined.ones = joined.ones(if bits.is_some() { usize::MAX } else { cells / SPARSE })?;
@@ -136,26 +176,30 @@ impl<'a> JoinedTables<'a> {
                 })?)
             }
         };
-        let Self { entity, columns, row_of, rows, .. } = self;
-        Ok(Features { entity, columns, row_of, rows, cells })
+        let Self { entity, columns, row_of, rows, scaled, .. } = self;
+        Ok(Features { entity, columns, row_of, rows, cells, scaled })
     }
 
     /// Streams the tables, one after the other: `each` gets the row of an entity,
     /// the first column of the table, and the table's values of the entity.
     fn each_row(&self, mut each: impl FnMut(u32, usize, &[f32]) -> Result<()> + Send) -> Result<()> {
         let (mut offset, row_of) = (0, &self.row_of);
-        for Table { info, entities } in &self.tables {
+        for Table { content, columns, entities } in &self.tables {
             let (mut entities, mut done) = (entities.iter(), Ok(()));
-            self.store.feature_blocks(info, |block| {
-                for (from, &entity) in block.chunks_exact(info.columns).zip(&mut entities) {
+            let mut take = |block: &[f32]| {
+                for (from, &entity) in block.chunks_exact(*columns).zip(&mut entities) {
                     let row = row_of[entity as usize];
                     if row != NONE && done.is_ok() {
                         done = each(row, offset, from);
                     }
                 }
-            })?;
+            };
+            match content {
+                Content::Stored(info) => self.store.feature_blocks(info, take)?,
+                Content::Computed(values) => take(values),
+            }
             done?;
-            offset += info.columns;
+            offset += columns;
         }
         Ok(())
     }
@@ -195,7 +239,7 @@ impl Features {
             true => Cells::Bits(bits_of(&values, &columns).map_err(Error::Request)?),
             false => Cells::Values(values.into()),
         };
-        Ok(Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells })
+        Ok(Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells, scaled: false })
     }
 
     /// A table of rows that entities are numbered by, `values` being `[entities, columns]`.
@@ -205,7 +249,8 @@ impl Features {
     pub fn of_rows(entity: Entity, columns: Vec<Column>, values: NodeShared<f32>) -> Self {
         assert!(!columns.is_empty() && values.len().is_multiple_of(columns.len()), "{} values", values.len());
         let rows = values.len() / columns.len();
-        Self { entity, columns, row_of: (0..rows as u32).collect(), rows, cells: Cells::Values(values) }
+        let (row_of, cells) = ((0..rows as u32).collect(), Cells::Values(values));
+        Self { entity, columns, row_of, rows, cells, scaled: false }
     }
 
     /// The same entities with exactly `wanted` columns, matched by name. Columns
@@ -252,6 +297,11 @@ impl Features {
     /// Number of columns.
     pub fn width(&self) -> usize {
         self.columns.len()
+    }
+
+    /// Whether the values reach a network as they are: bits, or values that were scaled before.
+    pub fn are_scaled(&self) -> bool {
+        self.scaled || self.are_bits()
     }
 
     /// Whether the ranks of this node hold the rows once between them.
@@ -344,6 +394,7 @@ impl Features {
             cells: Cells::Values(
                 rows.iter().flatten().copied().flatten().copied().collect::<Vec<f32>>().into(),
             ),
+            scaled: false,
         }
     }
 }

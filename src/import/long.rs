@@ -117,7 +117,7 @@ pub fn add_features(store: &Path, table: &Path, map: &FeatureMap, command: &str)
 }
 
 /// Takes `KEY[@COLUMN]` apart and makes the lookup that it asks for.
-fn key<'a>(text: &'a str, entity: Entity, store: &StoreWriter) -> Result<(&'a str, Lookup)> {
+pub(super) fn key<'a>(text: &'a str, entity: Entity, store: &StoreWriter) -> Result<(&'a str, Lookup)> {
     match text.rsplit_once('@') {
         Some((key, column)) => Ok((key, Lookup::by_text(&store.text_values(entity, column)?))),
         None => Ok((text, Lookup::by_id(store.ids(entity)))),

@@ -1,14 +1,22 @@
+use super::gene_match::{GeneMatch, TumourMatch};
+use super::one_hot::LabelMatch;
 use std::fmt;
 
 /// What an import took and what it left, with the reasons; printed at its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MatchReport {
+    /// One entry a table of tumours.
+    pub tumours: Vec<TumourMatch>,
+    /// How their genes met the store's.
+    pub genes: Option<GeneMatch>,
     /// One entry an entity table.
     pub tables: Vec<TableMatch>,
     /// One entry a dataset.
     pub responses: Vec<ResponseMatch>,
     /// One entry a dataset that has splits.
     pub splits: Vec<SplitMatch>,
+    /// One entry a label table.
+    pub labels: Vec<LabelMatch>,
     /// Whatever else was left out, one line each.
     pub notes: Vec<String>,
 }
@@ -114,6 +122,8 @@ pub(super) fn remember(examples: &mut Vec<String>, id: &[u8]) {
 
 impl fmt::Display for MatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tumours.iter().try_for_each(|t| write!(f, "{t}"))?;
+        self.genes.iter().try_for_each(|g| write!(f, "{g}"))?;
         for t in &self.tables {
             writeln!(f, "{}: {} rows by {} columns -> {}", t.file, t.rows, t.columns, t.became)?;
             if t.new_ids > 0 {
@@ -176,6 +186,7 @@ impl fmt::Display for MatchReport {
                 writeln!(f, "  split {k} left out: none of the rows of one of its parts joined")?;
             }
         }
+        self.labels.iter().try_for_each(|l| write!(f, "{l}"))?;
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
     }
 }

@@ -173,7 +173,8 @@ impl Table {
         Error::table(&self.path, self.line(), what)
     }
 
-    fn bad_cell(&self, column: usize, what: &str) -> Error {
+    /// An error about the cell in `column` of the present record.
+    pub fn bad_cell(&self, column: usize, what: &str) -> Error {
         let shown = String::from_utf8_lossy(self.cell(column));
         let name = self.header.get(column).map_or("", String::as_str);
         self.fault(format!("column {name:?}: {shown:.60?} {what}"))

@@ -114,6 +114,28 @@ impl StoreWriter {
         read().map_err(|e: hdf5::Error| self.fault(&place, e))
     }
 
+    /// The names of the feature tables of drugs or samples as they are now, sorted.
+    pub fn features(&self, entity: Entity) -> Result<Vec<String>> {
+        let place = format!("/features/{}", entity.name());
+        let names = self.file.group(&place).and_then(|group| group.member_names());
+        let mut names = names.map_err(|e| self.fault(place, e))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The names of the columns of a feature table as it is now. A table that is
+    /// not there is an error that lists those that are.
+    pub fn feature_names(&self, entity: Entity, table: &str) -> Result<Vec<String>> {
+        let there = self.features(entity)?;
+        if !there.iter().any(|name| name == table) {
+            let place = format!("/features/{}", entity.name());
+            return Err(self.fault(place, absent("feature table", table, there)));
+        }
+        let place = feature_place(entity, table);
+        let read = || strings::read(&self.file.group(&place)?, "names");
+        read().map_err(|e| self.fault(format!("{place}/names"), e))
+    }
+
     /// The ids written or found so far, by index.
     pub fn ids(&self, entity: Entity) -> &[String] {
         &self.ids[entity as usize]

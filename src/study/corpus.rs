@@ -1,10 +1,11 @@
 use super::Task;
+use super::encoder::Encoders;
 use crate::batch::Lanes;
 use crate::comm::{Communicator, ProcessMemory, agree, same, same_file, set_timeout};
 use crate::deck::{Deck, MissingFeatures, Splits};
 use crate::device::Device;
 use crate::feature::{Features, JoinedTables};
-use crate::model::InputWidths;
+use crate::model::{InputWidths, PairNetwork};
 use crate::split::{Folds, Part, RowSet, RuleSplit};
 use crate::store::{Entity, Pairs, Store};
 use crate::{Error, Result};
@@ -25,6 +26,8 @@ pub struct Corpus {
     pub drugs: Rc<Features>,
     /// Features of the samples, as stored.
     pub samples: Rc<Features>,
+    /// Encoders that make features of the samples.
+    pub(super) encoders: Encoders,
     /// Whether the network takes the dose.
     pub dose: bool,
     /// What this rank computes on.
@@ -119,14 +122,21 @@ impl Corpus {
         let (deck, store, dose) = agree(world, Self::check(deck, deck_path))?;
         let digest = common_digest(&store, world)?;
         let mut deck = deck;
+        let encoders = Encoders::of(&deck.data).and_then(|encoders| Ok((encoders.digests()?, encoders)));
+        let (digests, encoders) = agree(world, encoders)?;
+        same(world, "the encoders", &format!("{digests:?}"))?;
+        deck.data.encoders = digests;
         let data = &deck.data;
-        let join = |entity, key: &str, names: &[String], bits| {
+        let join = |entity, key: &str, names: &[String], bits, computed| {
             let fault = |e: Error| Error::deck(deck_path, key, e.to_string());
-            JoinedTables::of(&store, entity, names, bits, data.missing_features.join()).map_err(fault)
+            JoinedTables::of(&store, entity, names, bits, data.missing_features.join(), computed)
+                .map_err(fault)
         };
-        let drugs = join(Entity::Drug, "data.drug_features", &data.drug_features, data.drug_bits);
-        let samples =
-            || join(Entity::Sample, "data.sample_features", &data.sample_features, data.sample_bits);
+        let drugs = join(Entity::Drug, "data.drug_features", &data.drug_features, data.drug_bits, Vec::new());
+        let samples = || {
+            let (names, bits) = (&data.sample_features, data.sample_bits);
+            join(Entity::Sample, "data.sample_features", names, bits, encoders.tables(&store)?)
+        };
         let (drugs, samples) = agree(world, drugs.and_then(|drugs| Ok((drugs, samples()?))))?;
         let (drugs, samples) = (Rc::new(drugs.read(world)?), Rc::new(samples.read(world)?));
         deck.data.drug_bits = Some(drugs.are_bits());
@@ -137,6 +147,7 @@ impl Corpus {
             store,
             drugs,
             samples,
+            encoders,
             dose,
             device,
             program,
@@ -222,17 +233,23 @@ impl Corpus {
         InputWidths { drug: self.drugs.width(), sample: self.samples.width(), dose: self.dose, bits }
     }
 
+    /// The network of the deck, untrained.
+    pub fn network(&self) -> Result<PairNetwork> {
+        self.deck.model.build_over(self.widths(), self.encoders.start().as_ref(), self.deck.train.loss)
+    }
+
     /// The lanes of so many training pairs for a group of `ranks`: as the deck
     /// says, or one a rank.
     pub fn lanes(&self, training: usize, ranks: usize) -> Result<Lanes> {
-        Lanes::new(training, self.deck.train.lanes.unwrap_or(ranks), self.deck.train.batch)
+        let train = &self.deck.train;
+        Lanes::new(training, train.lanes.unwrap_or(ranks), train.batch_of(training))
     }
 
     /// Checks what can be known before anything is written: that the network
     /// can be built, that every target has a pair to score, and that every split
     /// has rows and lanes for groups of `ranks`.
     pub fn check_tasks(&self, ranks: usize) -> Result<()> {
-        self.deck.model.build(self.widths(), self.deck.train.loss)?;
+        self.network()?;
         self.deck.data.targets.iter().try_for_each(|target| self.scored(target).map(drop))?;
         for task in self.tasks()? {
             let training = self.sizes(&task.source, task.split)?.train;

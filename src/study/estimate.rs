@@ -19,7 +19,7 @@ pub fn estimate(corpus: &Corpus, ranks: usize) -> Result<String> {
     let grouping = Grouping::of(ranks, tasks.len(), deck.study.ranks_per_task, deck.train.lanes);
     grouping.check(ranks)?;
     corpus.check_tasks(grouping.ranks)?;
-    let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+    let network = corpus.network()?;
     let lane_count = deck.train.lanes.unwrap_or(grouping.ranks);
     let own = lane_count / grouping.ranks;
     let rate = multiply_adds_per_second(&corpus.device, deck.train.precision)?;

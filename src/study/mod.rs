@@ -4,6 +4,7 @@
 mod account;
 mod bar;
 mod corpus;
+mod encoder;
 mod estimate;
 mod farm;
 mod heartbeat;

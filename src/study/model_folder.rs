@@ -1,3 +1,4 @@
+use super::encoder::Encoders;
 use super::predictor::Predictor;
 use super::scoring::Rows;
 use super::training::Trained;
@@ -6,7 +7,7 @@ use crate::atomic::FolderDraft;
 use crate::comm::Serial;
 use crate::deck::Deck;
 use crate::device::Device;
-use crate::feature::{JoinedTables, ScaledFeatures, Scaling};
+use crate::feature::{ComputedTable, JoinedTables, ScaledFeatures, Scaling};
 use crate::graph::Parameters;
 use crate::metric::Scores;
 use crate::model::{InputWidths, PairNetwork};
@@ -29,6 +30,7 @@ pub fn save(folder: &Path, trained: &Trained<'_>) -> Result<()> {
     deck.train.lanes = Some(trained.lanes);
     let deck = deck.to_toml()?;
     crate::atomic::write_file(&file("deck.toml"), |w| w.write_all(deck.as_bytes()))?;
+    corpus.encoders.save(draft.folder())?;
     trained.predictor.scaling().save(&file("scaling.csv"))?;
     history::write(&file("history.csv"), &trained.history)?;
     Trust::save(
@@ -57,6 +59,7 @@ pub struct SavedModel {
     /// The deck that it was trained by.
     pub deck: Deck,
     scaling: Scaling,
+    encoders: Encoders,
     network: PairNetwork,
     parameters: Parameters<f32>,
 }
@@ -102,9 +105,10 @@ impl SavedModel {
         let (drug, sample) = (width(Entity::Drug), width(Entity::Sample));
         let bits = [deck.data.drug_bits, deck.data.sample_bits].map(|bits| bits == Some(true));
         let widths = InputWidths { drug, sample, dose: scaling.dose.is_some(), bits };
-        let network = deck.model.build(widths, deck.train.loss)?;
+        let encoders = Encoders::load(&deck.data, folder)?;
+        let network = deck.model.build_over(widths, encoders.start().as_ref(), deck.train.loss)?;
         let parameters = load_weights(&folder.join("model.safetensors"), &network.graph)?;
-        Ok(Self { deck, scaling, network, parameters })
+        Ok(Self { deck, scaling, encoders, network, parameters })
     }
 
     /// Whether pairs need a dose.
@@ -122,13 +126,25 @@ impl SavedModel {
     pub fn on_store(self, store: &Store, device: &Device) -> Result<(Predictor, Vec<MissingColumns>)> {
         let mut absent = Vec::new();
         let data = &self.deck.data;
-        let mut arrange = |entity: Entity, names: &[String], bits: Option<bool>| -> Result<ScaledFeatures> {
+        let mut arrange = |entity: Entity,
+                           names: &[String],
+                           bits: Option<bool>,
+                           computed: Vec<ComputedTable>|
+         -> Result<ScaledFeatures> {
             let there = store.features(entity);
-            let present: Vec<String> =
-                names.iter().filter(|name| there.iter().any(|f| f.name == **name)).cloned().collect();
+            let is_there = |name: &String| {
+                there.iter().any(|f| f.name == *name) || computed.iter().any(|table| table.name == *name)
+            };
+            let present: Vec<String> = names.iter().filter(|name| is_there(name)).cloned().collect();
             let read = if present.is_empty() { names } else { &present };
-            let features =
-                JoinedTables::of(store, entity, read, bits.or(Some(false)), data.missing_features.join())?;
+            let features = JoinedTables::of(
+                store,
+                entity,
+                read,
+                bits.or(Some(false)),
+                data.missing_features.join(),
+                computed,
+            )?;
             let features = features.read(&Serial)?;
             let wanted = self.scaling.columns(entity);
             let (features, missing) = features.arranged(&wanted);
@@ -139,8 +155,9 @@ impl SavedModel {
             }
             Ok(self.scaling.scaled(Rc::new(features), self.deck.data.clip))
         };
-        let drugs = arrange(Entity::Drug, &data.drug_features, data.drug_bits)?;
-        let samples = arrange(Entity::Sample, &data.sample_features, data.sample_bits)?;
+        let drugs = arrange(Entity::Drug, &data.drug_features, data.drug_bits, Vec::new())?;
+        let latent = self.encoders.tables(store)?;
+        let samples = arrange(Entity::Sample, &data.sample_features, data.sample_bits, latent)?;
         let precision = self.deck.train.precision;
         let predictor = Predictor::new(
             &self.network,

@@ -71,7 +71,7 @@ pub fn train<'a>(
 ) -> Result<Option<Trained<'a>>> {
     let deck = &corpus.deck;
     let rows = corpus.split(&task.source, task.split)?;
-    let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+    let network = corpus.network()?;
     let mut state = checkpoints.load(group, &network.graph, deck.train.optimizer)?;
     let begun = state.as_ref().map(|state| state.progress.lanes);
     let lanes = lanes(corpus, task, rows.train.len(), group, state.as_mut())?;
@@ -117,7 +117,7 @@ fn lanes(
 ) -> Result<Lanes> {
     let anew = || corpus.lanes(training, group.size());
     let Some(state) = state else { return anew() };
-    let begun = Lanes::new(training, state.progress.lanes, corpus.deck.train.batch);
+    let begun = Lanes::new(training, state.progress.lanes, corpus.deck.train.batch_of(training));
     let begun = begun.and_then(|lanes| lanes.of_rank(group.rank(), group.size()).map(|_| lanes));
     let lanes = if let Ok(lanes) = begun { lanes } else { anew()? };
     let speaks = group.rank() == 0;

@@ -132,7 +132,7 @@ pub fn transfer(
     }
     let peak = Peak::so_far(world);
     let finish = |claim: &mut Claim| {
-        let network = deck.model.build(corpus.widths(), deck.train.loss)?;
+        let network = corpus.network()?;
         let account = Account::of(corpus, &network, grouping)?;
         log::info!(
             "peak memory: {:.0} MiB on rank {}, which needed most, and {:.0} MiB on a node; accounted for beforehand: {:.0} and {:.0} MiB",

@@ -22,11 +22,23 @@ pub fn load_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
     let mut parameters = Parameters::<f32>::zeros(graph)?;
     expect_count(path, &file, parameters.layout().len())?;
     read_into(path, &file, "", &mut parameters)?;
+    finite(path, parameters)
+}
+
+fn finite(path: &Path, parameters: Parameters<f32>) -> Result<Parameters<f32>> {
     let broken = |place: &&Parameter| parameters.values()[place.range.clone()].iter().any(|v| !v.is_finite());
     match parameters.layout().iter().find(broken) {
         Some(place) => Err(Error::run(path, format!("'{}' holds a value that is not finite", place.name))),
         None => Ok(parameters),
     }
+}
+
+/// Reads the parameters of `graph`, of a file that may hold others beside them.
+pub fn load_part(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
+    let mut parameters = Parameters::<f32>::zeros(graph)?;
+    read_into(path, &parse(path, &bytes)?, "", &mut parameters)?;
+    finite(path, parameters)
 }
 
 /// Which program wrote a file, as its metadata.

@@ -105,9 +105,10 @@ impl Plan<'_> {
     /// The lanes of `training` pairs on so many ranks, and the pairs of a step.
     fn lanes(&self, training: usize, ranks: usize) -> Result<(Lanes, usize)> {
         let spec = &self.corpus.deck.train;
+        let batch = spec.batch_of(training);
         let (lanes, batch) = match self.mode {
-            Mode::Strong => (spec.lanes.unwrap_or(ranks), spec.batch),
-            Mode::Weak => (spec.lanes.unwrap_or(1).saturating_mul(ranks), spec.batch.saturating_mul(ranks)),
+            Mode::Strong => (spec.lanes.unwrap_or(ranks), batch),
+            Mode::Weak => (spec.lanes.unwrap_or(1).saturating_mul(ranks), batch.saturating_mul(ranks)),
         };
         // A step of all pairs does not grow with the ranks unless it is asked to.
         if self.mode == Mode::Weak && batch > training {
@@ -140,7 +141,7 @@ impl Plan<'_> {
         status::begin_task(&format!("{} on {ranks} ranks", self.task));
         let started = Instant::now();
         let rows = corpus.split(&self.task.source, self.task.split)?;
-        let network = corpus.deck.model.build(corpus.widths(), corpus.deck.train.loss)?;
+        let network = corpus.network()?;
         let (lanes, batch) = self.lanes(rows.train.len(), ranks)?;
         let set = TrainingSet::read(corpus, self.task, &rows, network, lanes, group)?;
         let read = all_seconds(group, started.elapsed().as_secs_f64());

@@ -1,6 +1,9 @@
 //! Imports: both generations of headers, every fault of an input named by file
 //! and line, and the real IMPROVE tree where it is at hand.
 
+mod labels;
+mod tumours;
+
 use crossrx::import::long::{self, FeatureMap, ResponseMap};
 use crossrx::import::{MatchReport, improve};
 use crossrx::store::{Encoding, Entity, Store, StoreWriter, verify};
