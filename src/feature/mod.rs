@@ -18,8 +18,4 @@ pub use scaled::{ScaledFeatures, ScaledRows};
 pub use scaling::{Scaling, ValueScale};
 pub use study_scaling::{ColumnFilter, ScaleKind, StudyScaling};
 pub use study_tables::StudyTables;
-<<<<<<< HEAD
-pub use table::{Column, Features, JoinedTables};
-=======
 pub use table::{Column, ComputedTable, Features, Join, JoinedTables};
->>>>>>> main

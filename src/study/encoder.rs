@@ -222,6 +222,9 @@ impl Encoders {
 /// The layers of a pretraining that make a latent row.
 fn encoder_of(model: &PretrainModel) -> Encoder {
     match model {
+        PretrainModel::Autoencoder(spec) => {
+            Encoder { layers: spec.layers.clone(), activation: spec.activation }
+        }
         PretrainModel::Pca(spec) => {
             Encoder { layers: vec![spec.components], activation: Activation::Identity }
         }

@@ -21,7 +21,8 @@ const CHECKPOINTS: &str = "checkpoints";
 const LOGS: &str = "logs";
 
 /// Files that a run writes beside its folders; its deck, which another may be started by, is written over.
-const MADE: [&str; 6] = ["all_scores.csv", "corpus.json", "truth.json", "runtime.json", RUN, "report.html"];
+const MADE: [&str; 7] =
+    ["all_scores.csv", "paired_tests.csv", "corpus.json", "truth.json", "runtime.json", RUN, "report.html"];
 /// Ends of the names of its tables, behind model and metric.
 const TABLES: [&str; 5] = ["_G_mean.csv", "_G_std.csv", "_Gn_mean.csv", "_Ga.csv", "_Gna.csv"];
 

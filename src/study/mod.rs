@@ -30,7 +30,7 @@ pub use farm::Grouping;
 pub use journal::Start;
 pub use model_folder::SavedModel;
 pub use predict::{PredictReport, predict};
-pub use pretrain::{Encoded, PretrainCorpus, SavedEncoder, pretrain};
+pub use pretrain::{PretrainCorpus, pretrain};
 pub use task::Task;
 pub use training_set::TrainingSet;
 pub use transfer::{Launch, transfer};

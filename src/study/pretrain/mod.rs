@@ -11,9 +11,7 @@ mod parts;
 mod pca;
 mod quality;
 mod run;
-mod saved_encoder;
 mod tables;
 
 pub use corpus::PretrainCorpus;
 pub use run::pretrain;
-pub use saved_encoder::{Encoded, SavedEncoder};
