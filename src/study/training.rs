@@ -116,9 +116,9 @@ pub fn lanes(
     group: &dyn Communicator,
     state: Option<&mut State>,
 ) -> Result<Lanes> {
-    let anew = || Lanes::new(training, spec.lanes.unwrap_or(group.size()), spec.batch);
+    let anew = || Lanes::new(training, spec.lanes.unwrap_or(group.size()), spec.batch_of(training));
     let Some(state) = state else { return anew() };
-    let begun = Lanes::new(training, state.progress.lanes, spec.batch);
+    let begun = Lanes::new(training, state.progress.lanes, spec.batch_of(training));
     let begun = begun.and_then(|lanes| lanes.of_rank(group.rank(), group.size()).map(|_| lanes));
     let lanes = if let Ok(lanes) = begun { lanes } else { anew()? };
     let speaks = group.rank() == 0;
