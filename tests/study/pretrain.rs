@@ -260,6 +260,23 @@ fn what_cannot_be_pretrained_is_refused_in_a_line() {
     crossrx(&["transfer", arg(&transfer), "--out", arg(&out)]).refused(&["another deck or store"]);
 }
 
+#[test]
+fn cross_entropy_is_of_features_from_0_to_1() {
+    let case = Case::new("pretrain-bce", &format!("{AUTOENCODER}loss = \"bce\"\ntied = true\n"));
+    let out = case.run("out", &["train.epochs=60"]);
+    let told = &quality(&out)["reconstruction"];
+    let (error, gone) = (told["val"].as_f64().unwrap(), told["r2_val"].as_f64().unwrap());
+    // Beyond the entropy of values that are neither 0 nor 1 there is nothing to gain.
+    assert!(error > 0.3 && error < std::f64::consts::LN_2 && gone > 0.01 && gone < 0.5, "{told}");
+    let scaling = table(&out.join("scaling.csv"));
+    let numbers: Vec<f32> = scaling[1][2..].iter().map(|v| v.parse().unwrap()).collect();
+    let chip = (0..CHIP).map(|sample| expression(sample, 0) + 7.0);
+    let least = chip.clone().fold(f32::INFINITY, f32::min);
+    let range = chip.fold(f32::NEG_INFINITY, f32::max) - least;
+    // Of training rows.
+    assert!(numbers[0] >= least && numbers[1] <= range + 1e-4 && numbers[1] > 0.5 * range, "{numbers:?}");
+}
+
 /// Tensor `name` of a file, `[rows, columns]`, as rows.
 fn tensor(path: &Path, name: &str) -> Vec<Vec<f64>> {
     let bytes = fs::read(path).unwrap();

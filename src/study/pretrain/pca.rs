@@ -1,7 +1,6 @@
 use super::PretrainCorpus;
 use super::network::plain_errors;
 use super::run::{Latent, Samples};
-use crate::Result;
 use crate::comm::{Communicator, agree};
 use crate::deck::PcaSpec;
 use crate::feature::Pca;
@@ -10,6 +9,7 @@ use crate::metric::Epoch;
 use crate::model::{Encoder, ReconstructionLoss};
 use crate::op::Activation;
 use crate::train::save_weights;
+use crate::{Result, status};
 use std::path::Path;
 use std::time::Instant;
 

@@ -55,6 +55,8 @@ pub struct Samples {
 impl Samples {
     /// Reads the studies that the deck names. Every rank of `world` calls this.
     pub fn read(corpus: &PretrainCorpus, world: &dyn Communicator) -> Result<Self> {
+        // The first rank reads, and makes clusters, for all.
+        let _others_wait = status::patience();
         let deck = &corpus.deck;
         let of_deck = |e: Error| corpus.fault("data.studies", &e);
         let tables = agree(world, StudyTables::of(&corpus.store, &deck.data.studies).map_err(of_deck))?;
