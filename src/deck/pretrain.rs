@@ -1,6 +1,7 @@
 use super::{CommSpec, Override, StoreSpec, deciding, read};
 use crate::feature::{ColumnFilter, ScaleKind};
-use crate::model::{Autoencoder, Loss, ReconstructionLoss};
+use crate::model::{Autoencoder, Encoder, Loss, ReconstructionLoss};
+use crate::op::Activation;
 use crate::train::{CheckpointSpec, TrainSpec};
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -93,6 +94,18 @@ impl PretrainModel {
         match self {
             PretrainModel::Autoencoder(_) => "autoencoder",
             PretrainModel::Pca(_) => "pca",
+        }
+    }
+
+    /// The layers that make a latent row.
+    pub fn encoder(&self) -> Encoder {
+        match self {
+            PretrainModel::Autoencoder(spec) => {
+                Encoder { layers: spec.layers.clone(), activation: spec.activation }
+            }
+            PretrainModel::Pca(spec) => {
+                Encoder { layers: vec![spec.components], activation: Activation::Identity }
+            }
         }
     }
 

@@ -25,6 +25,7 @@ mod transfer;
 mod trust;
 
 pub use corpus::{Corpus, SplitParts};
+pub use encoder::SavedEncoder;
 pub use estimate::estimate;
 pub use farm::Grouping;
 pub use journal::Start;

@@ -29,7 +29,9 @@ pub fn fit_network(
     let class_of = agree(world, trained_classes(spec, corpus, samples))?;
     let shares = shares(&class_of, parts);
     let columns = samples.features.table().width();
-    let built = spec.build(columns, &shares, train.batch).map_err(|e| corpus.fault("model", &e));
+    let built = spec
+        .build(columns, &shares, train.batch_of(parts.train.len()))
+        .map_err(|e| corpus.fault("model", &e));
     let built = agree(world, built)?;
     let mut state = checkpoints.load(world, &built.network.graph, train.optimizer)?;
     let lanes = lanes(&"pretraining", train, parts.train.len(), world, state.as_mut());
