@@ -327,6 +327,8 @@ fn a_linear_autoencoder_spans_the_principal_components() {
     assert!(angle < 1.0, "{angle} degrees");
     // Any other four directions are far.
     assert!(sine(&axes, &axes[..3]) > 0.9);
+    // Of all rows, which hold 1 a value; the components are the best there is.
     let error = |out: &Path| quality(out)["reconstruction"]["train"].as_f64().unwrap();
-    assert!(error(&network) < 1.01 * error(&pca) && error(&network) > 0.999 * error(&pca));
+    let worse = error(&network) - error(&pca);
+    assert!((0.0..1e-3).contains(&worse) && error(&pca) < 0.01, "{worse}");
 }

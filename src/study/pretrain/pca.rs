@@ -24,6 +24,7 @@ pub fn fit_pca(
     world: &dyn Communicator,
     weights: &Path,
 ) -> Result<Latent> {
+    let _others_wait = status::patience();
     let fitted =
         || if world.rank() == 0 { fit(spec, corpus, samples, weights) } else { Ok(Latent::default()) };
     agree(world, fitted())
