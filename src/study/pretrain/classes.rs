@@ -35,7 +35,20 @@ impl Classes {
         };
         let of = unlabelled(&mut (0..samples.len() as u32));
         let fitted = unlabelled(&mut parts.train.iter().copied());
+        // Beside labels there may be few.
+        let few = (fitted.len() / 2).max(1);
+        let count = if corpus.deck.data.label.is_empty() { count } else { count.min(few) };
+        if wanted != Some(count) && world.rank() == 0 {
+            let rows = of.len();
+            log::warn!(
+                "{rows} rows have no label, {} of them to train on: {count} clusters are made",
+                fitted.len()
+            );
+        }
         let make = || {
+            if count == 1 {
+                return Ok(vec![0; of.len()]);
+            }
             let (values, columns) = (features.values(), features.width());
             let found = clusters(values, columns, &fitted, &of, count, corpus.deck.train.seed);
             found.map_err(|e| corpus.fault("data.clusters", &e))

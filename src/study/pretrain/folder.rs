@@ -15,10 +15,11 @@ pub const HISTORY: &str = "history.csv";
 pub const LATENT: &str = "latent.csv";
 pub const EMBEDDING: &str = "embedding.csv";
 pub const QUALITY: &str = "quality.json";
+pub const REPORT: &str = "report.html";
 const CHECKPOINTS: &str = "checkpoints";
 const LOGS: &str = "logs";
-/// What a pretraining writes, beside its folders; a complete one has all but the last.
-const MADE: [&str; 9] = [DECK, WEIGHTS, SCALING, HISTORY, LATENT, EMBEDDING, QUALITY, RUN, "report.html"];
+/// What a pretraining writes, beside its folders; a complete one has all, the last, which can be made of the others, aside.
+const MADE: [&str; 9] = [DECK, WEIGHTS, SCALING, HISTORY, LATENT, EMBEDDING, QUALITY, RUN, REPORT];
 
 /// The folder of a pretraining: which it is of, and where its parts stand.
 pub struct Folder {

@@ -1,36 +1,20 @@
 use super::PretrainCorpus;
 use super::network::plain_errors;
 use super::run::{Latent, Samples};
-use crate::Result;
-use crate::batch::{EntityPort, FeaturePort, Ports};
 use crate::comm::{Communicator, agree};
 use crate::deck::PcaSpec;
 use crate::feature::Pca;
-use crate::graph::{Graph, NodeId, Parameters};
+use crate::graph::Parameters;
 use crate::metric::Epoch;
-use crate::model::ReconstructionLoss;
-use crate::op::{Activation, Linear};
+use crate::model::{Encoder, ReconstructionLoss};
+use crate::op::Activation;
 use crate::train::save_weights;
+use crate::{Result, status};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Rows that are restored at a time.
 const BLOCK: usize = 512;
-
-/// An encoder of one layer, which principal components are: a graph, where samples enter, and the latent.
-pub fn encoder(columns: usize, components: usize) -> Result<(Arc<Graph>, Ports, NodeId)> {
-    let mut graph = Graph::new();
-    let (pairs, classes, samples) = (graph.space("pairs"), graph.space("classes"), graph.space("samples"));
-    let (class_of, sample_of) = (graph.map(pairs, classes), graph.map(pairs, samples));
-    let class = graph.input(classes, 1);
-    let x = graph.input(samples, columns);
-    let truth = graph.input(pairs, 1);
-    let latent = graph.add("encoder.0", Linear::new(columns, components, Activation::Identity), &[x])?;
-    let port = |space, map, features| EntityPort { space, map, features: FeaturePort::Values(features) };
-    let entities = [port(classes, class_of, class), port(samples, sample_of, x)];
-    Ok((Arc::new(graph), Ports { pairs, entities, dose: None, truth }, latent))
-}
 
 /// Fits principal components on the first rank of `world`, and encodes every row; the weights are saved at `weights`.
 pub fn fit_pca(
@@ -40,6 +24,7 @@ pub fn fit_pca(
     world: &dyn Communicator,
     weights: &Path,
 ) -> Result<Latent> {
+    let _others_wait = status::patience();
     let fitted =
         || if world.rank() == 0 { fit(spec, corpus, samples, weights) } else { Ok(Latent::default()) };
     agree(world, fitted())
@@ -51,7 +36,8 @@ fn fit(spec: &PcaSpec, corpus: &PretrainCorpus, samples: &Samples, weights: &Pat
     let (values, columns, parts) = (table.values(), table.width(), &samples.parts);
     let pca = Pca::fit(values, columns, &parts.train, spec.components, corpus.deck.train.seed)
         .map_err(|e| corpus.fault("model.components", &e))?;
-    let (graph, _, _) = encoder(columns, spec.components)?;
+    let encoder = Encoder { layers: vec![spec.components], activation: Activation::Identity };
+    let graph = encoder.graph(columns)?.graph;
     let mut parameters = Parameters::<f32>::zeros(&graph)?;
     for place in parameters.clone_layout().iter() {
         let into = &mut parameters.values_mut()[place.range.clone()];

@@ -14,7 +14,7 @@ use crate::feature::{ScaledFeatures, StudyScaling, StudyTables};
 use crate::metric::Epoch;
 use crate::report::phrase::count;
 use crate::report::run_json::{self, RunInfo};
-use crate::report::{history, json};
+use crate::report::{self, history, json};
 use crate::store::Entity;
 use crate::study::account::{Peak, mib};
 use crate::study::journal::{Claim, RUN};
@@ -55,6 +55,8 @@ pub struct Samples {
 impl Samples {
     /// Reads the studies that the deck names. Every rank of `world` calls this.
     pub fn read(corpus: &PretrainCorpus, world: &dyn Communicator) -> Result<Self> {
+        // The first rank reads, and makes clusters, for all.
+        let _others_wait = status::patience();
         let deck = &corpus.deck;
         let of_deck = |e: Error| corpus.fault("data.studies", &e);
         let tables = agree(world, StudyTables::of(&corpus.store, &deck.data.studies).map_err(of_deck))?;
@@ -140,6 +142,11 @@ pub fn pretrain(
     let (mut claim, mut complete) = agree(world, if speaks { begin() } else { Ok((None, Vec::new())) })?;
     share(world, &mut complete);
     if complete == [1] {
+        let page = || match folder.file(folder::REPORT).exists() {
+            true => Ok(()),
+            false => report::latent::write(out, None),
+        };
+        agree(world, if speaks { page() } else { Ok(()) })?;
         return Ok(speaks.then(|| format!("{}: complete already\n", out.display())));
     }
     status::begin_task("pretraining");
@@ -199,8 +206,9 @@ pub fn pretrain(
         };
         run_json::write(&folder.file(RUN), &info)?;
         claim.keep();
+        report::latent::write(out, None)?;
         folder.finish()?;
-        Ok(written)
+        Ok(format!("{written}report: {}\n", folder.file(folder::REPORT).display()))
     };
     agree(world, claim.as_mut().map(finish).transpose())
 }
