@@ -134,7 +134,7 @@ fn phases(trainer: &Trainer<'_>, steps: &[Duration]) -> BTreeMap<&'static str, f
     let mut phases = BTreeMap::new();
     for (part, time) in trainer.spent() {
         let phase = match part {
-            "linear" => "matrix products",
+            "linear" | "tied linear" => "matrix products",
             "bit linear" => "products with bits",
             "fuse" | "optimiser" | "all-reduce" | "batch assembly" => part,
             _ => "other ops",

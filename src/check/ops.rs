@@ -5,7 +5,7 @@ use crate::graph::compare::{Differences, OneOp, Reference, Trial};
 use crate::graph::{Graph, NodeId};
 use crate::op::{
     Activation, Add, BitLinear, CenterLoss, Concat, Dropout, Fuse, Gather, Huber, LayerNorm, Linear, MapId,
-    Mean, Op, ReconstructionError, ReconstructionLoss, SpaceId, SquaredError,
+    Mean, Op, ReconstructionError, ReconstructionLoss, SpaceId, SquaredError, TiedLinear,
 };
 use std::sync::Arc;
 
@@ -104,6 +104,23 @@ fn bit_linear(columns: usize, rows: usize) -> Result<Case> {
     Ok(Case { name: format!("bit_linear 70 to {columns}, {rows} rows"), trials: vec![trial], as_one: false })
 }
 
+/// A layer, one back with the same weight, and the first once more: three nodes add to one gradient.
+fn tied(columns: usize, units: usize, rows: usize) -> Result<Case> {
+    let mut graph = Graph::new();
+    let space = graph.space("samples");
+    let input = graph.input(space, columns);
+    let encoder = Linear::new(columns, units, Activation::Tanh);
+    let latent = graph.add("encoder", encoder.clone(), &[input])?;
+    let back =
+        graph.add_tied("decoder", TiedLinear::new(columns, Activation::Identity), &[latent], latent)?;
+    let again = graph.add_tied("again", encoder, &[back], latent)?;
+    let loss = graph.add("out", Linear::new(units, 1, Activation::Identity), &[again])?;
+    let trial = Trial { graph: Arc::new(graph), loss, fed: vec![input], capacity: vec![rows] };
+    let name = format!("tied weight {columns} to {units}, {rows} rows");
+    // A network of several layers.
+    Ok(Case { name, trials: vec![trial], as_one: true })
+}
+
 /// Rows of some of the classes, and centers of all.
 fn center_loss(classes: usize, columns: usize, rows: usize, of_batch: usize) -> Result<Case> {
     let mut graph = Graph::new();
@@ -135,6 +152,16 @@ pub(super) fn cases() -> Result<Vec<Case>> {
         300,
     )?);
     cases.push(op("linear 70 to 70, 1 row", OneOp::new(Linear::new(70, 70, Activation::Relu)).input(70), 1)?);
+    for (columns, activation, name) in [
+        (261, Activation::Identity, "identity"),
+        (70, Activation::Elu, "elu"),
+        (530, Activation::Tanh, "tanh"),
+    ] {
+        let layer = OneOp::new(TiedLinear::new(columns, activation)).input(70);
+        cases.push(op(&format!("tied_linear 70 to {columns} {name}, 300 rows"), layer, 300)?);
+    }
+    cases.push(tied(261, 70, 300)?);
+    cases.push(tied(70, 530, 1)?);
     cases.push(bit_linear(261, 300)?);
     cases.push(bit_linear(1, 65)?);
 

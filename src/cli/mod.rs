@@ -23,6 +23,8 @@ mod node_gpus;
 mod placement;
 /// Predict with a saved model.
 pub mod predict;
+/// Encoders of samples.
+pub mod pretrain;
 mod ranges;
 /// Tables and page of finished runs.
 pub mod report;
@@ -64,6 +66,7 @@ pub enum Command {
     Synth(synth::Args),
     Train(train::Args),
     Transfer(transfer::Args),
+    Pretrain(pretrain::Args),
     Predict(predict::Args),
     Report(report::Args),
     Jobscript(jobscript::Args),
@@ -80,6 +83,7 @@ impl Command {
         match self {
             Command::Train(args) => Some(args.run.threads.map(usize::from)),
             Command::Transfer(args) => Some(args.run.threads.map(usize::from)),
+            Command::Pretrain(args) => Some(args.run.threads.map(usize::from)),
             Command::Bench(args) => Some(args.threads()),
             _ => None,
         }
@@ -90,6 +94,7 @@ impl Command {
         match self {
             Command::Train(args) => args.run.log.log_file.as_deref(),
             Command::Transfer(args) => args.run.log.log_file.as_deref(),
+            Command::Pretrain(args) => args.run.log.log_file.as_deref(),
             Command::Bench(args) => args.log.log_file.as_deref(),
             _ => None,
         }
@@ -104,6 +109,7 @@ impl Command {
             Command::Synth(args) => synth::run(args),
             Command::Train(args) => train::run(args, world),
             Command::Transfer(args) => transfer::run(args, world),
+            Command::Pretrain(args) => pretrain::run(args, world),
             Command::Predict(args) => predict::run(args),
             Command::Report(args) => report::run(args),
             Command::Jobscript(args) => jobscript::run(args),

@@ -1,15 +1,16 @@
 use super::say::say;
 use crate::report::models::Models;
-use crate::report::{self, text, tree::Run};
+use crate::report::{self, latent, text, tree::Run};
 use crate::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Make the tables and report.html of finished runs.
 ///
 /// Reads any folder laid out as infer/SOURCE-TARGET/split_K/test_scores.json,
 /// written by this program or another, and writes all_scores.csv, the
 /// generalization matrices and one page that opens without a network. Several
-/// folders are set side by side, a model each.
+/// folders are set side by side, a model each: the first is tested against
+/// every other, split by split. The folder of a pretraining gets its page anew.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folders of finished runs.
@@ -25,6 +26,9 @@ pub struct Args {
 
 /// Writes the report, prints the R2 matrices and where the page is.
 pub fn run(args: Args) -> Result<()> {
+    if let Some(pretraining) = args.runs.iter().find(|dir| latent::is_pretraining(dir)) {
+        return of_pretraining(pretraining, &args);
+    }
     let out = match (&args.out, &args.runs[..]) {
         (Some(out), _) => out,
         (None, [run]) => run,
@@ -44,6 +48,18 @@ pub fn run(args: Args) -> Result<()> {
     say(format_args!("{}report: {}\n", text::matrix(&models), page.display()))
 }
 
+/// Writes the page of the pretraining `dir`, which has no place beside others.
+fn of_pretraining(dir: &Path, args: &Args) -> Result<()> {
+    if args.runs.len() > 1 || args.out.is_some() {
+        return Err(Error::Request(format!(
+            "{} is a pretraining, whose page goes into its own folder: report it alone and without --out",
+            dir.display()
+        )));
+    }
+    latent::write(dir, args.title.as_deref())?;
+    say(format_args!("{}\nreport: {}\n", latent::summary(dir)?, dir.join(latent::PAGE).display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +76,20 @@ mod tests {
         let args = Line::parse_from(["report", "a", "b"]).args;
         assert!(run(args).unwrap_err().to_string().contains("--out"));
         assert!(Line::try_parse_from(["report"]).is_err());
+    }
+
+    #[test]
+    fn a_pretraining_is_told_by_its_quality_and_stands_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display().to_string();
+        std::fs::write(dir.path().join("quality.json"), "{}").unwrap();
+        let refused = |line: &[&str]| run(Line::parse_from(line).args).unwrap_err().to_string();
+        for line in [&["report", &path, "--out", "x"][..], &["report", "a", &path]] {
+            let message = refused(line);
+            assert!(message.contains(&path) && message.contains("alone"), "{message}");
+        }
+        let message = refused(&["report", &path]);
+        assert!(message.contains("quality.json") && message.contains("missing field"), "{message}");
     }
 
     #[test]

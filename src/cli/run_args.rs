@@ -1,7 +1,7 @@
 use super::device::DeviceArgs;
 use super::logging::LogArgs;
 use crate::comm::Communicator;
-use crate::deck::{Deck, Override};
+use crate::deck::{Deck, Override, PretrainDeck};
 use crate::device::Device;
 use crate::device::cuda::Precision;
 use crate::study::Start;
@@ -86,15 +86,19 @@ impl StudyArgs {
 }
 
 impl RunArgs {
-    /// Opens what to compute on, by this deck; every rank of `world` calls this. A deck that cannot be read is told of
-    /// by who uses it.
-    pub fn open_device(&self, deck: &Result<Deck>, world: &dyn Communicator) -> Result<Device> {
-        let precision = deck.as_ref().map_or(Precision::Fp32, |deck| deck.train.precision);
-        self.device.open_on_ranks(world, precision)
+    /// Opens what to compute on, in the numbers that the deck asks for; every rank of `world` calls this. A deck that
+    /// cannot be read, and asks for none, is told of by who uses it.
+    pub fn open_device(&self, precision: Option<Precision>, world: &dyn Communicator) -> Result<Device> {
+        self.device.open_on_ranks(world, precision.unwrap_or(Precision::Fp32))
     }
 
     /// Reads the deck with its overrides.
     pub fn read(&self) -> Result<Deck> {
         Deck::read(&self.deck, &self.set)
+    }
+
+    /// Reads the deck of a pretraining with its overrides.
+    pub fn read_pretraining(&self) -> Result<PretrainDeck> {
+        PretrainDeck::read(&self.deck, &self.set)
     }
 }

@@ -33,7 +33,8 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
     args.study.listen()?;
     let path = &args.run.deck;
     let deck = args.run.read().and_then(|deck| only(deck, &args.source, args.split, path));
-    let device = args.run.open_device(&deck, world)?;
+    let precision = deck.as_ref().ok().map(|deck| deck.train.precision);
+    let device = args.run.open_device(precision, world)?;
     run_study(&Corpus::open(deck, path, world, device)?, &args.out, &args.study, world)
 }
 

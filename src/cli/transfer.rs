@@ -37,7 +37,8 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
         args.study.listen()?;
     }
     let deck = args.run.read();
-    let device = args.run.open_device(&deck, world)?;
+    let precision = deck.as_ref().ok().map(|deck| deck.train.precision);
+    let device = args.run.open_device(precision, world)?;
     let corpus = Corpus::open(deck, &args.run.deck, world, device)?;
     if args.dry_run {
         let text = agree(
@@ -52,17 +53,22 @@ pub fn run(args: Args, world: &dyn Communicator) -> Result<()> {
 
 /// Runs the study of `corpus` and prints, on rank 0, the matrix and where the report is.
 pub fn run_study(corpus: &Corpus, out: &Path, args: &StudyArgs, world: &dyn Communicator) -> Result<()> {
-    let launch = Launch {
-        command: command_line(),
-        started: utc_now(),
-        threads: rayon::current_num_threads(),
-        versions: versions(&corpus.device),
-        heartbeat: args.heartbeat(),
-    };
+    let launch = launch(args, &corpus.device);
     if let Some((matrix, page)) = transfer(corpus, out, args.start(), world, &launch)? {
         return say(format_args!("{matrix}report: {}\n", page.display()));
     }
     Ok(())
+}
+
+/// How the program was started.
+pub(super) fn launch(args: &StudyArgs, device: &Device) -> Launch {
+    Launch {
+        command: command_line(),
+        started: utc_now(),
+        threads: rayon::current_num_threads(),
+        versions: versions(device),
+        heartbeat: args.heartbeat(),
+    }
 }
 
 fn versions(device: &Device) -> std::collections::BTreeMap<String, String> {

@@ -1,6 +1,7 @@
 use super::{CommSpec, Override, StoreSpec, deciding, read};
 use crate::feature::{ColumnFilter, ScaleKind};
-use crate::model::Loss;
+use crate::model::{Autoencoder, Encoder, Loss, ReconstructionLoss};
+use crate::op::Activation;
 use crate::train::{CheckpointSpec, TrainSpec};
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -55,6 +56,8 @@ pub struct PretrainData {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PretrainModel {
+    /// A dense autoencoder.
+    Autoencoder(Autoencoder),
     /// Principal components: the control.
     Pca(PcaSpec),
 }
@@ -89,19 +92,34 @@ impl PretrainModel {
     /// Name in files, such as `pca`.
     pub fn name(&self) -> &'static str {
         match self {
+            PretrainModel::Autoencoder(_) => "autoencoder",
             PretrainModel::Pca(_) => "pca",
+        }
+    }
+
+    /// The layers that make a latent row.
+    pub fn encoder(&self) -> Encoder {
+        match self {
+            PretrainModel::Autoencoder(spec) => {
+                Encoder { layers: spec.layers.clone(), activation: spec.activation }
+            }
+            PretrainModel::Pca(spec) => {
+                Encoder { layers: vec![spec.components], activation: Activation::Identity }
+            }
         }
     }
 
     /// Columns of what the encoder makes of a sample.
     pub fn latent(&self) -> usize {
         match self {
+            PretrainModel::Autoencoder(spec) => spec.layers.last().copied().unwrap_or(0),
             PretrainModel::Pca(spec) => spec.components,
         }
     }
 
     fn fault(&self) -> Option<(&'static str, String)> {
         match self {
+            PretrainModel::Autoencoder(spec) => spec.fault(),
             PretrainModel::Pca(spec) => {
                 (spec.components == 0).then(|| ("components", "must be at least 1".into()))
             }
@@ -140,7 +158,8 @@ impl PretrainDeck {
     pub fn scale(&self) -> ScaleKind {
         let standard = ScaleKind::Standard { clip: self.data.clip };
         match &self.model {
-            PretrainModel::Pca(_) => standard,
+            PretrainModel::Autoencoder(spec) if spec.loss == ReconstructionLoss::Bce => ScaleKind::Unit,
+            PretrainModel::Autoencoder(_) | PretrainModel::Pca(_) => standard,
         }
     }
 
@@ -213,6 +232,11 @@ mod tests {
         assert_eq!(again, deck);
         let keys = deck.deciding().unwrap();
         assert_eq!(keys["model.components"], "8");
+        let model = "model={ kind = \"autoencoder\", loss = \"bce\", center_loss = { weight = 0.2 } }";
+        let network = parse(&[model]).unwrap();
+        assert_eq!((network.model.latent(), network.scale()), (64, ScaleKind::Unit));
+        let again = PretrainDeck::parse(Path::new("p.toml"), &network.to_toml().unwrap(), &[]).unwrap();
+        assert_eq!(again, network);
         assert!(!keys.contains_key("store.path") && keys.contains_key("data.filter"));
     }
 
@@ -233,6 +257,9 @@ mod tests {
             ("model.components=0", "model.components"),
             ("model.kind=\"two-tower\"", "two-tower"),
             ("model.layers=[4]", "layers"),
+            ("model={ kind = \"autoencoder\", layers = [] }", "model.layers"),
+            ("model={ kind = \"autoencoder\", units = 3 }", "units"),
+            ("model={ kind = \"autoencoder\", center_distance = {} }", "model.center_distance"),
             ("train.loss=\"huber\"", "train.loss"),
             ("train.batch=0", "train.batch"),
             ("study.ranks_per_task=1", "study"),

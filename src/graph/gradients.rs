@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// Gradients of all parameters of a network, in the order of
 /// [`super::Parameters`], cut into a few buckets that can be sent away one by
 /// one. The last layer is in the first bucket; a layer is never torn apart, so
-/// going backward, one bucket after another becomes whole.
+/// going backward, one bucket after another becomes whole. A weight that several nodes share lies with
+/// the first of them, which is the last to add its part.
 #[derive(Debug)]
 pub struct Gradients<T> {
     layout: Arc<[Parameter]>,

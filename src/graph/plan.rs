@@ -241,7 +241,7 @@ pub(super) fn products(
 ) -> Vec<Product> {
     let layers = schedule.backward.iter().filter_map(|task| {
         let node = graph.node(task.node);
-        matches!(node.op.as_ref()?.name(), "linear" | "tied_linear").then(|| Product {
+        matches!(node.op.as_ref()?.name(), "linear" | "tied linear").then(|| Product {
             rows: rows(node.shape.space),
             from: graph.shape(task.inputs[0]).columns,
             to: node.shape.columns,

@@ -170,10 +170,10 @@ fn what_cannot_be_shared_is_refused() {
     let one = graph.add("one", encoder(5, 1), &[input]).unwrap();
     let layers = graph.len();
     for (columns, with, why) in [
-        (5, input, "node 'd': tied_linear cannot share the weight of an input of 5 columns"),
-        (5, one, "node 'd': tied_linear cannot share the weight of linear of 1 columns"),
+        (5, input, "node 'd': tied linear cannot share the weight of an input of 5 columns"),
+        (5, one, "node 'd': tied linear cannot share the weight of linear of 1 columns"),
         (4, layer, "node 'd': a weight of [3, 4] cannot be 'layer.weight' of [3, 5]"),
-        (1, layer, "node 'd': tied_linear: 3 columns to 1"),
+        (1, layer, "node 'd': tied linear: 3 columns to 1"),
     ] {
         let op = TiedLinear::new(columns, Activation::Relu);
         let refused = graph.add_tied("d", op, &[layer], with).unwrap_err().to_string();

@@ -8,14 +8,18 @@ mod knn;
 mod made_up;
 mod moments;
 mod paired_moments;
+mod paired_test;
 mod rank;
 mod silhouette;
+mod spread;
 
 pub use epoch::Epoch;
 pub use kind::Metric;
 pub use knn::{knn_accuracy, neighbours};
 pub use moments::Moments;
+pub use paired_test::{PairedTest, TEST_OVER_TRAINING};
 pub use silhouette::silhouette;
+pub use spread::mean_and_sd;
 
 use serde::{Deserialize, Serialize};
 

@@ -41,7 +41,7 @@ impl<T: Element> CpuKernel<T> for Mean {
                 for input in &pass.inputs[1..] {
                     block.iter_mut().zip(&input[from..]).for_each(|(y, &x)| *y += x);
                 }
-                block.iter_mut().for_each(|y| *y = *y * share);
+                block.iter_mut().for_each(|y| *y *= share);
             },
         );
     }
@@ -49,7 +49,7 @@ impl<T: Element> CpuKernel<T> for Mean {
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let share = share::<T>(pass.input_gradients.len());
         let gradient = pass.output_gradient;
-        gradient.iter_mut().for_each(|g| *g = *g * share);
+        gradient.iter_mut().for_each(|g| *g *= share);
         for input in pass.input_gradients.iter_mut().flatten() {
             input.put_rows(pass.columns, |row| &gradient[row * pass.columns..][..pass.columns]);
         }

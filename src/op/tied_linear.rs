@@ -30,16 +30,16 @@ impl TiedLinear {
 
 impl Op for TiedLinear {
     fn name(&self) -> &'static str {
-        "tied_linear"
+        "tied linear"
     }
 
     fn shape(&self, inputs: &[Shape], _maps: &[super::MapEnds]) -> Result<Shape, String> {
         match inputs {
             [x] if x.columns > 1 && self.columns > 1 => {
-                Ok(Shape { space: one_space("tied_linear", inputs)?, columns: self.columns })
+                Ok(Shape { space: one_space("tied linear", inputs)?, columns: self.columns })
             }
-            [x] => Err(format!("tied_linear: {} columns to {}, of at least 2", x.columns, self.columns)),
-            _ => Err(format!("tied_linear takes one input, not {}", inputs.len())),
+            [x] => Err(format!("tied linear: {} columns to {}, of at least 2", x.columns, self.columns)),
+            _ => Err(format!("tied linear takes one input, not {}", inputs.len())),
         }
     }
 

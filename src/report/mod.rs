@@ -17,10 +17,13 @@ pub mod history;
 pub mod html;
 /// JSON files of a run.
 pub mod json;
+pub mod latent;
 /// `<model>_<met>_G_mean.csv` and its companions.
 pub mod matrices;
 /// Runs and their rivals, set side by side.
 pub mod models;
+/// `paired_tests.csv`: whether two models differ, told from the splits that both have.
+pub mod paired_tests;
 pub mod phrase;
 pub mod predictions;
 /// `run.json`: what was run.
@@ -42,14 +45,15 @@ pub mod verdict;
 use crate::Result;
 use std::path::{Path, PathBuf};
 
-/// Writes `all_scores.csv`, the generalization matrices and `report.html` of
-/// `models` into the folder `out`, and returns the path of the page; `title`
+/// Writes `all_scores.csv`, the generalization matrices, `paired_tests.csv` and
+/// `report.html` of `models` into the folder `out`, and returns the path of the page; `title`
 /// replaces the page's own title. Refuses runs of different endpoints before
 /// anything is written.
 pub fn write(models: &models::Models, out: &Path, title: Option<&str>) -> Result<PathBuf> {
     models.check()?;
     all_scores::write(&out.join("all_scores.csv"), models)?;
     matrices::write(out, models)?;
+    paired_tests::write(&out.join("paired_tests.csv"), models)?;
     let page = out.join("report.html");
     html::write(&page, models, title)?;
     Ok(page)

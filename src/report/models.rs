@@ -1,5 +1,5 @@
 use super::tree::Run;
-use super::verdict::Verdict;
+use super::verdict::{Duel, Verdict};
 use crate::{Error, Result};
 
 /// The models that a report sets side by side.
@@ -22,12 +22,30 @@ pub struct Model<'a> {
     pub naive: Option<usize>,
     /// How it fares against it.
     pub verdict: Option<Verdict>,
+    /// All that it is held against: of the first run the other runs, and of
+    /// each run the rivals that ran with it and its naive predictor.
+    pub rivals: Vec<Rival>,
     stem: String,
 }
 
+/// What a model is held against.
+pub struct Rival {
+    /// Its place in [`Models::all`].
+    pub place: usize,
+    /// How the model fares against it.
+    pub verdict: Verdict,
+}
+
 impl<'a> Model<'a> {
+    /// The rival with the highest mean R2 of a source and target, over the
+    /// splits that it shares with the model, and how the model fares against it.
+    pub fn best_rival(&self, source: &str, target: &str) -> Option<(usize, &Duel)> {
+        let duels = self.rivals.iter().filter_map(|r| Some((r.place, r.verdict.duel(source, target)?)));
+        duels.max_by(|a, b| a.1.rival.total_cmp(&b.1.rival))
+    }
+
     fn new(label: String, run: &'a Run, baseline: bool) -> Self {
-        Self { label, run, baseline, naive: None, verdict: None, stem: String::new() }
+        Self { label, run, baseline, naive: None, verdict: None, rivals: Vec::new(), stem: String::new() }
     }
 
     /// The label in file names, distinct within the report. `_` becomes `-`
@@ -49,6 +67,10 @@ impl<'a> Models<'a> {
             let label = distinct(&all, run, run);
             all.push(Model::new(label, run, false));
         }
+        let mut held: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
+        if let Some(first) = held.first_mut() {
+            first.extend(1..all.len());
+        }
         for (r, run) in runs.iter().enumerate() {
             for rival in &run.baselines {
                 let same = all.iter().position(|m| m.run.model == rival.model && same_scores(m.run, rival));
@@ -57,6 +79,7 @@ impl<'a> Models<'a> {
                     all.push(Model::new(label, rival, true));
                     all.len() - 1
                 });
+                held[r].push(place);
                 if is_naive(rival) {
                     all[r].naive = Some(place);
                 }
@@ -69,6 +92,15 @@ impl<'a> Models<'a> {
             let naive = all[i].naive.or_else(|| all.iter().position(like)).filter(|_| !is_naive(run));
             all[i].verdict = naive.map(|naive| Verdict::of(run, all[naive].run));
             all[i].naive = naive;
+            let mut places = held.get_mut(i).map(std::mem::take).unwrap_or_default();
+            places.extend(naive.filter(|_| !all[i].baseline));
+            let mut rivals: Vec<Rival> = Vec::new();
+            for place in places {
+                if place != i && rivals.iter().all(|r| r.place != place) {
+                    rivals.push(Rival { place, verdict: Verdict::of(run, all[place].run) });
+                }
+            }
+            all[i].rivals = rivals;
             let stem = stem(&all[i].label);
             let taken = |stem: &str| all[..i].iter().any(|m| m.stem == stem);
             let numbered = || (2..).map(|n| format!("{stem}-{n}")).find(|stem| !taken(stem));

@@ -5,6 +5,11 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A number, a noun and its verb, as in "1 task is" and "2 tasks are".
+pub fn are(number: usize, noun: &str) -> String {
+    format!("{} {}", count(number, noun), if number == 1 { "is" } else { "are" })
+}
+
 /// A time in seconds, as in "3.2 s" and "2 h 5 min".
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -23,6 +28,7 @@ mod tests {
     #[test]
     fn numbers_are_said_plainly() {
         assert_eq!([count(1, "task"), count(0, "task")], ["1 task", "0 tasks"]);
+        assert_eq!([are(1, "task"), are(2, "task")], ["1 task is", "2 tasks are"]);
         let said = [3.21, 75.0, 601.0, 7322.0].map(duration);
         assert_eq!(said, ["3.2 s", "75 s", "10 min 1 s", "2 h 2 min"]);
     }

@@ -1,6 +1,8 @@
-use super::generalization::mean_and_sd;
 use super::tree::Run;
-use crate::metric::Metric;
+use crate::metric::{Metric, PairedTest, TEST_OVER_TRAINING, mean_and_sd};
+
+/// A difference whose p is below this is called significant.
+const SIGNIFICANT: f64 = 0.05;
 
 /// A source and target on which two models have been scored.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,11 +14,11 @@ pub struct Duel {
     /// Mean R2 of the model over the splits that both have, NaN where it is
     /// not defined on any of them.
     pub model: f64,
-    /// Mean R2 of the naive predictor over the same splits.
-    pub naive: f64,
-    /// R2 of the model minus the naive predictor's, one a split that both have.
+    /// Mean R2 of the rival over the same splits.
+    pub rival: f64,
+    /// R2 of the model minus the rival's, one a split that both have.
     pub differences: Vec<f64>,
-    /// Splits on which the naive predictor has an R2 and the model, scored
+    /// Splits on which the rival has an R2 and the model, scored
     /// too, has none: it predicted values that are not finite.
     pub undefined: Vec<u32>,
 }
@@ -24,7 +26,7 @@ pub struct Duel {
 impl Duel {
     /// Whether the model is the better one in the mean, and defined on every split.
     pub fn won(&self) -> bool {
-        self.undefined.is_empty() && self.model > self.naive
+        self.undefined.is_empty() && self.model > self.rival
     }
 
     /// Splits on which the model is the better one, and all of them.
@@ -46,13 +48,28 @@ impl Duel {
         self.undefined.is_empty() && mean.abs() < sd
     }
 
+    /// The paired test over splits; `None` where there is nothing to test, and
+    /// where the model is undefined on a split: the rest would flatter it.
+    /// Splits are taken to hold 80, 10 and 10 percent of the source: what
+    /// ties them to each other is how much of the source they share, whichever
+    /// target they are scored on.
+    pub fn test(&self) -> Option<PairedTest> {
+        let defined = self.undefined.is_empty();
+        PairedTest::of(&self.differences, TEST_OVER_TRAINING).filter(|_| defined)
+    }
+
+    /// Whether the corrected paired test tells the two apart, p < 0.05.
+    pub fn significant(&self) -> bool {
+        self.test().is_some_and(|test| test.p_corrected < SIGNIFICANT)
+    }
+
     /// Whether source and target are the same dataset.
     pub fn within(&self) -> bool {
         self.source == self.target
     }
 }
 
-/// A model held against the naive predictor, one [`Duel`] a source and target
+/// A model held against a rival, such as the naive predictor: one [`Duel`] a source and target
 /// that both have scored on a common split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
@@ -61,14 +78,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Holds `model` against `naive`. A model without a finite R2 where the
-    /// naive predictor has one has lost.
-    pub fn of(model: &Run, naive: &Run) -> Self {
+    /// Holds `model` against `rival`. A model without a finite R2 where the
+    /// rival has one has lost.
+    pub fn of(model: &Run, rival: &Run) -> Self {
         let mut duels = Vec::new();
         for (s, source) in model.sources.iter().enumerate() {
             for (t, target) in model.targets.iter().enumerate() {
-                let Some((ns, nt)) = naive.place(source, target) else { continue };
-                let others = naive.values(Metric::R2, ns, nt);
+                let Some((rs, rt)) = rival.place(source, target) else { continue };
+                let others = rival.values(Metric::R2, rs, rt);
                 let other = |k: u32| others.iter().find(|(split, _)| *split == k).map(|(_, v)| *v);
                 let common: Vec<(u32, f64, f64)> =
                     model.scored(Metric::R2, s, t).filter_map(|(k, v)| Some((k, v, other(k)?))).collect();
@@ -84,7 +101,7 @@ impl Verdict {
                     source: source.clone(),
                     target: target.clone(),
                     model: mean(|row| row.1, &defined),
-                    naive: mean(|row| row.2, if defined.is_empty() { &undefined } else { &defined }),
+                    rival: mean(|row| row.2, if defined.is_empty() { &undefined } else { &defined }),
                     differences: defined.iter().map(|row| row.1 - row.2).collect(),
                     undefined: undefined.iter().map(|row| row.0).collect(),
                 });
@@ -120,7 +137,7 @@ mod tests {
             source: "A".into(),
             target: "B".into(),
             model: 0.5,
-            naive: 0.25,
+            rival: 0.25,
             differences: differences.to_vec(),
             undefined: undefined.to_vec(),
         };
@@ -128,5 +145,19 @@ mod tests {
         assert!(!duel(&[0.5], &[]).within_spread(), "one split has no spread");
         assert_eq!(duel(&[0.5, -0.25], &[2]).splits_won(), (1, 3));
         assert!(duel(&[0.25], &[]).won() && !duel(&[0.25], &[1]).won());
+    }
+
+    #[test]
+    fn only_whole_comparisons_are_tested() {
+        let duel = |undefined: &[u32]| Duel {
+            source: "A".into(),
+            target: "B".into(),
+            model: 0.5,
+            rival: 0.25,
+            differences: vec![0.25, 0.3, 0.2, 0.25],
+            undefined: undefined.to_vec(),
+        };
+        assert!(duel(&[]).significant() && duel(&[]).test().unwrap().p_corrected > 1e-3);
+        assert!(duel(&[4]).test().is_none() && !duel(&[4]).significant());
     }
 }

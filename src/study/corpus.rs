@@ -241,7 +241,8 @@ impl Corpus {
     /// The lanes of so many training pairs for a group of `ranks`: as the deck
     /// says, or one a rank.
     pub fn lanes(&self, training: usize, ranks: usize) -> Result<Lanes> {
-        Lanes::new(training, self.deck.train.lanes.unwrap_or(ranks), self.deck.train.batch)
+        let train = &self.deck.train;
+        Lanes::new(training, train.lanes.unwrap_or(ranks), train.batch_of(training))
     }
 
     /// Checks what can be known before anything is written: that the network

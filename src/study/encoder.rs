@@ -1,12 +1,13 @@
+use super::journal::RUN;
 use crate::checksum::{checksum, checksum_of_file};
 use crate::comm::Serial;
-use crate::deck::{DataSpec, LatentUse, PretrainDeck, PretrainModel};
+use crate::deck::{DataSpec, LatentUse, PretrainDeck};
 use crate::feature::{ComputedTable, ScaledFeatures, StudyScaling, StudyTables};
 use crate::graph::{CpuPlan, Parameters, Purpose};
 use crate::model::{Encoder, EncoderGraph, FittedEncoder};
-use crate::op::{Activation, Step};
+use crate::op::Step;
 use crate::store::{Entity, Store};
-use crate::train::load_part;
+use crate::train::load_part_of_weights;
 use crate::{Error, Result, atomic};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,9 +48,9 @@ impl SavedEncoder {
         }
         let deck = PretrainDeck::read(&folder.join("deck.toml"), &[])?;
         let scaling = StudyScaling::load(&folder.join("scaling.csv"), deck.scale())?;
-        let encoder = encoder_of(&deck.model);
+        let encoder = deck.model.encoder();
         let graph = encoder.graph(scaling.columns().len())?.graph;
-        let parameters = Arc::new(load_part(&folder.join("model.safetensors"), &graph)?);
+        let parameters = Arc::new(load_part_of_weights(&folder.join("model.safetensors"), &graph)?);
         Ok(Self { folder: folder.into(), encoder, scaling, parameters })
     }
 
@@ -167,7 +168,13 @@ impl Encoders {
     /// Those of `data`, from the folders that it names. Refuses one that is not what it was when the deck was
     /// resolved.
     pub fn of(data: &DataSpec) -> Result<Self> {
-        let load = |(name, folder): (&String, &Path)| Ok((name.clone(), SavedEncoder::load(folder)?));
+        let load = |(name, folder): (&String, &Path)| {
+            if !folder.join(RUN).is_file() {
+                let what = "is no complete pretraining: name a folder that crossrx pretrain has written";
+                return Err(Error::run(folder, what));
+            }
+            Ok((name.clone(), SavedEncoder::load(folder)?))
+        };
         let all = data.encoder_folders().map(load).collect::<Result<Vec<_>>>()?;
         let encoders = Self { all, latent: data.latent };
         for (name, digest) in encoders.digests()? {
@@ -216,15 +223,6 @@ impl Encoders {
     pub fn start(&self) -> Option<FittedEncoder> {
         let first = self.all.first().filter(|_| self.latent == LatentUse::FineTuned);
         first.map(|(_, encoder)| encoder.fitted())
-    }
-}
-
-/// The layers of a pretraining that make a latent row.
-fn encoder_of(model: &PretrainModel) -> Encoder {
-    match model {
-        PretrainModel::Pca(spec) => {
-            Encoder { layers: vec![spec.components], activation: Activation::Identity }
-        }
     }
 }
 

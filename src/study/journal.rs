@@ -13,14 +13,16 @@ use std::time::Instant;
 
 /// What a complete study tells of itself; it is written last.
 pub const RUN: &str = "run.json";
-const STUDY: &str = "study.json";
+/// What a folder holds the results of.
+pub const STUDY: &str = "study.json";
 const JOURNAL: &str = "journal";
 const CHECKPOINTS: &str = "checkpoints";
 /// What trainings say while they go on; jobs may keep their own log files there, too.
 const LOGS: &str = "logs";
 
 /// Files that a run writes beside its folders; its deck, which another may be started by, is written over.
-const MADE: [&str; 6] = ["all_scores.csv", "corpus.json", "truth.json", "runtime.json", RUN, "report.html"];
+const MADE: [&str; 7] =
+    ["all_scores.csv", "paired_tests.csv", "corpus.json", "truth.json", "runtime.json", RUN, "report.html"];
 /// Ends of the names of its tables, behind model and metric.
 const TABLES: [&str; 5] = ["_G_mean.csv", "_G_std.csv", "_Gn_mean.csv", "_Ga.csv", "_Gna.csv"];
 
@@ -38,15 +40,16 @@ pub enum Start {
 
 /// `study.json`: what a folder holds the results of. Results of another study
 /// are never mixed with them.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Study {
-    crossrx: String,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// Version of the program that began it.
+    pub crossrx: String,
     /// Digest of the store.
-    store: String,
+    pub store: String,
     /// The keys of the deck that decide results.
-    deck: BTreeMap<String, String>,
+    pub deck: BTreeMap<String, String>,
     /// Ranks a task, which decide results too where `train.lanes` is not fixed.
-    ranks_per_task: usize,
+    pub ranks_per_task: usize,
     /// The jobs that have worked on it.
     jobs: Vec<Job>,
 }
@@ -71,6 +74,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The right of who holds `lock`, written down at `path`.
+    pub fn new(lock: Lock, path: PathBuf, study: Study) -> Self {
+        Self { _lock: lock, path, study, since: Instant::now() }
+    }
+
     /// Counts this job among those that have worked on the study.
     pub fn begin(&mut self, started: &str, ranks: usize) -> Result<()> {
         self.study.jobs.push(Job { started: started.into(), ranks, seconds: 0.0 });
@@ -118,22 +126,23 @@ pub struct Journal {
 impl Study {
     /// That of `corpus`, before a job has begun it.
     fn of(corpus: &Corpus) -> Result<Self> {
-        Ok(Self {
-            ranks_per_task: 0,
-            jobs: Vec::new(),
-            crossrx: env!("CARGO_PKG_VERSION").into(),
-            store: corpus.store_digest()?.into(),
-            deck: corpus.deck.deciding()?,
-        })
+        Ok(Self::new(corpus.store_digest()?, corpus.deck.deciding()?, 0))
     }
 
-    fn digest(&self) -> String {
+    /// Of a store by its digest, and of these keys of a deck, before a job has begun it.
+    pub fn new(store: &str, deck: BTreeMap<String, String>, ranks_per_task: usize) -> Self {
+        let crossrx = env!("CARGO_PKG_VERSION").into();
+        Self { crossrx, store: store.into(), deck, ranks_per_task, jobs: Vec::new() }
+    }
+
+    /// Of store and keys.
+    pub fn digest(&self) -> String {
         let keys: String = self.deck.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         checksum(format!("{}\n{keys}", self.store).as_bytes())
     }
 
     /// What in `self`, which a folder is of, is other than now.
-    fn difference(&self, now: &Study) -> Option<String> {
+    pub fn difference(&self, now: &Study) -> Option<String> {
         let unset = || "not set".to_string();
         let keys = self.deck.keys().chain(now.deck.keys());
         let mut changed = keys.filter(|key| self.deck.get(*key) != now.deck.get(*key));
@@ -160,15 +169,7 @@ impl Journal {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io(&self.out, "cannot read the folder", e)),
         };
-        // Beside locks, what a killed job has left half-written, and the logs that a job or its batch system has
-        // begun before it comes here.
-        let is_log = |name: &OsStr| {
-            let end = Path::new(name).extension();
-            name == LOGS || end.is_some_and(|end| end == "log" || end == "out" || end == "err")
-        };
-        let counts =
-            |name: &OsStr| name != STUDY && !is_log(name) && !name.to_string_lossy().starts_with('.');
-        if !entries.flatten().any(|entry| counts(&entry.file_name())) {
+        if !entries.flatten().any(|entry| is_result(&entry.file_name())) {
             return Ok(None);
         }
         if !path.exists() {
@@ -200,7 +201,7 @@ impl Journal {
         fs::create_dir_all(out).map_err(|e| Error::io(out, "cannot create the folder", e))?;
         let taken = || Error::run(out, "another job is at work in this folder");
         let lock = Lock::take(&path, true, taken)?;
-        let claim = |study| Claim { _lock: lock, path: path.clone(), study, since: Instant::now() };
+        let claim = |study| Claim::new(lock, path.clone(), study);
         let now = Study { ranks_per_task, ..Study::of(corpus)? };
         if path.exists() && start == Start::Fresh {
             // Another program's file of that name does not make its folder one of ours.
@@ -373,6 +374,14 @@ impl Journal {
     }
 }
 
+/// Whether a name in a folder of results is that of one: beside locks, what a killed job has left half-written, and
+/// the logs that a job or its batch system has begun before it comes here.
+pub fn is_result(name: &OsStr) -> bool {
+    let end = Path::new(name).extension();
+    let is_log = name == LOGS || end.is_some_and(|end| end == "log" || end == "out" || end == "err");
+    name != STUDY && !is_log && !name.to_string_lossy().starts_with('.')
+}
+
 /// Whether something is at `path`. What cannot be looked at is not taken for absent.
 fn is_there(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|e| Error::io(path, "cannot look at", e))
@@ -404,7 +413,7 @@ fn all_there(paths: impl IntoIterator<Item = PathBuf>) -> Result<bool> {
 }
 
 /// Removes what a killed job has left half-written in `folder`, `depth` folders deep.
-fn sweep(folder: &Path, depth: usize) -> Result<()> {
+pub fn sweep(folder: &Path, depth: usize) -> Result<()> {
     let failed = |e| Error::io(folder, "cannot clear of what a killed job has left", e);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -7,8 +7,9 @@ use crate::baseline::{self, Baseline};
 use crate::batch::Lanes;
 use crate::comm::{Communicator, gather};
 use crate::metric::Epoch;
-use crate::train::{Checkpoints, Observer, Progress, State, fit};
+use crate::train::{Checkpoints, Observer, Progress, State, TrainSpec, fit};
 use std::cell::OnceCell;
+use std::fmt::Display;
 
 /// A finished task: the predictor, and what it was trained on.
 pub struct Trained<'a> {
@@ -74,7 +75,7 @@ pub fn train<'a>(
     let network = corpus.network()?;
     let mut state = checkpoints.load(group, &network.graph, deck.train.optimizer)?;
     let begun = state.as_ref().map(|state| state.progress.lanes);
-    let lanes = lanes(corpus, task, rows.train.len(), group, state.as_mut())?;
+    let lanes = lanes(task, &deck.train, rows.train.len(), group, state.as_mut())?;
     let mut set = TrainingSet::read(corpus, task, &rows, network, lanes, group)?;
     let seed = set.seed;
     let fitted = {
@@ -108,16 +109,16 @@ pub fn train<'a>(
 /// The lanes of a training: those that it was begun with, or the deck's. Where
 /// the former cannot be dealt to this group, the epoch under way starts again
 /// in other lanes.
-fn lanes(
-    corpus: &Corpus,
-    task: &Task,
+pub fn lanes(
+    task: &dyn Display,
+    spec: &TrainSpec,
     training: usize,
     group: &dyn Communicator,
     state: Option<&mut State>,
 ) -> Result<Lanes> {
-    let anew = || corpus.lanes(training, group.size());
+    let anew = || Lanes::new(training, spec.lanes.unwrap_or(group.size()), spec.batch_of(training));
     let Some(state) = state else { return anew() };
-    let begun = Lanes::new(training, state.progress.lanes, corpus.deck.train.batch);
+    let begun = Lanes::new(training, state.progress.lanes, spec.batch_of(training));
     let begun = begun.and_then(|lanes| lanes.of_rank(group.rank(), group.size()).map(|_| lanes));
     let lanes = if let Ok(lanes) = begun { lanes } else { anew()? };
     let speaks = group.rank() == 0;
@@ -129,7 +130,7 @@ fn lanes(
         return Ok(lanes);
     }
     // A training that is over takes no step in other lanes.
-    if speaks && !state.is_over(&corpus.deck.train) {
+    if speaks && !state.is_over(spec) {
         log::warn!(
             "{task}: begun in {} lanes, which {} ranks cannot share: going on in {} from the start of epoch {}, with another result than without the stop; fix train.lanes",
             state.progress.lanes,

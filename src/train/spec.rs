@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct TrainSpec {
     /// Most pairs a step, over all lanes.
     pub batch: usize,
+    /// Fewest steps an epoch: where `batch` would make fewer, steps are of as many pairs as make so many. One deck
+    /// then suits screens of very different sizes.
+    pub min_steps: usize,
     /// Most epochs.
     pub epochs: usize,
     /// Lanes that the training pairs are cut into: a power of two, for any
@@ -96,6 +99,7 @@ impl Default for TrainSpec {
     fn default() -> Self {
         Self {
             batch: 512,
+            min_steps: 1,
             epochs: 100,
             lanes: None,
             loss: Loss::Mse,
@@ -118,6 +122,11 @@ impl Default for TrainSpec {
 }
 
 impl TrainSpec {
+    /// Most pairs a step of a training on so many pairs.
+    pub fn batch_of(&self, training: usize) -> usize {
+        self.batch.min(training.div_ceil(self.min_steps)).max(1)
+    }
+
     /// The first key whose value cannot be used, with what is wrong.
     pub fn fault(&self) -> Option<(&'static str, String)> {
         // The optimisers compute in f32, in which a value may round to the end of its range.
@@ -125,6 +134,7 @@ impl TrainSpec {
         let part = |v: f64| (0.0..1.0).contains(&(v as f32));
         let faults = [
             ("batch", self.batch == 0, "at least 1"),
+            ("min_steps", self.min_steps == 0, "at least 1"),
             ("epochs", self.epochs == 0, "at least 1"),
             ("patience", self.patience == 0, "at least 1"),
             ("lanes", self.lanes == Some(0), "at least 1"),
@@ -138,5 +148,19 @@ impl TrainSpec {
             ("momentum", !part(self.momentum), "from 0 to below 1 as a 32-bit number"),
         ];
         faults.into_iter().find(|(_, bad, _)| *bad).map(|(key, _, must)| (key, format!("must be {must}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_screen_has_smaller_steps_and_no_fewer_than_asked_for() {
+        let spec = TrainSpec { batch: 4096, min_steps: 16, ..TrainSpec::default() };
+        for (training, batch) in [(140_000, 4096), (65_536, 4096), (65_535, 4096), (6729, 421), (10, 1)] {
+            assert_eq!(spec.batch_of(training), batch, "{training}");
+        }
+        assert_eq!(TrainSpec::default().batch_of(100), 100, "one step if nothing is asked for");
     }
 }

@@ -17,28 +17,27 @@ pub fn save_weights(path: &Path, parameters: &Parameters<f32>) -> Result<()> {
 /// Reads the parameters of `graph`. Refuses a file that lacks one, has others,
 /// or holds another shape or type, or a value that is not finite.
 pub fn load_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
+    load(path, graph, false)
+}
+
+/// The same of a part of the network that a file is of: it may hold other parameters as well.
+pub fn load_part_of_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
+    load(path, graph, true)
+}
+
+fn load(path: &Path, graph: &Graph, others: bool) -> Result<Parameters<f32>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
     let file = parse(path, &bytes)?;
     let mut parameters = Parameters::<f32>::zeros(graph)?;
-    expect_count(path, &file, parameters.layout().len())?;
+    if !others {
+        expect_count(path, &file, parameters.layout().len())?;
+    }
     read_into(path, &file, "", &mut parameters)?;
-    finite(path, parameters)
-}
-
-fn finite(path: &Path, parameters: Parameters<f32>) -> Result<Parameters<f32>> {
     let broken = |place: &&Parameter| parameters.values()[place.range.clone()].iter().any(|v| !v.is_finite());
     match parameters.layout().iter().find(broken) {
         Some(place) => Err(Error::run(path, format!("'{}' holds a value that is not finite", place.name))),
         None => Ok(parameters),
     }
-}
-
-/// Reads the parameters of `graph`, of a file that may hold others beside them.
-pub fn load_part(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
-    let mut parameters = Parameters::<f32>::zeros(graph)?;
-    read_into(path, &parse(path, &bytes)?, "", &mut parameters)?;
-    finite(path, parameters)
 }
 
 /// Which program wrote a file, as its metadata.
@@ -125,5 +124,13 @@ mod tests {
         bytes.truncate(bytes.len() - 7);
         std::fs::write(&path, bytes).unwrap();
         assert!(load_weights(&path, &graph(5)).is_err());
+
+        let mut larger = graph(5);
+        let space = larger.space("others");
+        let x = larger.input(space, 2);
+        larger.add("m", Linear::new(2, 1, Activation::Identity), &[x]).unwrap();
+        save_weights(&path, &Parameters::<f32>::start(&larger, 3).unwrap()).unwrap();
+        assert!(load_weights(&path, &graph(5)).is_err());
+        assert_eq!(load_part_of_weights(&path, &graph(5)).unwrap().values().len(), parameters.values().len());
     }
 }

@@ -1,4 +1,5 @@
-use crate::tree;
+use crate::{pretraining, tree};
+use crossrx::report::latent;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -12,15 +13,7 @@ fn a_browser_shows_every_cell_and_reports_no_error() {
     let dir = tempfile::tempdir().unwrap();
     tree::write(dir.path());
     let page = tree::report(dir.path()).unwrap();
-    let named = std::env::var("CHROMIUM").ok();
-    let works = |program: &&str| Command::new(program).arg("--version").output().is_ok();
-    let Some(browser) = named.as_deref().into_iter().chain(PROGRAMS).find(works) else {
-        let what = format!("none of {} is installed, and CHROMIUM names none", PROGRAMS.join(", "));
-        assert!(std::env::var_os("CI").is_none(), "{what}");
-        // Not eprintln, which a passing test shows to nobody.
-        let _ = writeln!(std::io::stderr(), "skipped: {what}");
-        return;
-    };
+    let Some(browser) = &browser() else { return };
 
     let broken = dir.path().join("broken.html");
     fs::write(&broken, "<script>console.error('found')</script>").unwrap();
@@ -42,6 +35,32 @@ fn a_browser_shows_every_cell_and_reports_no_error() {
     for value in ["0.625", "0.125", "-0.5", "0.75"] {
         assert!(dom.contains(&format!("data-value=\"{value}\"")), "no cell holds {value}");
     }
+}
+
+#[test]
+fn a_browser_shows_every_picture_of_a_latent_space_and_reports_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    pretraining::write(dir.path());
+    latent::write(dir.path(), None).unwrap();
+    let Some(browser) = &browser() else { return };
+    let (dom, console) = open(browser, dir.path(), &dir.path().join("report.html"));
+    assert!(!console.contains("CONSOLE"), "{console}");
+    assert_eq!(dom.matches("<svg class=\"chart map\"").count(), 4);
+    assert_eq!(dom.matches("</title></path>").count(), 2 * (7 + 1 + 2), "one path a group and picture");
+}
+
+/// A browser; `None`, said aloud, where there is none.
+fn browser() -> Option<String> {
+    let named = std::env::var("CHROMIUM").ok();
+    let works = |program: &&str| Command::new(program).arg("--version").output().is_ok();
+    if let Some(browser) = named.as_deref().into_iter().chain(PROGRAMS).find(works) {
+        return Some(browser.into());
+    }
+    let what = format!("none of {} is installed, and CHROMIUM names none", PROGRAMS.join(", "));
+    assert!(std::env::var_os("CI").is_none(), "{what}");
+    // Not eprintln, which a passing test shows to nobody.
+    let _ = writeln!(std::io::stderr(), "skipped: {what}");
+    None
 }
 
 /// The page's document once loaded, and what the browser said meanwhile.

@@ -1,7 +1,10 @@
-//! The tables, the page and the text made from a small run whose numbers can be
+//! The tables, the pages and the text made from small runs whose numbers can be
 //! checked by hand.
 
 mod browser;
+mod latent;
 mod page;
+mod pretraining;
+mod rivals;
 mod tables;
 mod tree;

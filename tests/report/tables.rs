@@ -13,10 +13,10 @@ fn every_table_equals_its_golden_file() {
     tree::report(dir.path()).unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
     let files = files(&golden);
-    assert_eq!(files.len(), 56);
+    assert_eq!(files.len(), 57);
     let made = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     let made: BTreeSet<String> = made.filter(|name| name.ends_with(".csv")).collect();
-    let mut named = BTreeSet::from(["all_scores.csv".to_string()]);
+    let mut named = BTreeSet::from(["all_scores.csv", "paired_tests.csv"].map(String::from));
     for model in ["two-tower", "mean-effects"] {
         for metric in ["mse", "rmse", "pcc", "scc", "r2"] {
             named.extend(

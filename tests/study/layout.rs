@@ -59,6 +59,7 @@ fn every_file_has_its_name_and_its_header() {
         "all_scores.csv",
         "corpus.json",
         "deck.toml",
+        "paired_tests.csv",
         "report.html",
         "run.json",
         "runtime.json",

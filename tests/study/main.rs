@@ -21,6 +21,7 @@ mod layout;
 mod logs;
 mod memory;
 mod predict;
+mod pretrain;
 mod program;
 mod ranks;
 #[cfg(target_os = "linux")]

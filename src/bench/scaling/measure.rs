@@ -105,9 +105,10 @@ impl Plan<'_> {
     /// The lanes of `training` pairs on so many ranks, and the pairs of a step.
     fn lanes(&self, training: usize, ranks: usize) -> Result<(Lanes, usize)> {
         let spec = &self.corpus.deck.train;
+        let batch = spec.batch_of(training);
         let (lanes, batch) = match self.mode {
-            Mode::Strong => (spec.lanes.unwrap_or(ranks), spec.batch),
-            Mode::Weak => (spec.lanes.unwrap_or(1).saturating_mul(ranks), spec.batch.saturating_mul(ranks)),
+            Mode::Strong => (spec.lanes.unwrap_or(ranks), batch),
+            Mode::Weak => (spec.lanes.unwrap_or(1).saturating_mul(ranks), batch.saturating_mul(ranks)),
         };
         // A step of all pairs does not grow with the ranks unless it is asked to.
         if self.mode == Mode::Weak && batch > training {

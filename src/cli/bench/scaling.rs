@@ -72,7 +72,8 @@ pub fn run(args: Scaling, world: &dyn Communicator) -> Result<()> {
             _ => Err(Error::deck(path, "data", "has no source or no split")),
         }
     });
-    let device = args.run.open_device(&deck, world)?;
+    let precision = deck.as_ref().ok().map(|deck| deck.train.precision);
+    let device = args.run.open_device(precision, world)?;
     // Read on every rank, so that all of them refuse it.
     let comm = agree(world, args.comm.as_deref().map(CommReport::read).transpose())?;
     let request = ScalingRequest {

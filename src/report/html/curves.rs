@@ -42,8 +42,15 @@ pub(super) fn section(models: &Models, endpoint: &str) -> String {
 
 fn panel(run: &Run, source: usize, name: &str) -> String {
     let of_source = run.histories.iter().filter(|((s, _), rows)| *s == source && !rows.is_empty());
-    let curves: Vec<(u32, &[Epoch])> =
-        of_source.map(|((_, split), rows)| (*split, rows.as_slice())).collect();
+    let curves: Vec<(String, &[Epoch])> =
+        of_source.map(|((_, split), rows)| (format!("split {split}, "), rows.as_slice())).collect();
+    chart(name, &curves)
+}
+
+/// Training and validation loss of each of `curves`, a text that goes before
+/// "training loss" and epochs in order; empty without an epoch. All texts are
+/// escaped here.
+pub(in crate::report) fn chart(name: &str, curves: &[(String, &[Epoch])]) -> String {
     let epochs = || curves.iter().flat_map(|(_, rows)| rows.iter());
     let Some(last) = epochs().map(|e| e.epoch).max() else { return String::new() };
     let losses = epochs().flat_map(|e| [e.train_loss, e.val_loss]).filter(|v| drawable(*v));
@@ -82,9 +89,9 @@ fn panel(run: &Run, source: usize, name: &str) -> String {
         (LEFT + WIDTH - RIGHT) / 2.0,
         HEIGHT - 3.0
     ));
-    for (split, rows) in &curves {
+    for (label, rows) in curves {
         for (class, what, loss) in LINES {
-            out.push_str(&format!("<g class=\"{class}\"><title>split {split}, {what} loss</title>"));
+            out.push_str(&format!("<g class=\"{class}\"><title>{}{what} loss</title>", Escaped(label)));
             for part in rows.split(|e| !drawable(loss(e))).filter(|part| !part.is_empty()) {
                 let point = |e: &Epoch| format!("{:.1},{:.1}", x(e.epoch), y(loss(e)));
                 let mut points: Vec<String> = part.iter().map(point).collect();
@@ -98,7 +105,7 @@ fn panel(run: &Run, source: usize, name: &str) -> String {
             out.push_str("</g>");
         }
     }
-    for (_, rows) in &curves {
+    for (_, rows) in curves {
         let finite = rows.iter().filter(|e| drawable(e.val_loss));
         if let Some(best) = finite.min_by(|a, b| a.val_loss.total_cmp(&b.val_loss)) {
             let (cx, cy) = (x(best.epoch), y(best.val_loss));

@@ -1,18 +1,44 @@
 use super::escape::Escaped;
 use super::number;
-use crate::metric::Metric;
-use crate::report::generalization::mean_and_sd;
+use crate::metric::{Metric, mean_and_sd};
 use crate::report::models::{Model, Models};
+use crate::report::phrase;
 use crate::report::tree::Run;
 use crate::report::verdict::{Duel, Verdict};
 
 /// More lost cells than this are counted by source instead of named one by one.
 const NAMED: usize = 16;
 
-/// The answer: a sentence a model, then the models at a glance.
+/// The answer: a sentence on the first model, one on each run beside it, then
+/// the models at a glance.
 pub(super) fn section(models: &Models) -> String {
-    let answers: String = models.main().map(|model| answer(models, model)).collect();
-    format!("{answers}{}", glance(models))
+    let answer = models.main().next().map(|model| answer(models, model)).unwrap_or_default();
+    format!("{answer}{}{}", beside(models), glance(models))
+}
+
+/// How the first model fares against the other runs.
+fn beside(models: &Models) -> String {
+    let Some(first) = models.all.first() else { return String::new() };
+    let others = first.rivals.iter().filter(|rival| !models.all[rival.place].baseline);
+    let lines: String = others
+        .map(|rival| {
+            let duels = &rival.verdict.duels;
+            let won = duels.iter().filter(|duel| duel.won()).count();
+            let marked = duels.iter().filter(|duel| duel.significant()).count();
+            let clear = match (marked, duels.iter().any(|duel| duel.test().is_some())) {
+                (_, false) => "; with one split there is no test".into(),
+                (0, true) => "; no difference is significant".into(),
+                (n, true) => format!("; {} significant (p &lt; 0.05, corrected)", phrase::are(n, "difference")),
+            };
+            format!(
+                "<p class=\"beside\">Beside <b>{}</b>, <b>{}</b> is better in <b>{won} of {}</b> cells{clear}.</p>",
+                Escaped(&models.all[rival.place].label),
+                Escaped(&first.label),
+                duels.len()
+            )
+        })
+        .collect();
+    lines
 }
 
 fn answer(models: &Models, model: &Model) -> String {
@@ -91,7 +117,7 @@ fn lost(label: &Escaped, verdict: &Verdict) -> String {
         } else {
             format!("{} → {}", Escaped(&duel.source), Escaped(&duel.target))
         };
-        let against = format!("{} against {}", number::fixed(duel.model, 3), number::fixed(duel.naive, 3));
+        let against = format!("{} against {}", number::fixed(duel.model, 3), number::fixed(duel.rival, 3));
         let (won, splits) = duel.splits_won();
         let (mean, sd) = duel.difference();
         if !duel.undefined.is_empty() {

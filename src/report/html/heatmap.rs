@@ -1,6 +1,7 @@
 use super::colour::Scale;
 use super::escape::Escaped;
 use super::number;
+use crate::metric::PairedTest;
 
 /// More targets than this get smaller cells.
 const MANY: usize = 10;
@@ -16,12 +17,16 @@ pub(super) struct HeatCell {
     pub behind: bool,
     /// Splits above zero and all of them, printed with the spread.
     pub splits: Option<(usize, usize)>,
+    /// The test of the value, and whether it is marked as significant.
+    pub test: Option<(PairedTest, bool)>,
+    /// A name printed below the value.
+    pub note: Option<String>,
 }
 
 impl HeatCell {
     /// A value alone.
     pub fn plain(value: f64) -> Self {
-        Self { value, spread: f64::NAN, behind: false, splits: None }
+        Self { value, spread: f64::NAN, behind: false, splits: None, test: None, note: None }
     }
 }
 
@@ -116,8 +121,17 @@ impl Heatmap<'_> {
         if let Some((above, of)) = cell.splits {
             spread.push_str(&format!("<small>{above}/{of}</small>"));
         }
+        if let Some(note) = &cell.note {
+            spread.push_str(&format!("<small class=\"name\" title=\"{0}\">{0}</small>", Escaped(note)));
+        }
+        let (mut star, mut title) = ("", String::new());
+        if let Some((test, significant)) = &cell.test {
+            star = if *significant { "<b>*</b>" } else { "" };
+            let (corrected, plain) = (number::short(test.p_corrected), number::short(test.p));
+            title = format!(" title=\"p {corrected} corrected for overlapping splits, {plain} plain\"");
+        }
         format!(
-            "<td {at} data-value=\"{}\" class=\"value{own}{behind}\" style=\"background:{};color:{}\">{text}{spread}</td>",
+            "<td {at} data-value=\"{}\" class=\"value{own}{behind}\"{title} style=\"background:{};color:{}\">{text}{star}{spread}</td>",
             cell.value, shade.background, shade.ink
         )
     }

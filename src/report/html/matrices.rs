@@ -1,46 +1,41 @@
 use super::colour::Scale;
 use super::escape::Escaped;
 use super::heatmap::{HeatCell, Heatmap, legend};
+use super::rivals::difference;
 use crate::metric::Metric;
 use crate::report::generalization::Generalization;
 use crate::report::models::{Model, Models};
-use crate::report::verdict::Verdict;
 
 /// Differences beyond this have the full colour.
-const REACH: f64 = 0.3;
+pub(super) const REACH: f64 = 0.3;
 
 /// The R2 matrices: each model, the naive predictor beside it, what the model
 /// adds, each with its scores over those of the source, and the best that is
 /// possible where that is known.
 pub(super) fn r2(models: &Models) -> String {
-    let spread = spread(models);
-    let mut out = format!(
-        "<p>Rows are the dataset trained on, columns the dataset scored. On the diagonal (framed) the test rows \
-         of the same dataset are scored; elsewhere every pair of the target. {spread}</p>\
-         <p><b>Ga</b>: mean of a row without the source itself. <b>Gn</b>: each cell over the source's score on \
-         itself, which says little where that is near zero or below. <b>Gna</b>: mean of a row of Gn without the \
-         source itself.</p>"
+    let mut out = String::from(
+        "<p>Rows are the dataset trained on, columns the dataset scored: on the diagonal (framed) the test rows of the \
+         same dataset, elsewhere every pair of the target.</p>",
     );
     out.push_str(&legend(
         Scale::SCORE,
         "R². 1 is perfect, 0 is no better than the target's mean. Colours end at −0.5; the number is the true \
          one. <span class=\"mark\">▾</span> does not beat the naive predictor",
     ));
-    let mut drawn = Vec::new();
+    let (mut drawn, mut normalised) = (Vec::new(), String::new());
     let main = || models.all.iter().enumerate().filter(|(_, m)| !m.baseline);
     for (i, (m, model)) in main().enumerate() {
         out.push_str("<div class=\"grid\">");
-        out.push_str(&model_map(model, m));
+        out.push_str(&model_map(model, m, &mut normalised));
         if let (Some(n), Some(verdict)) = (model.naive, &model.verdict) {
             let naive = &models.all[n];
             if !drawn.contains(&n) {
                 drawn.push(n);
-                out.push_str(&model_map(naive, n));
+                out.push_str(&model_map(naive, n, &mut normalised));
             }
-            out.push_str(&difference((m, model), (n, naive), verdict));
-        }
-        if let Some((f, first)) = main().next().filter(|_| i > 0) {
-            out.push_str(&difference((m, model), (f, first), &Verdict::of(model.run, first.run)));
+            let caption = format!("<b>{}</b> minus {}", Escaped(&model.label), Escaped(&naive.label));
+            let prefix = format!("cell-difference-{m}-{n}");
+            out.push_str(&difference(model, caption, prefix, |s, t| verdict.duel(s, t)));
         }
         if i == 0 {
             out.push_str(&best(model));
@@ -48,8 +43,17 @@ pub(super) fn r2(models: &Models) -> String {
         out.push_str("</div>");
     }
     for (m, rival) in models.all.iter().enumerate().filter(|(m, r)| r.baseline && !drawn.contains(m)) {
-        out.push_str(&format!("<div class=\"grid\">{}</div>", model_map(rival, m)));
+        out.push_str(&format!("<div class=\"grid\">{}</div>", model_map(rival, m, &mut normalised)));
     }
+    out.push_str(&format!(
+        "<p>{} <b>Ga</b>: mean of a row without the source itself; <b>Gna</b>: the same of Gn.</p>",
+        spread(models)
+    ));
+    out.push_str(&format!(
+        "<details><summary>Gn: each cell over the source's score on itself</summary><p>It says little where that \
+         score is near zero or below. <b>Gna</b> is the mean of a row of it without the source itself.</p>\
+         <div class=\"grid\">{normalised}</div></details>"
+    ));
     out
 }
 
@@ -60,8 +64,9 @@ fn spread(models: &Models) -> &'static str {
          ±0.3."
     } else {
         "Each cell is the mean over splits ± the standard deviation, and so is each difference between models, \
-         taken split by split; <i>k/n</i> counts the splits on which it is above zero, and one smaller than its \
-         standard deviation is within the spread. Differences have their full colour at ±0.3."
+         taken split by split; <i>k/n</i> counts the splits on which it is above zero, one smaller than its \
+         standard deviation is within the spread, and <b>*</b> marks p &lt; 0.05 in a paired t-test corrected for \
+         overlapping splits. Differences have their full colour at ±0.3."
     }
 }
 
@@ -102,8 +107,8 @@ pub(super) fn others(models: &Models) -> String {
     out
 }
 
-/// The R2 map of a model and its Gn map; `m` is its place among all.
-fn model_map(model: &Model, m: usize) -> String {
+/// The R2 map of a model, whose place among all is `m`; its Gn map goes to `normalised`.
+fn model_map(model: &Model, m: usize, normalised: &mut String) -> String {
     let table = Generalization::of(model.run, Metric::R2);
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
@@ -126,7 +131,7 @@ fn model_map(model: &Model, m: usize) -> String {
         behind: lost(s, t),
         ..HeatCell::plain(table.mean[(s, t)])
     });
-    let normalised = Heatmap {
+    let of_source = Heatmap {
         caption: format!("Gn of <b>{}</b>", Escaped(&model.label)),
         prefix: format!("cell-gn-{m}"),
         aggregates: Vec::new(),
@@ -134,28 +139,8 @@ fn model_map(model: &Model, m: usize) -> String {
         small: true,
         ..map
     };
-    format!("{drawn}{}", normalised.draw(|s, t| HeatCell::plain(table.normalised[(s, t)])))
-}
-
-fn difference((m, model): (usize, &Model), (n, other): (usize, &Model), verdict: &Verdict) -> String {
-    let (sources, targets) = (&model.run.sources, &model.run.targets);
-    let map = Heatmap {
-        caption: format!("<b>{}</b> minus {}", Escaped(&model.label), Escaped(&other.label)),
-        prefix: format!("cell-difference-{m}-{n}"),
-        sources,
-        targets,
-        aggregates: Vec::new(),
-        scale: Scale::difference(REACH),
-        signed: true,
-        decimals: 3,
-        small: false,
-    };
-    map.draw(|s, t| {
-        let Some(duel) = verdict.duel(&sources[s], &targets[t]) else { return HeatCell::plain(f64::NAN) };
-        let (value, spread) = duel.difference();
-        let splits = Some(duel.splits_won()).filter(|(_, n)| *n > 1);
-        HeatCell { value, spread, behind: value.is_nan(), splits }
-    })
+    normalised.push_str(&of_source.draw(|s, t| HeatCell::plain(table.normalised[(s, t)])));
+    drawn
 }
 
 fn best(model: &Model) -> String {

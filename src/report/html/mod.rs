@@ -11,12 +11,15 @@ mod heatmap;
 mod matrices;
 pub(crate) mod number;
 mod provenance;
+mod rivals;
 mod samples;
 mod scatter;
 mod strict;
 pub(crate) mod ticks;
 
+pub(super) use curves::chart;
 pub(crate) use document::document;
+pub(super) use provenance::{bars, deck, facts};
 
 use super::models::Models;
 use crate::{Result, atomic};
@@ -37,6 +40,7 @@ fn page(models: &Models, title: &str) -> String {
     let samples = Samples::read(models);
     let sections = [
         ("matrix", "Source to target", matrices::r2(models)),
+        ("rivals", "Against the rivals", rivals::section(models)),
         ("strict", "Strict scores", strict::section(models)),
         ("curves", "Loss curves", curves::section(models, samples.endpoint(models))),
         ("scatter", "Predicted against true", scatter::section(models, &samples)),

@@ -2,6 +2,9 @@ use super::escape::Escaped;
 use super::samples::Samples;
 use crate::report::models::{Model, Models};
 use crate::report::phrase;
+use crate::report::run_json::RunInfo;
+use crate::store::StoreSummary;
+use std::path::Path;
 
 /// Command, machine time, versions and deck of every run, and the notes on what
 /// is missing.
@@ -11,14 +14,9 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
         if models.main().count() > 1 {
             out.push_str(&format!("<h3>{}</h3>", Escaped(&model.label)));
         }
-        out.push_str(&facts(model));
+        out.push_str(&facts(&model.run.dir, &model.run.info, model.run.corpus.as_ref()));
         out.push_str(&parts(model));
-        if let Some(deck) = &model.run.deck {
-            out.push_str(&format!(
-                "<details><summary>The deck, all defaults resolved</summary><pre>{}</pre></details>",
-                Escaped(deck.trim_end())
-            ));
-        }
+        out.push_str(&model.run.deck.as_deref().map(deck).unwrap_or_default());
     }
     let notes: Vec<&String> = models
         .notes
@@ -33,9 +31,17 @@ pub(super) fn section(models: &Models, samples: &Samples) -> String {
     out
 }
 
-fn facts(model: &Model) -> String {
-    let info = &model.run.info;
-    let mut rows = vec![("folder", model.run.dir.display().to_string())];
+/// The resolved deck, folded away.
+pub(in crate::report) fn deck(deck: &str) -> String {
+    format!(
+        "<details><summary>The deck, all defaults resolved</summary><pre>{}</pre></details>",
+        Escaped(deck.trim_end())
+    )
+}
+
+/// What was run in `dir`, on what and when, from its `run.json` and `corpus.json`.
+pub(in crate::report) fn facts(dir: &Path, info: &RunInfo, corpus: Option<&StoreSummary>) -> String {
+    let mut rows = vec![("folder", dir.display().to_string())];
     let mut text = |name, value: &str| {
         if !value.is_empty() {
             rows.push((name, value.to_string()));
@@ -59,7 +65,7 @@ fn facts(model: &Model) -> String {
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
     text("versions", &versions.join(", "));
-    if let Some(corpus) = &model.run.corpus {
+    if let Some(corpus) = corpus {
         text("store written by", &corpus.provenance.program);
         text("store made with", &corpus.provenance.command);
     }
@@ -94,8 +100,8 @@ fn parts(model: &Model) -> String {
     out
 }
 
-/// Longest first, each with a bar.
-fn bars(mut parts: Vec<(&str, f64)>) -> String {
+/// Names and seconds, the longest first, each with a bar.
+pub(in crate::report) fn bars(mut parts: Vec<(&str, f64)>) -> String {
     parts.sort_by(|a, b| b.1.total_cmp(&a.1));
     let longest = parts.iter().map(|part| part.1).fold(0.0f64, f64::max).max(1e-9);
     let rows: String = parts

@@ -1,7 +1,6 @@
 use super::escape::Escaped;
 use super::number;
-use crate::metric::Metric;
-use crate::report::generalization::mean_and_sd;
+use crate::metric::{Metric, mean_and_sd};
 use crate::report::models::Models;
 use crate::report::scores_json::StrictScores;
 use crate::report::tree::{Cell, Run};
