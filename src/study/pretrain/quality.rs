@@ -1,6 +1,6 @@
 use super::PretrainCorpus;
 use super::run::{Latent, Samples};
-use crate::metric::{knn_accuracy, silhouette};
+use crate::metric::{knn_accuracy, knn_classes, silhouette};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -79,6 +79,8 @@ struct Silhouette {
 struct Knn {
     k: usize,
     class_accuracy: Option<f64>,
+    /// Of held-out rows alone, whose classes no center loss has seen.
+    class_accuracy_val: Option<f64>,
     majority_share: Option<f64>,
     study_accuracy: Option<f64>,
     study_majority_share: Option<f64>,
@@ -100,6 +102,8 @@ impl Quality {
             let (val, r2_val) = latent.errors(own);
             StudyError { name: study.name.clone(), val, r2_val }
         });
+        let class_voted = knn_classes(values, columns, &classes.of, K);
+        let study_voted = knn_classes(values, columns, &studies, K);
         let by_class = || counts.iter().zip(&classes.names);
         Self {
             kind: corpus.deck.model.name(),
@@ -126,9 +130,10 @@ impl Quality {
             },
             knn: Knn {
                 k: K,
-                class_accuracy: knn_accuracy(values, columns, &classes.of, K),
+                class_accuracy: knn_accuracy(&class_voted, &classes.of, all.clone()),
+                class_accuracy_val: knn_accuracy(&class_voted, &classes.of, parts.val.iter().copied()),
                 majority_share: share(&counts),
-                study_accuracy: knn_accuracy(values, columns, &studies, K)
+                study_accuracy: knn_accuracy(&study_voted, &studies, all)
                     .filter(|_| samples.studies.len() > 1),
                 study_majority_share: share(&samples.studies.iter().map(|s| s.rows).collect::<Vec<_>>()),
             },
