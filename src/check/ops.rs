@@ -117,7 +117,8 @@ fn tied(columns: usize, units: usize, rows: usize) -> Result<Case> {
     let loss = graph.add("out", Linear::new(units, 1, Activation::Identity), &[again])?;
     let trial = Trial { graph: Arc::new(graph), loss, fed: vec![input], capacity: vec![rows] };
     let name = format!("tied weight {columns} to {units}, {rows} rows");
-    Ok(Case { name, trials: vec![trial], as_one: false })
+    // A network of several layers.
+    Ok(Case { name, trials: vec![trial], as_one: true })
 }
 
 /// Rows of some of the classes, and centers of all.

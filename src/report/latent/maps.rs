@@ -32,7 +32,7 @@ struct Placed<'a> {
 }
 
 /// The latent rows along two principal components and in a neighbour
-/// embedding, each coloured by class and by study.
+/// embedding, each coloured by class and, where there are several, by study.
 pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
     let classes = groups(quality.classes.iter().map(|c| (c.name.as_str(), c.rows)));
     let studies = groups(quality.studies.iter().map(|s| (s.name.as_str(), s.rows)));
@@ -76,7 +76,9 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
         if !classes.is_empty() {
             out.push_str(&drawn.picture(CLASS, &classes, |p| p.class, &by_class(quality)));
         }
-        out.push_str(&drawn.picture("study", &studies, |p| Some(p.study), &by_study(quality)));
+        if studies.len() > 1 || classes.is_empty() {
+            out.push_str(&drawn.picture("study", &studies, |p| Some(p.study), &by_study(quality)));
+        }
         out.push_str("</div>");
     }
     let without = embedding.points.iter().filter(|p| p.class.is_none()).count();

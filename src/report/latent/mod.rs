@@ -82,7 +82,7 @@ impl Pretraining {
         let sections = [
             ("latent", "The latent space", maps::section(&self.quality, &self.embedding)),
             ("reconstruction", "Reconstruction", reconstruction::section(&self.quality, &self.history)),
-            ("classes", "Classes", classes::section(&self.quality, &self.embedding)),
+            ("classes", "Studies and classes", classes::section(&self.quality, &self.embedding)),
             ("run", "How it was run", provenance::section(self)),
         ];
         document(title, &headline::section(&self.quality), STYLE, &sections)
