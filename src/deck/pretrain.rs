@@ -180,9 +180,7 @@ impl PretrainDeck {
         if !(data.validation > 0.0 && data.validation < 1.0) {
             return named("data.validation", "must be above 0 and below 1");
         }
-        if data
-            .filter
-            .is_some_and(|f| !f.mean.is_finite() || !(f.deviation >= 0.0 && f.deviation.is_finite()))
+        if data.filter.is_some_and(|f| !(f.mean.is_finite() && f.deviation >= 0.0 && f.deviation.is_finite()))
         {
             return named("data.filter", "must be finite, the deviation zero or more");
         }

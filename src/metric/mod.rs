@@ -15,7 +15,7 @@ mod spread;
 
 pub use epoch::Epoch;
 pub use kind::Metric;
-pub use knn::{knn_accuracy, neighbours};
+pub use knn::{knn_accuracy, knn_classes, neighbours};
 pub use moments::Moments;
 pub use paired_test::{PairedTest, TEST_OVER_TRAINING};
 pub use silhouette::silhouette;

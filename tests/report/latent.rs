@@ -17,7 +17,7 @@ fn the_page_says_what_was_learned_and_shows_it_by_class_and_study() {
     for said in [
         "An autoencoder learned <b>64</b> latent values from 900 columns of 360 rows: <b>expression</b> (80), <b>tcga</b> (280).",
         "reconstructs <b>62.5 %</b> of the variance of the 36 rows held out",
-        "the 5 nearest neighbours of a row tell its class in <b>87.5 %</b> of cases, where always saying the largest class is right in 25.0 % (7 classes; the classes of tumour-type)",
+        "the 5 nearest neighbours of a row tell its class in <b>87.5 %</b> of cases, and in <b>75.0 %</b> of the rows held out, where always saying the largest class is right in 25.0 % (7 classes; the classes of tumour-type)",
         "Silhouette by class <b>0.250</b>, by study <b>0.016</b> (high by class and low by study is good): rows lie together by class and studies lie in one another, as it should be.",
         "by <b>class</b> · silhouette <b>0.250</b> · 5-NN accuracy <b>0.875</b> (majority 0.250)",
         "by <b>study</b> · silhouette <b>0.016</b> · 5-NN accuracy <b>0.812</b> (majority 0.750)",

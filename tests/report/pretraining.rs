@@ -37,6 +37,7 @@ pub fn quality() -> Quality {
         knn: Neighbours {
             k: 5,
             class_accuracy: Some(0.875),
+            class_accuracy_val: Some(0.75),
             majority_share: Some(0.25),
             study_accuracy: Some(0.8125),
             study_majority_share: Some(0.75),

@@ -80,9 +80,14 @@ fn neighbours(quality: &Quality) -> String {
         None => format!("classes made by {}, which the rows themselves gave", Escaped(&quality.class_origin)),
     };
     let percent = |share: f64| number::fixed(share * 100.0, 1);
+    // Of rows learned from, center loss knows the class.
+    let held_out = quality.knn.class_accuracy_val.map_or_else(
+        || ",".into(),
+        |accuracy| format!(", and in <b>{} %</b> of the rows held out,", percent(accuracy)),
+    );
     let no = if accuracy > largest { "" } else { ", so <b>no more than by chance</b>" };
     format!(
-        "<p>In the latent space the {} nearest neighbours of a row tell its class in <b>{} %</b> of cases, where always \
+        "<p>In the latent space the {} nearest neighbours of a row tell its class in <b>{} %</b> of cases{held_out} where always \
          saying the largest class is right in {} %{no} ({} classes; {origin}).</p>",
         quality.knn.k,
         percent(accuracy),

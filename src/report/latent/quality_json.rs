@@ -112,6 +112,9 @@ pub struct Neighbours {
     pub k: u64,
     /// Share of rows whose class is right.
     pub class_accuracy: Option<f64>,
+    /// The same of held-out rows, whose classes an encoder has not seen.
+    #[serde(default)]
+    pub class_accuracy_val: Option<f64>,
     /// Share of the largest class.
     pub majority_share: Option<f64>,
     /// Share of rows whose study is right.
@@ -149,6 +152,7 @@ impl Quality {
             ("silhouette.class", silhouette.class, -1.0),
             ("silhouette.study", silhouette.study, -1.0),
             ("knn.class_accuracy", knn.class_accuracy, 0.0),
+            ("knn.class_accuracy_val", knn.class_accuracy_val, 0.0),
             ("knn.majority_share", knn.majority_share, 0.0),
             ("knn.study_accuracy", knn.study_accuracy, 0.0),
             ("knn.study_majority_share", knn.study_majority_share, 0.0),

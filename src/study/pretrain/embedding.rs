@@ -98,8 +98,9 @@ mod tests {
     /// Two heaps of rows of three columns.
     fn heaps(rows: usize) -> Vec<f32> {
         let noise = |i: usize| ((i * i * 7919 + i * 31) % 1009) as f32 / 1009.0;
-        let value =
-            |row: usize, column: usize| noise(row * 3 + column) + if row % 2 == 0 { 4.0 } else { 0.0 };
+        let value = |row: usize, column: usize| {
+            noise(row * 3 + column) + if row.is_multiple_of(2) { 4.0 } else { 0.0 }
+        };
         (0..rows).flat_map(|row| (0..3).map(move |column| value(row, column))).collect()
     }
 

@@ -6,21 +6,23 @@ use super::network::fit_network;
 use super::observer::Teller;
 use super::parts::Parts;
 use super::pca::fit_pca;
-use super::quality::Quality;
+use super::quality::quality;
 use super::tables::{write_embedding, write_latent};
 use crate::comm::{Communicator, agree, share};
 use crate::deck::PretrainModel;
 use crate::feature::{ScaledFeatures, StudyScaling, StudyTables};
 use crate::metric::Epoch;
+use crate::report::latent::quality_json;
 use crate::report::phrase::count;
 use crate::report::run_json::{self, RunInfo};
-use crate::report::{self, history, json};
+use crate::report::{self, history};
 use crate::store::Entity;
 use crate::study::account::{Peak, mib};
 use crate::study::journal::{Claim, RUN};
 use crate::study::training_log::TrainingLog;
 use crate::study::{Launch, Start};
 use crate::{Error, Result, atomic, status, stop};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -255,17 +257,13 @@ fn write(
     write_latent(&folder.file(folder::LATENT), samples, &ids, latent)?;
     let embedding = Embedding::of(&latent.values, latent.columns, corpus.deck.train.seed);
     write_embedding(&folder.file(folder::EMBEDDING), samples, &ids, &embedding)?;
-    let mut quality = Quality::of(corpus, samples, latent);
-    quality.pc_variance = embedding.shares;
     // Of all jobs that it took.
     let epochs: f64 = latent.history.iter().map(|epoch| epoch.seconds).sum();
-    let seconds = [
-        ("reading", reading),
-        ("training", training.max(epochs)),
-        ("looking", looking.elapsed().as_secs_f64()),
-    ];
+    let mut quality = quality(corpus, samples, latent, embedding.shares.to_vec(), BTreeMap::new());
+    let looking = looking.elapsed().as_secs_f64();
+    let seconds = [("reading", reading), ("training", training.max(epochs)), ("looking", looking)];
     quality.seconds = seconds.map(|(part, seconds)| (part.to_string(), seconds)).into();
-    json::write(&folder.file(folder::QUALITY), &quality)?;
+    quality_json::write(&folder.file(folder::QUALITY), &quality)?;
     let (error, explained) = latent.errors(samples.parts.val.iter().copied());
     Ok(format!(
         "{} columns to {}: error {error:.4} on {}, {:.1} % of it gone; best of {} is {}\n",
