@@ -239,7 +239,6 @@ fn what_cannot_be_pretrained_is_refused_in_a_line() {
         (&["data.label=\"nowhere\""], &["data.label", "nowhere"]),
         (&["data.filter={ mean = 1e6, deviation = 0.0 }"], &["data.filter", "none of 24"]),
         (&[center], &["model.center_loss", "data.clusters"]),
-        (&[center, "data.label=site"], &["model.center_loss", "80 of 210"]),
         (&["data.clusters=200"], &["data.clusters", "200 clusters"]),
         (&["train.lanes=64"], &["train", "batch"]),
         (&["model={ kind = \"pca\", components = 30 }"], &["model.components", "30"]),

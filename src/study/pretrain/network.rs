@@ -26,8 +26,9 @@ pub fn fit_network(
     weights: &Path,
 ) -> Result<Option<Latent>> {
     let (train, parts) = (&corpus.deck.train, &samples.parts);
-    let class_of = agree(world, trained_classes(spec, corpus, samples))?;
-    let shares = shares(&class_of, parts);
+    let class_of = agree(world, trained_classes(spec, corpus, samples, world))?;
+    let classes = if spec.center_loss.is_some() { samples.classes.names.len() } else { 1 };
+    let shares = shares(&class_of, classes, parts);
     let columns = samples.features.table().width();
     let built = spec
         .build(columns, &shares, train.batch_of(parts.train.len()))
@@ -54,7 +55,7 @@ pub fn fit_network(
     validated_classes.sort_unstable();
     validated_classes.dedup();
 
-    let classes = Features::of_all(Entity::Drug, 1, vec![0.0; shares.len()], false)?;
+    let classes = Features::of_all(Entity::Drug, 1, vec![0.0; shares.len() + 1], false)?;
     let classes = ScaledFeatures::new(Rc::new(classes), vec![(0.0, 1.0)], f32::INFINITY);
     let features = [classes, samples.features.clone()];
     let fitted = {
@@ -95,29 +96,35 @@ pub fn fit_network(
 }
 
 /// The class that each row is trained in: all of them the same where the network makes nothing of classes.
-fn trained_classes(spec: &Autoencoder, corpus: &PretrainCorpus, samples: &Samples) -> Result<Vec<u32>> {
+fn trained_classes(
+    spec: &Autoencoder,
+    corpus: &PretrainCorpus,
+    samples: &Samples,
+    world: &dyn Communicator,
+) -> Result<Vec<u32>> {
     let Classes { names, of, .. } = &samples.classes;
     if spec.center_loss.is_none() {
         return Ok(vec![0; of.len()]);
     }
+    if names.len() < 2 {
+        let what = "needs two classes at least: name a data.label, or set data.clusters";
+        return Err(Error::deck(&corpus.deck_path, "model.center_loss", what));
+    }
+    // A sample of no class stands behind all classes, and no center draws it.
     let lacking = of.iter().filter(|class| class.is_none()).count();
-    let what = match (lacking, names.len()) {
-        (0, 2..) => return Ok(of.iter().map(|class| class.unwrap_or(0)).collect()),
-        (0, _) => {
-            "is of no use where all samples are of one class: name a data.label, or set data.clusters".into()
-        }
-        (lacking, _) => format!(
-            "needs a class of every sample, which {lacking} of {} have not: set data.clusters, to have some made",
-            of.len()
-        ),
-    };
-    Err(Error::deck(&corpus.deck_path, "model.center_loss", what))
+    if lacking > 0 && world.rank() == 0 {
+        log::info!("{lacking} of {} rows have no class: no center draws them", of.len());
+    }
+    let none = names.len() as u32;
+    Ok(of.iter().map(|class| class.unwrap_or(none)).collect())
 }
 
 /// The part of the training rows that each class has.
-fn shares(class_of: &[u32], parts: &Parts) -> Vec<f64> {
-    let mut counts = vec![0usize; 1 + class_of.iter().max().copied().unwrap_or(0) as usize];
-    parts.train.iter().for_each(|&row| counts[class_of[row as usize] as usize] += 1);
+fn shares(class_of: &[u32], classes: usize, parts: &Parts) -> Vec<f64> {
+    let mut counts = vec![0usize; classes];
+    let of_class =
+        parts.train.iter().filter_map(|&row| Some(class_of[row as usize] as usize).filter(|&c| c < classes));
+    of_class.for_each(|class| counts[class] += 1);
     counts.iter().map(|&count| count as f64 / parts.train.len() as f64).collect()
 }
 
