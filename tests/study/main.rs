@@ -16,7 +16,9 @@ mod inspect;
 mod install;
 #[cfg(target_os = "linux")]
 mod interrupted;
+mod latent;
 mod layout;
+mod leak;
 #[cfg(target_os = "linux")]
 mod logs;
 mod memory;
@@ -30,3 +32,4 @@ mod scaling;
 mod scores;
 mod table;
 mod tree;
+mod trust;
