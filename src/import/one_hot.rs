@@ -78,7 +78,9 @@ impl fmt::Display for LabelMatch {
             largest.iter().take(SHOWN).map(|(class, n)| format!("{class} {n}")).collect();
         let more = if largest.len() > SHOWN { ", ..." } else { "" };
         let (name, samples, classes) = (&self.name, self.samples, self.classes.len());
-        writeln!(f, "{name}: {samples} samples in {classes} classes: {}{more}", shown.join(", "))?;
+        let samples = format!("{samples} sample{}", if samples == 1 { "" } else { "s" });
+        let classes = format!("{classes} class{}", if classes == 1 { "" } else { "es" });
+        writeln!(f, "{name}: {samples} in {classes}: {}{more}", shown.join(", "))?;
         if self.unlabelled > 0 {
             writeln!(f, "  {} rows that joined have no label", self.unlabelled)?;
         }

@@ -42,6 +42,7 @@ pub struct TumourMap {
 /// twice, naming both places, and tables that share no gene with one another or
 /// with the store. Each table is read twice; memory holds what is kept of one.
 pub fn add_tumours(store: &Path, files: &[PathBuf], map: &TumourMap, command: &str) -> Result<MatchReport> {
+    refuse_repeats(files)?;
     let mut writer = StoreWriter::amend(store, command)?;
     let reference = reference(&writer, map)?;
     let tables = files.iter().map(|file| TumourTable::survey(file)).collect::<Result<Vec<_>>>()?;
@@ -116,6 +117,17 @@ fn reference(writer: &StoreWriter, map: &TumourMap) -> Result<Option<Reference>>
         None => return Ok(None),
     };
     Ok(Some(Reference::new(table.into(), writer.feature_names(Entity::Sample, table)?)))
+}
+
+/// Refuses a file that is named twice.
+fn refuse_repeats(files: &[PathBuf]) -> Result<()> {
+    // One that is not there is named where it is read.
+    let real = |file: &PathBuf| file.canonicalize().unwrap_or_else(|_| file.clone());
+    let mut seen = HashSet::new();
+    match files.iter().find(|file| !seen.insert(real(file))) {
+        None => Ok(()),
+        Some(file) => Err(Error::run(file, "is named twice; name each table once")),
+    }
 }
 
 /// Refuses a barcode that is there twice, in one table or in two.

@@ -10,6 +10,7 @@
 pub mod all_scores;
 /// `corpus.json`: what the store of a run held.
 pub mod corpus_json;
+pub mod deck_toml;
 /// The matrices G, Ga, Gn and Gna of the cross-study analysis.
 pub mod generalization;
 /// `history.csv`: a training, a row an epoch.

@@ -57,14 +57,15 @@ impl<'a> Model<'a> {
 }
 
 impl<'a> Models<'a> {
-    /// The models of `runs`. A model that several runs have keeps its name once
-    /// where the scores are the same, and gets its folder's name added where
-    /// they differ. Each is held against the mean effects of its own run, else
+    /// The models of `runs`. Runs whose models have one name get their folder's
+    /// name added. A rival that several runs have keeps its name once where the
+    /// scores are the same, and gets the folder's name added where they differ. Each is held against the mean effects of its own run, else
     /// against those of another run of the same endpoint that shares a split.
     pub fn of(runs: &'a [Run]) -> Self {
         let mut all: Vec<Model<'a>> = Vec::new();
         for run in runs {
-            let label = distinct(&all, run, run);
+            let alone = runs.iter().filter(|other| other.model == run.model).count() == 1;
+            let label = if alone { distinct(&all, run, run) } else { in_folder(&all, run, run) };
             all.push(Model::new(label, run, false));
         }
         let mut held: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
@@ -172,11 +173,16 @@ fn stem(label: &str) -> String {
 }
 
 fn distinct(all: &[Model], run: &Run, parent: &Run) -> String {
+    let taken = all.iter().any(|m| m.label == run.model);
+    if taken { in_folder(all, run, parent) } else { run.model.clone() }
+}
+
+/// The name of a model and that of the folder of its run, as in "two-tower (with)".
+fn in_folder(all: &[Model], run: &Run, parent: &Run) -> String {
     let taken = |label: &str| all.iter().any(|m| m.label == label);
-    if !taken(&run.model) {
-        return run.model.clone();
-    }
-    let folder = parent.dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    // Of "." and such.
+    let full = parent.dir.canonicalize().unwrap_or_else(|_| parent.dir.clone());
+    let folder = full.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let label = format!("{} ({folder})", run.model);
     let numbered = |n: &usize| !taken(&format!("{label} {n}"));
     if taken(&label) {

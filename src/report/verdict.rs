@@ -1,3 +1,4 @@
+use super::deck_toml;
 use super::tree::Run;
 use crate::metric::{Metric, PairedTest, TEST_OVER_TRAINING, mean_and_sd};
 
@@ -21,6 +22,8 @@ pub struct Duel {
     /// Splits on which the rival has an R2 and the model, scored
     /// too, has none: it predicted values that are not finite.
     pub undefined: Vec<u32>,
+    /// Test rows over training rows of a split of the source.
+    pub test_over_training: f64,
 }
 
 impl Duel {
@@ -50,12 +53,11 @@ impl Duel {
 
     /// The paired test over splits; `None` where there is nothing to test, and
     /// where the model is undefined on a split: the rest would flatter it.
-    /// Splits are taken to hold 80, 10 and 10 percent of the source: what
-    /// ties them to each other is how much of the source they share, whichever
-    /// target they are scored on.
+    /// What ties splits to each other is how much of the source they share,
+    /// whichever target they are scored on.
     pub fn test(&self) -> Option<PairedTest> {
         let defined = self.undefined.is_empty();
-        PairedTest::of(&self.differences, TEST_OVER_TRAINING).filter(|_| defined)
+        PairedTest::of(&self.differences, self.test_over_training).filter(|_| defined)
     }
 
     /// Whether the corrected paired test tells the two apart, p < 0.05.
@@ -81,6 +83,7 @@ impl Verdict {
     /// Holds `model` against `rival`. A model without a finite R2 where the
     /// rival has one has lost.
     pub fn of(model: &Run, rival: &Run) -> Self {
+        let test_over_training = test_over_training(model.deck.as_deref().or(rival.deck.as_deref()));
         let mut duels = Vec::new();
         for (s, source) in model.sources.iter().enumerate() {
             for (t, target) in model.targets.iter().enumerate() {
@@ -104,6 +107,7 @@ impl Verdict {
                     rival: mean(|row| row.2, if defined.is_empty() { &undefined } else { &defined }),
                     differences: defined.iter().map(|row| row.1 - row.2).collect(),
                     undefined: undefined.iter().map(|row| row.0).collect(),
+                    test_over_training,
                 });
             }
         }
@@ -127,9 +131,26 @@ impl Verdict {
     }
 }
 
+/// Test rows over training rows: a rule of n folds tests on one of them and trains
+/// on n - 2; splits that came with the data are taken to hold 80, 10 and 10 percent.
+fn test_over_training(deck: Option<&str>) -> f64 {
+    match deck.and_then(deck_toml::folds) {
+        Some(folds) => 1.0 / f64::from(folds - 2),
+        None => TEST_OVER_TRAINING,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fewer_folds_leave_fewer_rows_to_train_on() {
+        let folds = |folds| format!("[data]\nsplits = {{ rule = \"random\", folds = {folds}, seed = 1 }}\n");
+        let of = |deck: &str| test_over_training(Some(deck));
+        assert_eq!([of(&folds(3)), of(&folds(5)), of(&folds(10))], [1.0, 1.0 / 3.0, 0.125]);
+        assert_eq!([of("[data]\nsplits = [0, 1]\n"), test_over_training(None)], [0.125; 2]);
+    }
 
     #[test]
     fn a_mean_smaller_than_its_spread_is_told_apart_from_a_clear_one() {
@@ -140,6 +161,7 @@ mod tests {
             rival: 0.25,
             differences: differences.to_vec(),
             undefined: undefined.to_vec(),
+            test_over_training: TEST_OVER_TRAINING,
         };
         assert!(duel(&[0.5, -0.25], &[]).within_spread() && !duel(&[0.5, 0.25], &[]).within_spread());
         assert!(!duel(&[0.5], &[]).within_spread(), "one split has no spread");
@@ -156,6 +178,7 @@ mod tests {
             rival: 0.25,
             differences: vec![0.25, 0.3, 0.2, 0.25],
             undefined: undefined.to_vec(),
+            test_over_training: TEST_OVER_TRAINING,
         };
         assert!(duel(&[]).significant() && duel(&[]).test().unwrap().p_corrected > 1e-3);
         assert!(duel(&[4]).test().is_none() && !duel(&[4]).significant());

@@ -210,7 +210,12 @@ fn faults_of_tumour_tables_name_file_and_place() {
     let mut bent = whole.clone();
     bent[whole.len() / 2] ^= 0xff;
     fs::write(&path, &bent).unwrap();
-    refused(add_tumours(&tree.store(), &[path], &map(), "x").unwrap_err(), &["cut.tsv.gz"]);
+    refused(
+        add_tumours(&tree.store(), std::slice::from_ref(&path), &map(), "x").unwrap_err(),
+        &["cut.tsv.gz"],
+    );
+    let same = [path.clone(), tree.dir.path().join(".").join("cut.tsv.gz")];
+    refused(add_tumours(&tree.store(), &same, &map(), "x").unwrap_err(), &["cut.tsv.gz: is named twice"]);
     let gone = tree.dir.path().join("gone.tsv");
     refused(add_tumours(&tree.store(), &[gone], &map(), "x").unwrap_err(), &["gone.tsv", "No such file"]);
     assert_eq!(fs::read(tree.store()).unwrap(), before, "a refused table changed the store");

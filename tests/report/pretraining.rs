@@ -27,13 +27,19 @@ pub fn quality() -> Quality {
         rows: Rows { train: 324, val: 36 },
         studies: vec![study("expression", ROWS[0] as u64), study("tcga", ROWS[1] as u64)],
         classes: classes.collect(),
-        class_origin: "label tumour-type".into(),
+        class_origin: "label tumour-type, site, k-means".into(),
+        loss: "mse".into(),
         reconstruction: Reconstruction { train: Some(0.25), r2_train: Some(0.75), ..part(0.375, 0.625) },
         by_study: vec![
             StudyReconstruction { name: "expression".into(), of: part(0.5, 0.5) },
             StudyReconstruction { name: "tcga".into(), of: part(0.3125, 0.6875) },
         ],
-        silhouette: Silhouette { class: Some(0.25), study: Some(0.015_625) },
+        silhouette: Silhouette {
+            class: Some(0.25),
+            study: Some(0.015_625),
+            class_val: Some(0.125),
+            study_val: Some(0.031_25),
+        },
         knn: Neighbours {
             k: 5,
             class_accuracy: Some(0.875),
@@ -51,7 +57,8 @@ pub fn quality() -> Quality {
 pub fn write(dir: &Path) {
     quality_json::write(&dir.join("quality.json"), &quality()).unwrap();
     fs::write(dir.join("embedding.csv"), embedding()).unwrap();
-    fs::write(dir.join("deck.toml"), "[model]\nkind = \"autoencoder\" # <resolved>\n").unwrap();
+    fs::write(dir.join("deck.toml"), "[model]\nkind = \"autoencoder\" # <resolved>\n[model.center_loss]\n")
+        .unwrap();
     history::write(&dir.join("history.csv"), &[epoch(1, 0.5), epoch(2, 0.375)]).unwrap();
     let info = RunInfo { model: "autoencoder".into(), wall_s: 75.0, ranks: 2, ..RunInfo::default() };
     run_json::write(&dir.join("run.json"), &info).unwrap();

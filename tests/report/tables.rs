@@ -89,11 +89,22 @@ fn models_stand_side_by_side_under_distinct_names() {
     let out = dir.path().join("both");
     let page = fs::read_to_string(write(&Models::of(&runs), &out, Some("Two & two")).unwrap()).unwrap();
     assert!(page.contains("<title>Two &amp; two</title>") && page.contains("two_tower (second)"));
+    let [of_second, of_naive] =
+        ["cell-r2-1-0-0", "cell-r2-2-0-0"].map(|id| page.find(&format!("id=\"{id}\"")).unwrap());
+    let first_grid = page.find("<div class=\"grid\">").unwrap();
+    let second_grid = first_grid + 1 + page[first_grid + 1..].find("<div class=\"grid\">").unwrap();
+    assert!(
+        first_grid < of_second && of_second < second_grid && second_grid < of_naive,
+        "models side by side"
+    );
     assert!(page.contains("B-2 → A was not scored"));
     let names: Vec<String> =
         Models::of(&runs).all.iter().map(|model| format!("{} {}", model.label, model.file_stem())).collect();
-    let expected =
-        ["two_tower two-tower", "two_tower (second) two-tower--second", "mean-effects mean-effects"];
+    let expected = [
+        "two_tower (first) two-tower--first",
+        "two_tower (second) two-tower--second",
+        "mean-effects mean-effects",
+    ];
     assert_eq!(names, expected);
     let scores = fs::read_to_string(out.join("all_scores.csv")).unwrap();
     assert_eq!(scores.lines().count(), 1 + 5 * (7 + 6 + 8));

@@ -150,6 +150,12 @@ fn two_studies_and_their_classes_end_as_files_that_agree() {
     assert_eq!(classes[3..].iter().map(|(_, rows)| rows).sum::<u64>(), 80);
     let r2 = told["reconstruction"]["r2_val"].as_f64().unwrap();
     assert!(r2 > 0.5 && r2 < 1.0, "{told}");
+    assert_eq!(told["loss"], "mse");
+    let silhouette = |of: &str| told["silhouette"][of].as_f64().unwrap();
+    assert!(["class_val", "study_val"].iter().all(|of| (-1.0..1.0).contains(&silhouette(of))), "{told}");
+    assert!(
+        silhouette("class_val") != silhouette("class") && silhouette("class_val") > silhouette("study_val")
+    );
     let accuracy = told["knn"]["class_accuracy"].as_f64().unwrap();
     assert!(accuracy > 1.5 * told["knn"]["majority_share"].as_f64().unwrap(), "{told}");
 
@@ -263,7 +269,9 @@ fn what_cannot_be_pretrained_is_refused_in_a_line() {
 fn cross_entropy_is_of_features_from_0_to_1() {
     let case = Case::new("pretrain-bce", &format!("{AUTOENCODER}loss = \"bce\"\ntied = true\n"));
     let out = case.run("out", &["train.epochs=60"]);
-    let told = &quality(&out)["reconstruction"];
+    let told = quality(&out);
+    assert_eq!(told["loss"], "bce");
+    let told = &told["reconstruction"];
     let (error, gone) = (told["val"].as_f64().unwrap(), told["r2_val"].as_f64().unwrap());
     // Beyond the entropy of values that are neither 0 nor 1 there is nothing to gain.
     assert!(error > 0.3 && error < std::f64::consts::LN_2 && gone > 0.01 && gone < 0.5, "{told}");
@@ -318,7 +326,9 @@ fn a_linear_autoencoder_spans_the_principal_components() {
     let case = Case::new("pretrain-linear", linear);
     let train = ["train.epochs=600", "train.patience=600", "train.weight_decay=0.0"];
     let network = case.run("network", &train);
-    let pca = case.run("pca", &["model={ kind = \"pca\", components = 4 }"]);
+    let pca = case.folder.join("pca");
+    let said = crossrx(&case.args(&pca, &["model={ kind = \"pca\", components = 4 }"])).ok();
+    assert!(said.contains("% of it gone\n") && !said.contains("epoch"), "{said}");
     let decoder = tensor(&network.join("model.safetensors"), "decoder.0.weight");
     let columns: Vec<Vec<f64>> = (0..4).map(|z| decoder.iter().map(|row| row[z]).collect()).collect();
     let axes = tensor(&pca.join("model.safetensors"), "encoder.0.weight");

@@ -1,6 +1,7 @@
 use super::escape::Escaped;
 use super::number;
 use crate::metric::{Metric, mean_and_sd};
+use crate::report::deck_toml;
 use crate::report::models::{Model, Models};
 use crate::report::phrase;
 use crate::report::tree::Run;
@@ -26,7 +27,7 @@ fn beside(models: &Models) -> String {
             let won = duels.iter().filter(|duel| duel.won()).count();
             let marked = duels.iter().filter(|duel| duel.significant()).count();
             let clear = match (marked, duels.iter().any(|duel| duel.test().is_some())) {
-                (_, false) => "; with one split there is no test".into(),
+                (_, false) => format!("; {}", untested(duels)),
                 (0, true) => "; no difference is significant".into(),
                 (n, true) => format!("; {} significant (p &lt; 0.05, corrected)", phrase::are(n, "difference")),
             };
@@ -39,6 +40,20 @@ fn beside(models: &Models) -> String {
         })
         .collect();
     lines
+}
+
+/// Why none of `duels` has a test.
+fn untested(duels: &[Duel]) -> &'static str {
+    let same = |duel: &Duel| duel.undefined.is_empty() && duel.differences.iter().all(|d| *d == 0.0);
+    if duels.is_empty() {
+        "they have no score in common"
+    } else if duels.iter().all(same) {
+        "all scores are the same"
+    } else if duels.iter().all(|duel| duel.splits_won().1 < 2) {
+        "with one split there is no test"
+    } else {
+        "no cell can be tested"
+    }
 }
 
 fn answer(models: &Models, model: &Model) -> String {
@@ -140,13 +155,18 @@ fn lost(label: &Escaped, verdict: &Verdict) -> String {
 }
 
 fn glance(models: &Models) -> String {
-    let mut out = String::from(
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr><th>Model</th>\
+    let features: Vec<Option<String>> = models.all.iter().map(sample_features).collect();
+    let known = features.iter().any(Option::is_some);
+    let mut out = format!(
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr><th>Model</th>{}\
          <th class=\"n\">mean R² within a dataset</th><th class=\"n\">mean R² across datasets</th>\
          <th class=\"n\">beats naive within</th><th class=\"n\">beats naive across</th>\
          <th class=\"n\">wall time</th><th class=\"n\">ranks</th></tr></thead><tbody>",
+        if known { "<th>sample features</th>" } else { "" }
     );
-    for model in &models.all {
+    for (model, features) in models.all.iter().zip(&features) {
+        let features = Escaped(features.as_deref().unwrap_or("–"));
+        let features = if known { format!("<td>{features}</td>") } else { String::new() };
         let tally = |within| match &model.verdict {
             Some(verdict) => {
                 let (won, of) = verdict.tally(within);
@@ -160,7 +180,7 @@ fn glance(models: &Models) -> String {
         let wall = info.wall_time().filter(|_| own).unwrap_or_else(|| "–".into());
         let ranks = if own && info.ranks > 0 { info.ranks.to_string() } else { "–".into() };
         out.push_str(&format!(
-            "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+            "<tr><th scope=\"row\">{}</th>{features}<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{wall}</td><td class=\"n\">{ranks}</td></tr>",
             Escaped(&model.label),
             number::fixed(mean(model.run, true), 3),
@@ -171,6 +191,12 @@ fn glance(models: &Models) -> String {
     }
     out.push_str("</tbody></table></div>");
     out
+}
+
+/// What a run has read of samples; of a rival nothing is known.
+fn sample_features(model: &Model) -> Option<String> {
+    let deck = model.run.deck.as_deref().filter(|_| !model.baseline)?;
+    deck_toml::sample_features(deck)
 }
 
 /// Mean over the cells within datasets, or across them, of the mean over splits.

@@ -9,8 +9,8 @@ use crate::report::models::{Model, Models};
 /// Differences beyond this have the full colour.
 pub(super) const REACH: f64 = 0.3;
 
-/// The R2 matrices: each model, the naive predictor beside it, what the model
-/// adds, each with its scores over those of the source, and the best that is
+/// The R2 matrices: the models, then the naive predictor and what each model
+/// adds to it, each with its scores over those of the source, and the best that is
 /// possible where that is known.
 pub(super) fn r2(models: &Models) -> String {
     let mut out = String::from(
@@ -23,25 +23,27 @@ pub(super) fn r2(models: &Models) -> String {
          one. <span class=\"mark\">▾</span> does not beat the naive predictor",
     ));
     let (mut drawn, mut normalised) = (Vec::new(), String::new());
-    let main = || models.all.iter().enumerate().filter(|(_, m)| !m.baseline);
-    for (i, (m, model)) in main().enumerate() {
-        out.push_str("<div class=\"grid\">");
-        out.push_str(&model_map(model, m, &mut normalised));
+    let (mut main, mut beside) = (String::new(), String::new());
+    let several = models.main().count() > 1;
+    for (i, (m, model)) in models.all.iter().enumerate().filter(|(_, m)| !m.baseline).enumerate() {
+        main.push_str(&model_map(model, m, &mut normalised));
         if let (Some(n), Some(verdict)) = (model.naive, &model.verdict) {
             let naive = &models.all[n];
             if !drawn.contains(&n) {
                 drawn.push(n);
-                out.push_str(&model_map(naive, n, &mut normalised));
+                beside.push_str(&model_map(naive, n, &mut normalised));
             }
             let caption = format!("<b>{}</b> minus {}", Escaped(&model.label), Escaped(&naive.label));
             let prefix = format!("cell-difference-{m}-{n}");
-            out.push_str(&difference(model, caption, prefix, |s, t| verdict.duel(s, t)));
+            beside.push_str(&difference(model, caption, prefix, |s, t| verdict.duel(s, t)));
         }
         if i == 0 {
-            out.push_str(&best(model));
+            beside.push_str(&best(model));
         }
-        out.push_str("</div>");
     }
+    // Several models are seen side by side, and what each adds below them.
+    let between = if several && !beside.is_empty() { "</div><div class=\"grid\">" } else { "" };
+    out.push_str(&format!("<div class=\"grid\">{main}{between}{beside}</div>"));
     for (m, rival) in models.all.iter().enumerate().filter(|(m, r)| r.baseline && !drawn.contains(m)) {
         out.push_str(&format!("<div class=\"grid\">{}</div>", model_map(rival, m, &mut normalised)));
     }

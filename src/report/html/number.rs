@@ -40,6 +40,11 @@ pub(crate) fn count(value: u64) -> String {
     out
 }
 
+/// A [`count`] and what is counted, as in "1 row" and "2 rows".
+pub(crate) fn counted(value: u64, one: &str, more: &str) -> String {
+    format!("{} {}", count(value), if value == 1 { one } else { more })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +55,6 @@ mod tests {
         assert_eq!([signed(0.5, 2), signed(-0.5, 2), signed(0.0001, 2)], ["+0.50", "−0.50", "0.00"]);
         assert_eq!([short(0.25), short(12.0), short(-0.0), short(1e-5)], ["0.25", "12", "0", "1.0e−5"]);
         assert_eq!([count(7), count(174523)], ["7", "174\u{2009}523"]);
+        assert_eq!([1, 0].map(|n| counted(n, "class", "classes")), ["1 class", "0 classes"]);
     }
 }

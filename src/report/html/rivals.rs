@@ -32,7 +32,9 @@ pub(super) fn section(models: &Models) -> String {
         "<p>R² of <b>{label}</b> minus that of a rival, split by split over the splits that both have, mean ± \
          standard deviation. <b>*</b> marks a difference that a paired t-test over splits finds, p &lt; 0.05, \
          two-sided, with the variance corrected for overlapping splits (Nadeau and Bengio 2003); point at a \
-         cell for its p. Of cells without a difference, one in twenty is marked by chance. All tests are in <code>paired_tests.csv\
+         cell for its p. Off the diagonal all splits score the same pairs: there the test says whether the difference \
+         holds for other training rows of the source, not for other pairs of the target. Of cells without a \
+         difference, one in twenty is marked by chance. All tests are in <code>paired_tests.csv\
          </code>.</p>{}{}<div class=\"grid\">{maps}</div>",
         table(models, model, several),
         legend(Scale::difference(REACH), "difference of R²; blue where the first model is better")
@@ -95,7 +97,7 @@ fn row(name: &str, duels: &[&Duel]) -> String {
 fn best(models: &Models, model: &Model) -> String {
     let (sources, targets) = (&model.run.sources, &model.run.targets);
     let map = Heatmap {
-        caption: "R² of the <b>best of the rivals</b> in each cell, and which it is".into(),
+        caption: "R² of the <b>best of the rivals</b> in each cell, and which it is (colours as in the matrices above)".into(),
         prefix: "cell-best-rival".into(),
         sources,
         targets,

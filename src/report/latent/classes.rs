@@ -5,22 +5,28 @@ use super::quality_json::Quality;
 use crate::report::html::escape::Escaped;
 use crate::report::html::number;
 
-/// The rows of each class, by study, and what was read of each study.
-pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
-    let mut out = studies(quality);
-    if quality.classes.is_empty() {
-        return out;
-    }
+/// Rows of each class, by study.
+pub(super) fn by_study(quality: &Quality, embedding: &Embedding) -> Vec<Vec<u64>> {
     let mut counts = vec![vec![0u64; quality.studies.len()]; quality.classes.len()];
     for point in &embedding.points {
         if let Some(class) = point.class {
             counts[class][point.study] += 1;
         }
     }
+    counts
+}
+
+/// The rows of each class, by study, and what was read of each study.
+pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
+    let mut out = studies(quality);
+    if quality.classes.is_empty() {
+        return out;
+    }
+    let counts = by_study(quality, embedding);
     out.push_str(&format!(
-        "<details open><summary>{} classes ({}), rows by study</summary><div class=\"scroll\" tabindex=\"0\">\
+        "<details open><summary>{} ({}), rows by study</summary><div class=\"scroll\" tabindex=\"0\">\
          <table class=\"plain dense classes\"><thead><tr><th>Class</th>",
-        quality.classes.len(),
+        number::counted(quality.classes.len() as u64, "class", "classes"),
         Escaped(&quality.class_origin)
     ));
     for study in &quality.studies {

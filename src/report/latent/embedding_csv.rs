@@ -1,4 +1,5 @@
-use super::quality_json::Quality;
+use super::quality_json::{AGAIN, Quality};
+use crate::report::phrase;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,7 +28,8 @@ const COLUMNS: [&str; 8] = ["id", "study", "class", "part", "pc1", "pc2", "tsne1
 
 /// Reads an `embedding.csv`, whose columns may stand in any order among others.
 /// Refuses studies and classes that `quality` does not name, parts other than
-/// `train` and `val`, coordinates that are not finite, and a table without rows.
+/// `train` and `val`, coordinates that are not finite, a table without rows, and
+/// one that has not as many as the studies of `quality` together.
 /// `tsne1` and `tsne2` may both be empty.
 pub fn read(path: &Path, quality: &Quality) -> Result<Embedding> {
     let broken = |e: csv::Error| Error::csv(path, e);
@@ -74,7 +76,11 @@ pub fn read(path: &Path, quality: &Quality) -> Result<Embedding> {
     if points.is_empty() {
         return Err(Error::table(path, 1, format!("holds no rows{AGAIN}")));
     }
+    let (found, all) = (points.len(), quality.all_rows());
+    if found as u64 != all {
+        let what =
+            format!("{} here, {all} in the studies of quality.json{AGAIN}", phrase::count(found, "row"));
+        return Err(Error::run(path, what));
+    }
     Ok(Embedding { points })
 }
-
-const AGAIN: &str = "; write it again with crossrx pretrain";

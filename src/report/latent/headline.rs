@@ -2,40 +2,63 @@ use super::quality_json::Quality;
 use crate::report::html::escape::Escaped;
 use crate::report::html::number;
 
-/// A silhouette by study below this says that studies lie in one another.
+/// A silhouette by study below this says that studies form no clumps of their own.
 const MIXED: f64 = 0.05;
+
+/// What is known of the classes beyond what was measured.
+pub(super) struct Seen {
+    /// Whether the encoder was shown those of the rows that it learned from.
+    pub by_center_loss: bool,
+    /// Rows of each class, by study.
+    pub rows: Vec<Vec<u64>>,
+}
+
+impl Seen {
+    /// Whether no class has rows of two studies.
+    fn one_study_each(&self) -> bool {
+        self.rows.iter().all(|studies| studies.iter().filter(|&&rows| rows > 0).count() < 2)
+    }
+}
 
 /// The answer in words: what was learned from what, how much of it is kept,
 /// and whether the latent rows lie together by class or by study.
-pub(super) fn section(quality: &Quality) -> String {
+pub(super) fn section(quality: &Quality, seen: &Seen) -> String {
     let studies: Vec<String> = quality
         .studies
         .iter()
         .map(|s| format!("<b>{}</b> ({})", Escaped(&s.name), number::count(s.rows)))
         .collect();
-    let rows: u64 = quality.studies.iter().fold(0, |sum, s| sum.saturating_add(s.rows));
     format!(
-        "<p class=\"lead\">{} learned <b>{}</b> latent values from {} columns of {} rows: {}. {}</p>{}{}",
+        "<p class=\"lead\">{} learned <b>{}</b> latent {} from {} of {}: {}. {}</p>{}{}",
         capital(kind(quality)),
         number::count(quality.latent),
-        number::count(quality.columns),
-        number::count(rows),
+        if quality.latent == 1 { "value" } else { "values" },
+        number::counted(quality.columns, "column", "columns"),
+        number::counted(quality.all_rows(), "row", "rows"),
         studies.join(", "),
         kept(quality),
-        neighbours(quality),
-        separation(quality)
+        neighbours(quality, seen),
+        separation(quality, seen)
     )
 }
 
 /// The same in a line for a terminal.
 pub(super) fn text(quality: &Quality) -> String {
     let measure = |name: &str, value: Option<f64>| value.map(|v| format!("{name} {v:.3}"));
+    let (knn, silhouette) = (&quality.knn, &quality.silhouette);
+    let both = |name: &str, all: Option<f64>, held_out: Option<f64>| match (held_out, all) {
+        (Some(held_out), Some(all)) => {
+            Some(format!("{name} of held-out rows {held_out:.3} (all rows {all:.3})"))
+        }
+        (held_out, all) => measure(name, held_out.or(all)),
+    };
+    let gone = if quality.is_cross_entropy() { "part of the cross-entropy gone" } else { "R2" };
     let measures = [
-        measure("R2 on held-out rows", quality.reconstruction.r2_val),
-        measure(&format!("{}-NN class accuracy", quality.knn.k), quality.knn.class_accuracy),
-        measure("largest class", quality.knn.majority_share),
-        measure("silhouette by class", quality.silhouette.class),
-        measure("by study", quality.silhouette.study),
+        measure(&format!("{gone} on held-out rows"), quality.reconstruction.r2_val),
+        both(&format!("{}-NN class accuracy", knn.k), knn.class_accuracy, knn.class_accuracy_val),
+        measure("largest class", knn.majority_share),
+        both("silhouette by class", silhouette.class, silhouette.class_val),
+        both("by study", silhouette.study, silhouette.study_val),
     ];
     let measures: Vec<String> = measures.into_iter().flatten().collect();
     let (kind, latent, columns) = (kind(quality), quality.latent, quality.columns);
@@ -56,87 +79,137 @@ fn capital(text: &str) -> String {
 }
 
 fn kept(quality: &Quality) -> String {
-    let held_out = number::count(quality.rows.val);
+    let held_out = number::counted(quality.rows.val, "row", "rows");
+    let bce = quality.is_cross_entropy();
     match quality.reconstruction.r2_val {
-        Some(r2) if r2 > 0.0 => format!(
-            "From these it reconstructs <b>{} %</b> of the variance of the {held_out} rows held out.",
-            number::fixed(r2 * 100.0, 1)
-        ),
-        Some(r2) => format!(
-            "It reconstructs the {held_out} rows held out <b>no better than their mean</b> (R² {}).",
-            number::fixed(r2, 3)
+        Some(gone) if gone > 0.0 => {
+            let percent = number::fixed(gone * 100.0, 1);
+            if bce {
+                format!(
+                    "Reconstructing from these takes <b>{percent} %</b> off the cross-entropy of the {held_out} held out \
+                     (which a perfect encoder does not bring to 0)."
+                )
+            } else {
+                format!(
+                    "From these it reconstructs <b>{percent} %</b> of the variance of the {held_out} held out."
+                )
+            }
+        }
+        Some(gone) => format!(
+            "It reconstructs the {held_out} held out <b>no better than the mean</b> ({} {}).",
+            if bce { "part of the cross-entropy gone" } else { "R²" },
+            number::fixed(gone, 3)
         ),
         None => "No rows were held out, so nothing here says how well it reconstructs others.".into(),
     }
 }
 
-fn neighbours(quality: &Quality) -> String {
-    let (Some(accuracy), Some(largest)) = (quality.knn.class_accuracy, quality.knn.majority_share) else {
+/// Whether like lies beside like, judged by held-out rows where there are any:
+/// of those learned from, center loss knows the class.
+fn neighbours(quality: &Quality, seen: &Seen) -> String {
+    let (Some(all), Some(largest)) = (quality.knn.class_accuracy, quality.knn.majority_share) else {
         return "<p>No class of the rows is known, so nothing here says whether like lies beside like.</p>"
             .into();
     };
-    let origin = match quality.class_origin.strip_prefix("label ") {
-        Some(label) => format!("the classes of {}", Escaped(label)),
-        None => format!("classes made by {}, which the rows themselves gave", Escaped(&quality.class_origin)),
-    };
     let percent = |share: f64| number::fixed(share * 100.0, 1);
-    // Of rows learned from, center loss knows the class.
-    let held_out = quality.knn.class_accuracy_val.map_or_else(
-        || ",".into(),
-        |accuracy| format!(", and in <b>{} %</b> of the rows held out,", percent(accuracy)),
-    );
-    let no = if accuracy > largest { "" } else { ", so <b>no more than by chance</b>" };
+    let accuracy = quality.knn.class_accuracy_val.unwrap_or(all);
+    let (row, beside) = match quality.knn.class_accuracy_val {
+        Some(_) => {
+            let whose = if seen.by_center_loss { ", whose classes center loss has mostly seen" } else { "" };
+            ("held-out row", format!("all rows{whose}: {} %; ", percent(all)))
+        }
+        None => ("row", String::new()),
+    };
+    let no = if accuracy > largest { "" } else { ", <b>no more than by chance</b>" };
+    let count = quality.classes.len() as u64;
     format!(
-        "<p>In the latent space the {} nearest neighbours of a row tell its class in <b>{} %</b> of cases{held_out} where always \
-         saying the largest class is right in {} %{no} ({} classes; {origin}).</p>",
+        "<p>In the latent space the {} nearest neighbours of a {row} tell its class in <b>{} %</b> of cases ({beside}always \
+         saying the largest class: {} %){no}. There {} {}: {}.</p>",
         quality.knn.k,
         percent(accuracy),
         percent(largest),
-        quality.classes.len()
+        if count == 1 { "is" } else { "are" },
+        number::counted(count, "class", "classes"),
+        origin(&quality.class_origin)
     )
 }
 
-/// Whether rows lie together by class, as they should, or by study, as they should not.
-fn separation(quality: &Quality) -> String {
+/// Where classes come from, as in "those of tumour-type and site, clusters for the rest".
+fn origin(of: &str) -> String {
+    let Some(labels) = of.strip_prefix("label ") else {
+        return format!("made by {}, which the rows themselves gave", Escaped(of));
+    };
+    let (labels, rest) = match labels.strip_suffix(", k-means") {
+        Some(labels) => (labels, ", clusters for the rest"),
+        None => (labels, ""),
+    };
+    let named = match labels.rsplit_once(", ") {
+        Some((first, last)) => format!("{} and {}", Escaped(first), Escaped(last)),
+        None => Escaped(labels).to_string(),
+    };
+    format!("those of {named}{rest}")
+}
+
+/// Silhouettes by class and by study, in words, and what they are of: held-out
+/// rows where both are known of them.
+fn silhouettes(quality: &Quality) -> (Option<f64>, Option<f64>, String) {
+    let of = &quality.silhouette;
     let fixed = |value: f64| number::fixed(value, 3);
-    let study_told = match (quality.knn.study_accuracy, quality.knn.study_majority_share) {
-        (Some(accuracy), Some(largest)) => format!(
+    let known = |class: Option<f64>, study: Option<f64>| (class.is_some(), study.is_some());
+    let held_out = known(of.class_val, of.study_val);
+    let is_held_out = held_out != (false, false) && held_out == known(of.class, of.study);
+    let (class, study) = if is_held_out { (of.class_val, of.study_val) } else { (of.class, of.study) };
+    let named = [("by class", class, of.class), ("by study", study, of.study)].into_iter().filter_map(
+        |(by, value, all)| {
+            let all = all.filter(|_| is_held_out).map(|all| format!(" (all rows: {})", fixed(all)));
+            Some(format!("{by} <b>{}</b>{}", fixed(value?), all.unwrap_or_default()))
+        },
+    );
+    let whose = if is_held_out { " of held-out rows" } else { "" };
+    let said = format!("Silhouette{whose} {}", named.collect::<Vec<_>>().join(", "));
+    (class, study, said)
+}
+
+/// Whether rows lie together by class, as they should, or by study, as they should not.
+fn separation(quality: &Quality, seen: &Seen) -> String {
+    let told = quality.knn.study_accuracy.zip(quality.knn.study_majority_share);
+    let mut more = told.map_or_else(String::new, |(accuracy, largest)| {
+        format!(
             " Neighbours tell the study in {} % of cases (largest study: {} %).",
             number::fixed(accuracy * 100.0, 1),
             number::fixed(largest * 100.0, 1)
+        )
+    });
+    if quality.studies.len() > 1 && !quality.classes.is_empty() && seen.one_study_each() {
+        more.push_str(
+            " No class has rows of two studies, so what tells classes apart tells studies apart as well.",
+        );
+    }
+    let (class, study, values) = silhouettes(quality);
+    // Studies that form no clumps may still lie side by side: less than half way from a guess to certainty.
+    let mixed = |study: f64| study < MIXED && told.is_none_or(|(a, most)| a - most < 0.5 * (1.0 - most));
+    match (class, study) {
+        (Some(class), Some(study)) if study >= class => format!(
+            "<p class=\"lost\">{values}: rows lie together <b>by study at least as much as by class</b>. It should be \
+             high by class and low by study; features that tell studies apart carry badly from one to another.{more}</p>"
         ),
-        _ => String::new(),
-    };
-    match (quality.silhouette.class, quality.silhouette.study) {
         (Some(class), Some(study)) => {
-            let values =
-                format!("Silhouette by class <b>{}</b>, by study <b>{}</b>", fixed(class), fixed(study));
-            if study >= class {
-                return format!(
-                    "<p class=\"lost\">{values}: rows lie together <b>by study at least as much as by class</b>. It should be \
-                     high by class and low by study; features that tell studies apart carry badly from one to \
-                     another.{study_told}</p>"
-                );
-            }
-            let judged = match (class > 0.0, study < MIXED) {
+            let judged = match (class > 0.0, mixed(study)) {
                 (true, true) => "rows lie together by class and studies lie in one another, as it should be",
                 (true, false) => {
-                    "more by class than by study, but studies are still told apart; low by study is better"
+                    "rows lie together more by class than by study, but studies are still told apart"
                 }
-                (false, _) => "studies lie in one another, but classes do too",
+                (false, true) => "studies lie in one another, but classes do too",
+                (false, false) => "rows do not lie together by class, and studies are still told apart",
             };
-            format!("<p>{values} (high by class and low by study is good): {judged}.{study_told}</p>")
+            format!("<p>{values} (high by class and low by study is good): {judged}.{more}</p>")
         }
-        (Some(class), None) => {
-            format!(
-                "<p>Silhouette by class <b>{}</b> (high is good); there is one study only.</p>",
-                fixed(class)
-            )
+        (Some(_), None) => format!("<p>{values} (high is good); there is one study only.{more}</p>"),
+        (None, Some(study)) => {
+            let judged =
+                if mixed(study) { "studies lie in one another" } else { "studies are still told apart" };
+            format!("<p>{values} (low is good): {judged}.{more}</p>")
         }
-        (None, Some(study)) => format!(
-            "<p>Silhouette by study <b>{}</b>: low is good, as studies then lie in one another.{study_told}</p>",
-            fixed(study)
-        ),
         (None, None) => String::new(),
     }
 }

@@ -5,7 +5,6 @@ use super::marks::{self, Mark};
 use super::quality_json::Quality;
 use crate::report::html::escape::Escaped;
 use crate::report::html::number;
-use crate::report::phrase;
 
 /// Points drawn of a longer table: enough to see the shape, and a page that
 /// opens at once.
@@ -13,6 +12,9 @@ const DRAWN: usize = 5000;
 
 /// Names written into a picture.
 const NAMED: usize = 40;
+
+/// Points that a group needs to be named in a picture.
+const LEAST: usize = 5;
 
 /// Characters of a name written into a picture.
 const LETTERS: usize = 20;
@@ -37,10 +39,10 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
     let classes = groups(quality.classes.iter().map(|c| (c.name.as_str(), c.rows)));
     let studies = groups(quality.studies.iter().map(|s| (s.name.as_str(), s.rows)));
     let mut out = format!(
-        "<p>A point is a row of a study. Silhouette and neighbours are those of all {}, not of the pictures: \
+        "<p>A point is a row of a study. Silhouette and neighbours are taken over {}, not in the pictures: \
          in two dimensions groups may lie on one another that are apart. In the neighbour embedding only who lies \
          beside whom has a meaning, not how far groups lie from one another.</p>",
-        phrase::count(quality.latent as usize, "latent value"),
+        format!("all {}", number::counted(quality.latent, "latent value", "latent values")),
     );
     let share = |i: usize| {
         let share = quality
@@ -89,29 +91,41 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
 }
 
 fn by_class(quality: &Quality) -> String {
-    let (silhouette, knn) = (quality.silhouette.class, &quality.knn);
-    measures(silhouette, knn.k, knn.class_accuracy, knn.majority_share)
+    let (of, knn) = (&quality.silhouette, &quality.knn);
+    let accuracy = [knn.class_accuracy, knn.class_accuracy_val];
+    measures([of.class, of.class_val], knn.k, accuracy, knn.majority_share)
 }
 
 fn by_study(quality: &Quality) -> String {
-    let (silhouette, knn) = (quality.silhouette.study, &quality.knn);
-    measures(silhouette, knn.k, knn.study_accuracy, knn.study_majority_share)
+    let (of, knn) = (&quality.silhouette, &quality.knn);
+    measures([of.study, of.study_val], knn.k, [knn.study_accuracy, None], knn.study_majority_share)
 }
 
-fn measures(silhouette: Option<f64>, k: u64, accuracy: Option<f64>, largest: Option<f64>) -> String {
+/// Measures of all rows and of held-out rows.
+fn measures(
+    silhouette: [Option<f64>; 2],
+    k: u64,
+    accuracy: [Option<f64>; 2],
+    largest: Option<f64>,
+) -> String {
     let mut parts = Vec::new();
-    if let Some(silhouette) = silhouette {
-        parts.push(format!("silhouette <b>{}</b>", number::fixed(silhouette, 3)));
-    }
-    if let Some(accuracy) = accuracy {
+    parts.extend(measure("silhouette", silhouette));
+    if let Some(accuracy) = measure(&format!("{k}-NN accuracy"), accuracy) {
         let largest = largest.map(|s| format!(" (majority {})", number::fixed(s, 3)));
-        parts.push(format!(
-            "{k}-NN accuracy <b>{}</b>{}",
-            number::fixed(accuracy, 3),
-            largest.unwrap_or_default()
-        ));
+        parts.push(format!("{accuracy}{}", largest.unwrap_or_default()));
     }
     parts.join(" · ")
+}
+
+/// A measure of held-out rows, and of all rows beside it; of all rows where there is no other.
+fn measure(name: &str, [all, held_out]: [Option<f64>; 2]) -> Option<String> {
+    let fixed = |value: f64| number::fixed(value, 3);
+    match (held_out, all) {
+        (Some(held_out), Some(all)) => {
+            Some(format!("{name} held out <b>{}</b>, all rows {}", fixed(held_out), fixed(all)))
+        }
+        (held_out, all) => Some(format!("{name} <b>{}</b>", fixed(held_out.or(all)?))),
+    }
 }
 
 /// What the pictures of one kind share.
@@ -146,12 +160,11 @@ impl Drawn<'_> {
         );
         out.push_str(&marks::path(None, of(None).into_iter(), r, &format!("no {by}")));
         let places = by_size(groups);
-        let mut drawn: Vec<(usize, Vec<[f64; 2]>)> = places.into_iter().map(|i| (i, of(Some(i)))).collect();
+        let drawn: Vec<(usize, Vec<[f64; 2]>)> = places.into_iter().map(|i| (i, of(Some(i)))).collect();
         for (i, points) in &drawn {
             out.push_str(&marks::path(groups[*i].mark, points.iter().copied(), r, groups[*i].name));
         }
         if by == CLASS {
-            drawn.retain(|(_, points)| !points.is_empty());
             out.push_str(&names(groups, &drawn));
         }
         out.push_str("</svg></figure>");
@@ -159,11 +172,11 @@ impl Drawn<'_> {
     }
 }
 
-/// Names at the middle of their groups, the largest groups first; one that
-/// would lie on another is left out.
+/// Names at the middle of their groups, the largest groups first; those of a few
+/// points and those that would lie on another are left out.
 fn names(groups: &[Group], drawn: &[(usize, Vec<[f64; 2]>)]) -> String {
     let (mut out, mut taken): (String, Vec<[f64; 3]>) = (String::new(), Vec::new());
-    for (i, points) in drawn.iter().take(NAMED) {
+    for (i, points) in drawn.iter().filter(|(_, points)| points.len() >= LEAST).take(NAMED) {
         let name: String = match groups[*i].name.char_indices().nth(LETTERS) {
             Some((end, _)) => format!("{}…", &groups[*i].name[..end]),
             None => groups[*i].name.into(),
@@ -231,14 +244,17 @@ mod tests {
 
     #[test]
     fn names_do_not_lie_on_one_another() {
-        let groups = groups([("breast", 5), ("lung", 4), ("skin and the rest of it, long", 3)].into_iter());
+        let groups = groups(
+            [("breast", 5), ("lung", 4), ("skin and the rest of it, long", 3), ("rare", 4)].into_iter(),
+        );
         let drawn = vec![
-            (0, vec![[100.0, 50.0]]),
-            (1, vec![[104.0, 52.0]]),
-            (2, vec![[1.0, 150.0], [2.0, 150.0], [3.0, 150.0]]),
+            (0, vec![[100.0, 50.0]; 5]),
+            (1, vec![[104.0, 52.0]; 5]),
+            (2, vec![[1.0, 150.0], [2.0, 150.0], [2.5, 150.0], [3.0, 150.0], [3.5, 150.0]]),
+            (3, vec![[300.0, 250.0]; 4]),
         ];
         let out = names(&groups, &drawn);
-        assert!(out.contains("breast") && !out.contains("lung"), "{out}");
+        assert!(out.contains("breast") && !out.contains("lung") && !out.contains("rare"), "{out}");
         assert!(out.contains("x=\"73.5\"") && out.contains("skin and the rest of…"), "{out}");
     }
 }

@@ -17,10 +17,11 @@ mod reconstruction;
 
 use super::html::document;
 use super::run_json::{self, RunInfo};
-use super::{history, json};
+use super::{deck_toml, history, json};
 use crate::metric::Epoch;
 use crate::{Result, atomic};
 use embedding_csv::Embedding;
+use headline::Seen;
 use quality_json::Quality;
 use std::path::{Path, PathBuf};
 
@@ -79,12 +80,16 @@ impl Pretraining {
     }
 
     fn page(&self, title: &str) -> String {
+        let seen = Seen {
+            by_center_loss: self.deck.as_deref().is_some_and(deck_toml::has_center_loss),
+            rows: classes::by_study(&self.quality, &self.embedding),
+        };
         let sections = [
             ("latent", "The latent space", maps::section(&self.quality, &self.embedding)),
             ("reconstruction", "Reconstruction", reconstruction::section(&self.quality, &self.history)),
             ("classes", "Studies and classes", classes::section(&self.quality, &self.embedding)),
             ("run", "How it was run", provenance::section(self)),
         ];
-        document(title, &headline::section(&self.quality), STYLE, &sections)
+        document(title, &headline::section(&self.quality, &seen), STYLE, &sections)
     }
 }

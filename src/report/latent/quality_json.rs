@@ -20,8 +20,11 @@ pub struct Quality {
     pub studies: Vec<Study>,
     /// Classes of the rows; none where no class is known.
     pub classes: Vec<Class>,
-    /// `label <table>`, `k-means` or `none`.
+    /// `label <table>, ...`, `k-means`, both in that order, or `none`.
     pub class_origin: String,
+    /// What an error is of: `mse` or `bce`.
+    #[serde(default = "squared")]
+    pub loss: String,
     /// Reconstruction of all rows.
     pub reconstruction: Reconstruction,
     /// Reconstruction of the rows of each study.
@@ -70,17 +73,18 @@ pub struct Class {
     pub rows: u64,
 }
 
-/// Mean error of a row, in the loss of the deck, and the part of the variance
-/// of the scaled columns that is reconstructed.
+/// Mean error of a row, in the loss of the deck, and the part gone of what it
+/// is where every value is the training mean: of squared errors, the part of
+/// the variance of the scaled columns that is reconstructed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reconstruction {
     /// Error on the rows learned from.
     pub train: Option<f64>,
     /// Error on the rows held out.
     pub val: Option<f64>,
-    /// Part of variance on the rows learned from, at most 1.
+    /// Part gone on the rows learned from, at most 1.
     pub r2_train: Option<f64>,
-    /// Part of variance on the rows held out, at most 1.
+    /// Part gone on the rows held out, at most 1.
     pub r2_val: Option<f64>,
 }
 
@@ -102,6 +106,16 @@ pub struct Silhouette {
     pub class: Option<f64>,
     /// Of the studies.
     pub study: Option<f64>,
+    /// Of the classes, among held-out rows alone.
+    #[serde(default)]
+    pub class_val: Option<f64>,
+    /// Of the studies, among held-out rows alone.
+    #[serde(default)]
+    pub study_val: Option<f64>,
+}
+
+fn squared() -> String {
+    "mse".into()
 }
 
 /// Shares of rows whose own group is that of most of their neighbours, beside
@@ -128,17 +142,31 @@ pub fn write(path: &Path, quality: &Quality) -> Result<()> {
     json::write(path, quality)
 }
 
+/// What to do about a file of a pretraining that is broken: a run that is
+/// complete is made again only from its start.
+pub(super) const AGAIN: &str = "; make it again with crossrx pretrain --fresh";
+
 /// Reads a `quality.json`. Refuses one without a study, with two studies or two
 /// classes of one name, and shares and silhouettes outside their range.
 pub fn read(path: &Path) -> Result<Quality> {
     let quality: Quality = json::read(path)?;
     match quality.fault() {
         None => Ok(quality),
-        Some(what) => Err(Error::run(path, format!("{what}; write it again with crossrx pretrain"))),
+        Some(what) => Err(Error::run(path, format!("{what}{AGAIN}"))),
     }
 }
 
 impl Quality {
+    /// Rows of all studies.
+    pub fn all_rows(&self) -> u64 {
+        self.studies.iter().fold(0, |sum, study| sum.saturating_add(study.rows))
+    }
+
+    /// Whether errors are cross-entropies, which no encoder brings to 0.
+    pub fn is_cross_entropy(&self) -> bool {
+        self.loss == "bce"
+    }
+
     fn fault(&self) -> Option<String> {
         if self.studies.is_empty() {
             return Some("studies: there is none".into());
@@ -151,6 +179,8 @@ impl Quality {
         let ranged = [
             ("silhouette.class", silhouette.class, -1.0),
             ("silhouette.study", silhouette.study, -1.0),
+            ("silhouette.class_val", silhouette.class_val, -1.0),
+            ("silhouette.study_val", silhouette.study_val, -1.0),
             ("knn.class_accuracy", knn.class_accuracy, 0.0),
             ("knn.class_accuracy_val", knn.class_accuracy_val, 0.0),
             ("knn.majority_share", knn.majority_share, 0.0),

@@ -7,12 +7,26 @@ use crate::report::html::{chart, number};
 pub(super) fn section(quality: &Quality, history: &[Epoch]) -> String {
     let rows = quality.by_study.iter().map(|study| row(&study.name, &study.of));
     let rows: String = std::iter::once(row("all", &quality.reconstruction)).chain(rows).collect();
+    let (said, head) = if quality.is_cross_entropy() {
+        (
+            "The error is the mean over columns of the binary cross-entropy, on columns brought to 0 to 1 a study. Part \
+             gone is of what it is where every value is the training mean: 0 of an encoder that knows no more. A \
+             perfect encoder does not reach 1, as values between 0 and 1 have a cross-entropy of their own.",
+            "part gone",
+        )
+    } else {
+        (
+            "The error is the mean over columns of the squared error, on columns scaled a study. R² is the part of \
+             the variance of the scaled columns that comes back; an encoder that knows only the means of a study \
+             has 0.",
+            "R²",
+        )
+    };
+    let chose = if quality.kind == "pca" { "" } else { " Held-out rows chose the epoch." };
     format!(
-        "<p>The error is the mean over columns of the loss that the deck chose, on columns scaled a study. R² is the \
-         part of the variance of the scaled columns that comes back; an encoder that knows only the means of a study \
-         has 0.</p><div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr><th>Study</th>\
+        "<p>{said}{chose}</p><div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr><th>Study</th>\
          <th class=\"n\">error, learned from</th><th class=\"n\">error, held out</th>\
-         <th class=\"n\">R², learned from</th><th class=\"n\">R², held out</th><th></th></tr></thead><tbody>{rows}\
+         <th class=\"n\">{head}, learned from</th><th class=\"n\">{head}, held out</th><th></th></tr></thead><tbody>{rows}\
          </tbody></table></div>{}",
         curve(history)
     )
@@ -32,13 +46,17 @@ fn row(name: &str, of: &Reconstruction) -> String {
     )
 }
 
+/// Of two epochs at least: what needs none, such as principal components, has one.
 fn curve(history: &[Epoch]) -> String {
+    if history.len() < 2 {
+        return String::new();
+    }
     let drawn = chart("Reconstruction", &[(String::new(), history)]);
     if drawn.is_empty() {
         return drawn;
     }
     format!(
-        "<h3>Learning curve</h3><p class=\"key\"><span class=\"line train\"></span>training loss, noise and centre terms \
+        "<h3>Learning curve</h3><p class=\"key\"><span class=\"line train\"></span>training loss, noise and center terms \
          included <span class=\"line val\"></span>error on rows held out <span class=\"dot\"></span>its lowest</p>\
          <div class=\"panels learning\">{drawn}</div>"
     )

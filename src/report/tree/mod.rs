@@ -55,7 +55,7 @@ pub struct Run {
     pub cells: BTreeMap<(usize, usize), BTreeMap<u32, Cell>>,
     /// By source and split.
     pub histories: BTreeMap<(usize, u32), Vec<Epoch>>,
-    /// The resolved deck, as text.
+    /// The resolved deck, as text; of a rival without one that of the run that it ran with.
     pub deck: Option<String>,
     /// What the store holds.
     pub corpus: Option<StoreSummary>,
@@ -78,7 +78,9 @@ impl Run {
         if rivals.is_dir() {
             for (name, path) in folders(&rivals)? {
                 match read_one(&path) {
-                    Ok(rival) => run.baselines.push(rival),
+                    Ok(rival) => {
+                        run.baselines.push(Run { deck: rival.deck.or_else(|| run.deck.clone()), ..rival })
+                    }
                     Err(e) => run.notes.push(format!("Baseline {name} is left out: {e}.")),
                 }
             }

@@ -3,6 +3,7 @@ use super::parts::Parts;
 use crate::Result;
 use crate::comm::{Communicator, agree};
 use crate::feature::{Features, clusters, labels};
+use crate::report::phrase;
 
 /// The classes of rows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,10 +40,11 @@ impl Classes {
         let few = (fitted.len() / 2).max(1);
         let count = if corpus.deck.data.label.is_empty() { count } else { count.min(few) };
         if wanted != Some(count) && world.rank() == 0 {
-            let rows = of.len();
             log::warn!(
-                "{rows} rows have no label, {} of them to train on: {count} clusters are made",
-                fitted.len()
+                "{} no label, {} of them to train on: {} made",
+                phrase::have(of.len(), "row"),
+                fitted.len(),
+                phrase::are(count, "cluster")
             );
         }
         let make = || {

@@ -7,6 +7,7 @@ use crate::batch::{Examples, part};
 use crate::comm::{Communicator, agree};
 use crate::feature::{Features, ScaledFeatures};
 use crate::model::{Autoencoder, ReconstructionLoss};
+use crate::report::phrase::have;
 use crate::store::Entity;
 use crate::study::training::lanes;
 use crate::train::{Checkpoints, Observer, Problem, fit, save_weights};
@@ -113,7 +114,7 @@ fn trained_classes(
     // A sample of no class stands behind all classes, and no center draws it.
     let lacking = of.iter().filter(|class| class.is_none()).count();
     if lacking > 0 && world.rank() == 0 {
-        log::info!("{lacking} of {} rows have no class: no center draws them", of.len());
+        log::info!("{} no class, of {}: no center draws them", have(lacking, "row"), of.len());
     }
     let none = names.len() as u32;
     Ok(of.iter().map(|class| class.unwrap_or(none)).collect())

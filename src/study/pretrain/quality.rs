@@ -1,6 +1,8 @@
 use super::PretrainCorpus;
 use super::run::{Latent, Samples};
+use crate::deck::PretrainModel;
 use crate::metric::{knn_accuracy, knn_classes, silhouette};
+use crate::model::ReconstructionLoss;
 use crate::report::latent::quality_json::{
     Class, Neighbours, Quality, Reconstruction, Rows, Silhouette, Study, StudyReconstruction,
 };
@@ -28,6 +30,13 @@ pub fn quality(
     let class_voted = knn_classes(values, columns, &classes.of, K);
     let study_voted = knn_classes(values, columns, &studies, K);
     let several = samples.studies.len() > 1;
+    // Distances among held-out rows alone.
+    let held_out: Vec<f32> =
+        parts.val.iter().flat_map(|&row| &values[row as usize * columns..][..columns]).copied().collect();
+    let among_held_out = |of: &[Option<u32>]| {
+        let of: Vec<Option<u32>> = parts.val.iter().map(|&row| of[row as usize]).collect();
+        silhouette(&held_out, columns, &of)
+    };
     let reconstruction = |of: &dyn Fn(u32) -> bool| {
         let errors = |rows: &[u32]| latent.errors(rows.iter().copied().filter(|&row| of(row)));
         let ((train, r2_train), (val, r2_val)) = (errors(&parts.train), errors(&parts.val));
@@ -45,6 +54,10 @@ pub fn quality(
         columns: study.columns as u64,
         dropped_columns: (study.columns - width) as u64,
     });
+    let loss = match &corpus.deck.model {
+        PretrainModel::Autoencoder(spec) if spec.loss == ReconstructionLoss::Bce => "bce",
+        PretrainModel::Autoencoder(_) | PretrainModel::Pca(_) => "mse",
+    };
     let class = counts.iter().zip(&classes.names);
     Quality {
         kind: corpus.deck.model.name().into(),
@@ -54,11 +67,14 @@ pub fn quality(
         studies: study.collect(),
         classes: class.map(|(&rows, name)| Class { name: name.clone(), rows: rows as u64 }).collect(),
         class_origin: classes.origin.clone(),
+        loss: loss.into(),
         reconstruction: reconstruction(&|_| true),
         by_study: by_study.collect(),
         silhouette: Silhouette {
             class: silhouette(values, columns, &classes.of),
             study: silhouette(values, columns, &studies),
+            class_val: among_held_out(&classes.of),
+            study_val: among_held_out(&studies),
         },
         knn: Neighbours {
             k: K as u64,

@@ -231,10 +231,10 @@ fn say_what_is_read(samples: &Samples) {
         "{} of {columns} columns to train on, {} held out; {} ({})",
         count(parts.train.len(), "row"),
         parts.val.len(),
-        if classes.names.is_empty() {
-            "no classes".into()
-        } else {
-            format!("{} classes", classes.names.len())
+        match classes.names.len() {
+            0 => "no classes".into(),
+            1 => "1 class".into(),
+            several => format!("{several} classes"),
         },
         classes.origin
     );
@@ -248,7 +248,7 @@ fn write(
     latent: &Latent,
     [reading, training]: [f64; 2],
 ) -> Result<String> {
-    let looking = Instant::now();
+    let measuring = Instant::now();
     let ids = corpus.store.ids(Entity::Sample)?;
     let deck = corpus.deck.to_toml()?;
     atomic::write_file(&folder.file(folder::DECK), |w| w.write_all(deck.as_bytes()))?;
@@ -260,18 +260,30 @@ fn write(
     // Of all jobs that it took.
     let epochs: f64 = latent.history.iter().map(|epoch| epoch.seconds).sum();
     let mut quality = quality(corpus, samples, latent, embedding.shares.to_vec(), BTreeMap::new());
-    let looking = looking.elapsed().as_secs_f64();
-    let seconds = [("reading", reading), ("training", training.max(epochs)), ("looking", looking)];
+    let measuring = measuring.elapsed().as_secs_f64();
+    let seconds =
+        [("reading", reading), ("training", training.max(epochs)), ("measuring and pictures", measuring)];
     quality.seconds = seconds.map(|(part, seconds)| (part.to_string(), seconds)).into();
     quality_json::write(&folder.file(folder::QUALITY), &quality)?;
     let (error, explained) = latent.errors(samples.parts.val.iter().copied());
+    let gone = if explained > 0.0 {
+        format!("{:.1} % of it gone", 100.0 * explained)
+    } else {
+        format!(
+            "no better than the mean ({} {explained:.3})",
+            if quality.is_cross_entropy() { "part gone" } else { "R2" }
+        )
+    };
+    let best = match &corpus.deck.model {
+        PretrainModel::Autoencoder(_) => {
+            format!("; best of {} is {}", count(latent.history.len(), "epoch"), latent.best_epoch)
+        }
+        PretrainModel::Pca(_) => String::new(),
+    };
     Ok(format!(
-        "{} columns to {}: error {error:.4} on {}, {:.1} % of it gone; best of {} is {}\n",
-        samples.features.table().width(),
+        "{} to {}: error {error:.4} on {}, {gone}{best}\n",
+        count(samples.features.table().width(), "column"),
         latent.columns,
         count(samples.parts.val.len(), "held-out row"),
-        100.0 * explained,
-        count(latent.history.len(), "epoch"),
-        latent.best_epoch
     ))
 }
