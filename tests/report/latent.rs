@@ -18,7 +18,7 @@ fn the_page_says_what_was_learned_and_shows_it_by_class_and_study() {
         "An autoencoder learned <b>64</b> latent values from 900 columns of 360 rows: <b>expression</b> (80), <b>tcga</b> (280).",
         "reconstructs <b>62.5 %</b> of the variance of the 36 rows held out",
         "the 5 nearest neighbours of a held-out row tell its class in <b>75.0 %</b> of cases (all rows, whose classes center loss has mostly seen: 87.5 %; always saying the largest class: 25.0 %). There are 7 classes: those of tumour-type and site, clusters for the rest.",
-        "Silhouette of held-out rows by class <b>0.125</b> (all rows: 0.250), by study <b>0.031</b> (all rows: 0.016) (high by class and low by study is good): rows lie together by class and studies lie in one another, as it should be. Neighbours tell the study in 81.2 % of cases (largest study: 75.0 %).</p>",
+        "Silhouette of held-out rows by class <b>0.125</b>, by study <b>0.031</b> (all rows: 0.250 and 0.016; high by class and low by study is good): rows lie together by class and studies lie in one another, as it should be. Neighbours tell the study in 81.2 % of cases (largest study: 75.0 %).</p>",
         "by <b>class</b> · silhouette held out <b>0.125</b>, all rows 0.250 · 5-NN accuracy held out <b>0.750</b>, all rows 0.875 (majority 0.250)",
         "by <b>study</b> · silhouette held out <b>0.031</b>, all rows 0.016 · 5-NN accuracy <b>0.812</b> (majority 0.750)",
         "R², held out",
@@ -165,9 +165,8 @@ fn a_space_without_classes_or_a_history_has_a_page() {
     assert!(
         page.contains("A principal component analysis learned")
             && page.contains("No class of the rows is known")
-            && page.contains(
-                "Silhouette of held-out rows by study <b>0.031</b> (all rows: 0.016) (low is good)"
-            )
+            && page
+                .contains("Silhouette of held-out rows by study <b>0.031</b> (all rows: 0.016; low is good)")
             && !page.contains("Held-out rows chose the epoch")
     );
     assert_eq!(page.matches("<svg class=\"chart map\"").count(), 2);

@@ -159,7 +159,7 @@ fn glance(models: &Models) -> String {
     let known = features.iter().any(Option::is_some);
     let mut out = format!(
         "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><thead><tr><th>Model</th>{}\
-         <th class=\"n\">mean R² within a dataset</th><th class=\"n\">mean R² across datasets</th>\
+         <th class=\"n\">mean R² within</th><th class=\"n\">mean R² across</th>\
          <th class=\"n\">beats naive within</th><th class=\"n\">beats naive across</th>\
          <th class=\"n\">wall time</th><th class=\"n\">ranks</th></tr></thead><tbody>",
         if known { "<th>sample features</th>" } else { "" }

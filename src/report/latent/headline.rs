@@ -150,24 +150,44 @@ fn origin(of: &str) -> String {
     format!("those of {named}{rest}")
 }
 
-/// Silhouettes by class and by study, in words, and what they are of: held-out
-/// rows where both are known of them.
-fn silhouettes(quality: &Quality) -> (Option<f64>, Option<f64>, String) {
-    let of = &quality.silhouette;
-    let fixed = |value: f64| number::fixed(value, 3);
-    let known = |class: Option<f64>, study: Option<f64>| (class.is_some(), study.is_some());
-    let held_out = known(of.class_val, of.study_val);
-    let is_held_out = held_out != (false, false) && held_out == known(of.class, of.study);
-    let (class, study) = if is_held_out { (of.class_val, of.study_val) } else { (of.class, of.study) };
-    let named = [("by class", class, of.class), ("by study", study, of.study)].into_iter().filter_map(
-        |(by, value, all)| {
-            let all = all.filter(|_| is_held_out).map(|all| format!(" (all rows: {})", fixed(all)));
-            Some(format!("{by} <b>{}</b>{}", fixed(value?), all.unwrap_or_default()))
-        },
-    );
-    let whose = if is_held_out { " of held-out rows" } else { "" };
-    let said = format!("Silhouette{whose} {}", named.collect::<Vec<_>>().join(", "));
-    (class, study, said)
+/// What is judged: silhouettes by class and by study, of held-out rows where they
+/// are known of those.
+struct Silhouettes {
+    class: Option<f64>,
+    study: Option<f64>,
+    said: String,
+    /// Those of all rows, where the others are of held-out rows.
+    all: Option<String>,
+}
+
+impl Silhouettes {
+    fn of(quality: &Quality) -> Self {
+        let of = &quality.silhouette;
+        let fixed = |value: f64| number::fixed(value, 3);
+        let known = |class: Option<f64>, study: Option<f64>| [class.is_some(), study.is_some()];
+        let held_out = known(of.class_val, of.study_val);
+        let is_held_out = held_out != [false; 2] && held_out == known(of.class, of.study);
+        let (class, study) = if is_held_out { (of.class_val, of.study_val) } else { (of.class, of.study) };
+        let named = [("by class", class), ("by study", study)];
+        let named =
+            named.into_iter().filter_map(|(by, value)| Some(format!("{by} <b>{}</b>", fixed(value?))));
+        let whose = if is_held_out { " of held-out rows" } else { "" };
+        let all: Vec<String> = [of.class, of.study].into_iter().flatten().map(fixed).collect();
+        Self {
+            class,
+            study,
+            said: format!("Silhouette{whose} {}", named.collect::<Vec<_>>().join(", ")),
+            all: is_held_out.then(|| format!("all rows: {}", all.join(" and "))),
+        }
+    }
+
+    /// With what is `good` in parentheses, and those of all rows.
+    fn with(&self, good: &str) -> String {
+        let parts = [self.all.as_deref().unwrap_or_default(), good];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let behind = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) };
+        format!("{}{behind}", self.said)
+    }
 }
 
 /// Whether rows lie together by class, as they should, or by study, as they should not.
@@ -185,13 +205,14 @@ fn separation(quality: &Quality, seen: &Seen) -> String {
             " No class has rows of two studies, so what tells classes apart tells studies apart as well.",
         );
     }
-    let (class, study, values) = silhouettes(quality);
+    let values = Silhouettes::of(quality);
     // Studies that form no clumps may still lie side by side: less than half way from a guess to certainty.
     let mixed = |study: f64| study < MIXED && told.is_none_or(|(a, most)| a - most < 0.5 * (1.0 - most));
-    match (class, study) {
+    match (values.class, values.study) {
         (Some(class), Some(study)) if study >= class => format!(
-            "<p class=\"lost\">{values}: rows lie together <b>by study at least as much as by class</b>. It should be \
-             high by class and low by study; features that tell studies apart carry badly from one to another.{more}</p>"
+            "<p class=\"lost\">{}: rows lie together <b>by study at least as much as by class</b>. It should be \
+             high by class and low by study; features that tell studies apart carry badly from one to another.{more}</p>",
+            values.with("")
         ),
         (Some(class), Some(study)) => {
             let judged = match (class > 0.0, mixed(study)) {
@@ -202,13 +223,13 @@ fn separation(quality: &Quality, seen: &Seen) -> String {
                 (false, true) => "studies lie in one another, but classes do too",
                 (false, false) => "rows do not lie together by class, and studies are still told apart",
             };
-            format!("<p>{values} (high by class and low by study is good): {judged}.{more}</p>")
+            format!("<p>{}: {judged}.{more}</p>", values.with("high by class and low by study is good"))
         }
-        (Some(_), None) => format!("<p>{values} (high is good); there is one study only.{more}</p>"),
+        (Some(_), None) => format!("<p>{}; there is one study only.{more}</p>", values.with("high is good")),
         (None, Some(study)) => {
             let judged =
                 if mixed(study) { "studies lie in one another" } else { "studies are still told apart" };
-            format!("<p>{values} (low is good): {judged}.{more}</p>")
+            format!("<p>{}: {judged}.{more}</p>", values.with("low is good"))
         }
         (None, None) => String::new(),
     }

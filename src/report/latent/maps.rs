@@ -39,10 +39,10 @@ pub(super) fn section(quality: &Quality, embedding: &Embedding) -> String {
     let classes = groups(quality.classes.iter().map(|c| (c.name.as_str(), c.rows)));
     let studies = groups(quality.studies.iter().map(|s| (s.name.as_str(), s.rows)));
     let mut out = format!(
-        "<p>A point is a row of a study. Silhouette and neighbours are taken over {}, not in the pictures: \
+        "<p>A point is a row of a study. Silhouette and neighbours are taken over all {}, not in the pictures: \
          in two dimensions groups may lie on one another that are apart. In the neighbour embedding only who lies \
          beside whom has a meaning, not how far groups lie from one another.</p>",
-        format!("all {}", number::counted(quality.latent, "latent value", "latent values")),
+        number::counted(quality.latent, "latent value", "latent values"),
     );
     let share = |i: usize| {
         let share = quality
