@@ -79,7 +79,7 @@ fn every_file_has_its_name_and_its_header() {
         let kept = ["model.safetensors", "deck.toml", "scaling.csv", "val_scores.json", "history.csv"];
         let model = PathBuf::from(format!("models/{source}/split_0"));
         expected.extend(kept.map(|name| model.join(name)));
-        expected.push(model.join("val_y_data_predicted.csv"));
+        expected.extend(["val_y_data_predicted.csv", "trained_on.json"].map(|name| model.join(name)));
         expected.push(PathBuf::from(format!("journal/{source}/split_0.json")));
         expected.push(PathBuf::from(format!("logs/{source}/split_0/history.csv")));
         for (room, target) in ["infer", "baseline/mean-effects/infer"]
@@ -175,7 +175,7 @@ fn the_report_of_a_run_tree_has_the_same_tables() {
     let out = fresh("demo-report");
     crossrx(&["report", arg(&run), "--out", arg(&out)]).ok();
     let tables = files(&out);
-    assert_eq!(tables.len(), 2 + 2 * 5 * 5);
+    assert_eq!(tables.len(), 3 + 2 * 5 * 5);
     for table in tables.iter().filter(|t| t.extension().is_some_and(|e| e == "csv")) {
         assert_eq!(fs::read(out.join(table)).unwrap(), fs::read(run.join(table)).unwrap(), "{table:?}");
     }
