@@ -210,7 +210,7 @@ mod tests {
             (false, Loss::Mse, [true; 2], false, 1),
         ];
         for (dose, loss, bits, towers, members) in cases {
-            let (mut spec, widths) = small(dose, 0.3);
+            let (mut spec, widths) = small(dose, 0.25);
             spec.members = members;
             let widths = InputWidths { bits, ..widths };
             if !towers {
