@@ -1,4 +1,4 @@
-// Adam and AdamW on all parameters at once: train/cuda_optimizer.rs, as train/adam.rs has them.
+// Adam and AdamW on all parameters at once: train/cuda/optimizer.rs, as train/adam.rs has them.
 #include "crossrx.cuh"
 
 // `rules` has a number for every two times eight parameters: their weight decay or, with the sign bit set, the rate

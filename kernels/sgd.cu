@@ -1,4 +1,4 @@
-// SGD with momentum on all parameters at once: train/cuda_optimizer.rs, as train/sgd.rs has it.
+// SGD with momentum on all parameters at once: train/cuda/optimizer.rs, as train/sgd.rs has it.
 #include "crossrx.cuh"
 
 // `rules` and `copy` as in adam.cu.

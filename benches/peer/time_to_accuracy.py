@@ -1,4 +1,4 @@
-"""Trains the network of configs/csa.toml in PyTorch, concatenating, and tells when it reaches an accuracy.
+"""Trains the network of configs/csa-single.toml in PyTorch, concatenating, and tells when it reaches an accuracy.
 
 usage: time_to_accuracy.py STORE [--source CTRPv2] [--split 0] [--r2 0.78] [--batch 512] [--rate 2e-3] [--epochs 40]
 Reads the same store, scales features by the training rows as crossrx does, and

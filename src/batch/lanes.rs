@@ -22,7 +22,7 @@ impl Lanes {
         }
         if batch < lanes {
             return Err(Error::Ranks(format!(
-                "train.batch = {batch} leaves lanes empty; use at most {batch} lanes, or a larger batch"
+                "steps of {batch} pairs leave some of {lanes} lanes empty; use at most {batch} lanes or ranks, a larger train.batch or fewer train.min_steps"
             )));
         }
         Ok(Self { rows, lanes, steps: rows.div_ceil(lanes).div_ceil(batch / lanes) })

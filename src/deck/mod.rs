@@ -127,6 +127,9 @@ impl DataSpec {
         if self.drug_features.iter().any(|name| name.starts_with(LATENT)) {
             return named("data.drug_features", "cannot be latent: encoders read samples");
         }
+        if self.encoder_folders().any(|(_, folder)| folder.as_os_str().is_empty()) {
+            return named("data.sample_features", "latent: must be followed by the folder of a pretraining");
+        }
         let encoders = self.encoder_folders().count();
         if self.latent == LatentUse::FineTuned && (encoders != 1 || self.sample_features.len() != 1) {
             return named("data.sample_features", "must be one latent:RUN and nothing else to be fine-tuned");
@@ -147,7 +150,8 @@ pub enum MissingFeatures {
     Refuse,
     /// Leave them out of training and scoring, and say how many.
     Drop,
-    /// Take the missing ones to have their mean in training, where the drug or sample has others.
+    /// Take the missing ones to have their mean in training, or no bit set where features are fed as bits, where the
+    /// drug or sample has others.
     Fill,
 }
 

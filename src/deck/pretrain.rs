@@ -1,7 +1,7 @@
 use super::{CommSpec, Override, StoreSpec, deciding, read};
 use crate::feature::{ColumnFilter, ScaleKind};
 use crate::model::{Autoencoder, Encoder, Loss, ReconstructionLoss};
-use crate::op::Activation;
+use crate::op::{Activation, CenterLoss};
 use crate::train::{CheckpointSpec, TrainSpec};
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -176,6 +176,14 @@ impl PretrainDeck {
         }
         if data.clusters.is_some_and(|clusters| !(2..=100_000).contains(&clusters)) {
             return named("data.clusters", "must be from 2 to 100000");
+        }
+        let held = matches!(&self.model, PretrainModel::Autoencoder(spec) if spec.center_loss.is_some());
+        if held && data.clusters.is_some_and(|clusters| clusters > CenterLoss::MOST_CLASSES) {
+            let most = CenterLoss::MOST_CLASSES;
+            return Some((
+                "data.clusters".into(),
+                format!("must be at most {most} beside model.center_loss"),
+            ));
         }
         if !(data.validation > 0.0 && data.validation < 1.0) {
             return named("data.validation", "must be above 0 and below 1");

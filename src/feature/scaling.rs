@@ -134,6 +134,8 @@ impl Scaling {
         let columns = self.of(features.entity());
         let inverse = |c: &ColumnScale| if c.deviation > 0.0 { 1.0 / c.deviation } else { 0.0 };
         let scale = columns.iter().map(|c| (c.mean, inverse(c))).collect();
+        // What is scaled already has bounds of its own.
+        let clip = if features.are_scaled() { f32::INFINITY } else { clip };
         ScaledFeatures::new(features, scale, clip)
     }
 

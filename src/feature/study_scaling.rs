@@ -244,7 +244,13 @@ impl StudyScaling {
     /// Reads `scaling.csv`, of columns that were scaled to `kind`. Refuses a number that is not finite, a negative
     /// deviation, and studies whose columns differ.
     pub fn load(path: &Path, kind: ScaleKind) -> Result<Self> {
-        let mut reader = csv::Reader::from_path(path).map_err(|e| Error::csv(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
+        Self::parse(path, &bytes, kind)
+    }
+
+    /// The same of `bytes`, which came from `path`.
+    pub fn parse(path: &Path, bytes: &[u8], kind: ScaleKind) -> Result<Self> {
+        let mut reader = csv::Reader::from_reader(bytes);
         let (mut columns, mut studies): (Vec<String>, Vec<StudyScale>) = (Vec::new(), Vec::new());
         for (line, record) in (2..).zip(reader.deserialize::<(String, String, f32, f32)>()) {
             let (name, column, mean, deviation) = record.map_err(|e| Error::csv(path, e))?;

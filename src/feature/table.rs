@@ -45,16 +45,15 @@ pub struct JoinedTables<'a> {
 }
 
 /// A feature table that no store holds, such as the latent rows of samples.
-#[derive(Debug, Clone)]
-pub struct ComputedTable {
+pub struct ComputedTable<'a> {
     /// Its name, as in a deck.
     pub name: String,
     /// Names of its columns.
     pub columns: Vec<String>,
     /// Whose rows they are, distinct.
     pub entities: Vec<u32>,
-    /// `[entities, columns]`.
-    pub values: Vec<f32>,
+    /// Makes its values, `[entities, columns]`, on the first rank of each node.
+    pub values: Box<dyn Fn() -> Result<Vec<f32>> + 'a>,
     /// Whether its values are to reach a network as they are.
     pub scaled: bool,
 }
@@ -78,7 +77,7 @@ pub enum Join {
 /// Where the values of a table are.
 enum Content<'a> {
     Stored(&'a FeatureInfo),
-    Computed(Vec<f32>),
+    Computed(Box<dyn Fn() -> Result<Vec<f32>> + 'a>),
 }
 
 /// How the rows are kept.
@@ -107,7 +106,7 @@ impl<'a> JoinedTables<'a> {
         names: &[String],
         bits: Option<bool>,
         join: Join,
-        mut computed: Vec<ComputedTable>,
+        mut computed: Vec<ComputedTable<'a>>,
     ) -> Result<Self> {
         let (mut tables, mut columns) = (Vec::new(), Vec::new());
         let mut found = vec![0usize; store.count(entity)];
@@ -196,7 +195,7 @@ impl<'a> JoinedTables<'a> {
             };
             match content {
                 Content::Stored(info) => self.store.feature_blocks(info, take)?,
-                Content::Computed(values) => take(values),
+                Content::Computed(values) => take(&values()?),
             }
             done?;
             offset += columns;

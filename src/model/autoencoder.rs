@@ -1,5 +1,5 @@
-use super::layers::LayerStyle;
-use super::{MOST_LAYERS, MOST_UNITS, PairNetwork, Validation};
+use super::layers::{LayerStyle, Source};
+use super::{Encoder, MOST_LAYERS, MOST_UNITS, PairNetwork, Validation};
 use crate::batch::{EntityPort, FeaturePort, Ports};
 use crate::graph::{Graph, NodeId};
 use crate::op::{
@@ -108,8 +108,10 @@ impl Autoencoder {
         {
             return Some(("layers", format!("must be 1 to {MOST_LAYERS} layers of 1 to {MOST_UNITS} units")));
         }
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        let weight = |v: f64| v >= 0.0 && v.is_finite();
+        // The engine computes in f32, and squares margins.
+        let fits = |v: f64| ((v * v) as f32).is_finite();
+        let positive = |v: f64| v as f32 > 0.0 && fits(v);
+        let weight = |v: f64| v >= 0.0 && fits(v);
         let (center, apart) = (self.center_loss, self.center_distance);
         let faults = [
             ("tied", self.tied && stack.contains(&1), "must be false where a layer has one unit"),
@@ -118,8 +120,8 @@ impl Autoencoder {
             ("reconstruction_weight", !weight(self.reconstruction_weight), "must be zero or more"),
             (
                 "reconstruction_weight",
-                self.reconstruction_weight == 0.0 && center.is_none(),
-                "must be above zero where there is no center_loss",
+                self.reconstruction_weight == 0.0 && center.is_none_or(|c| c.weight == 0.0),
+                "must be above zero where no center_loss has a weight",
             ),
             ("center_loss", center.is_some_and(|c| !weight(c.weight)), "must have a weight of zero or more"),
             (
@@ -160,7 +162,9 @@ impl Autoencoder {
         if self.noise > 0.0 {
             input = graph.add("noise", Dropout { rate: self.noise, space: samples }, &[x])?;
         }
-        let (latent, layers) = self.encoder(&mut graph, input)?;
+        let encoder = Encoder { layers: self.layers.clone(), activation: self.activation };
+        let layers = encoder.stack(&mut graph, "", Source::Tensor(input), self.style())?;
+        let latent = layers[layers.len() - 1];
         let reconstruction = self.decoder(&mut graph, latent, &layers, columns)?;
 
         let error_of = |graph: &mut Graph, name: &str, weight: f64| {
@@ -204,22 +208,6 @@ impl Autoencoder {
 
     fn style(&self) -> LayerStyle {
         LayerStyle { activation: self.activation, dropout: self.dropout, layer_norm: false, residual: false }
-    }
-
-    /// The latent, and the layers with their input's columns, first to last.
-    fn encoder(&self, graph: &mut Graph, mut x: NodeId) -> Result<(NodeId, Vec<NodeId>)> {
-        let mut layers = Vec::new();
-        for (number, &width) in self.layers.iter().enumerate() {
-            let name = format!("encoder.{number}");
-            let last = number + 1 == self.layers.len();
-            let activation = if last { Activation::Identity } else { self.activation };
-            x = graph.add(&name, Linear::new(graph.shape(x).columns, width, activation), &[x])?;
-            layers.push(x);
-            if !last {
-                x = self.style().finish(graph, &name, x)?;
-            }
-        }
-        Ok((x, layers))
     }
 
     /// The reconstruction, by layers that mirror those of the encoder.

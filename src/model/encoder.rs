@@ -1,7 +1,7 @@
 use super::layers::{LayerStyle, Source};
-use crate::Result;
 use crate::graph::{Graph, NodeId, Parameters};
 use crate::op::{Activation, Linear, SpaceId};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// The layers that make a latent row of a sample's features, as a pretraining has fitted them: the activation
@@ -42,30 +42,36 @@ impl Encoder {
         let mut graph = Graph::new();
         let samples = graph.space("samples");
         let features = graph.input(samples, columns);
-        let latent =
-            self.stack(&mut graph, "", Source::Tensor(features), LayerStyle::plain(self.activation))?;
+        let style = LayerStyle::plain(self.activation);
+        let layers = self.stack(&mut graph, "", Source::Tensor(features), style)?;
+        let latent = layers[layers.len() - 1];
         Ok(EncoderGraph { graph, samples, features, latent })
     }
 
-    /// Adds the layers on top of `x`, named after `prefix`; what follows each hidden one, `style` says.
+    /// Adds the layers on top of `x`, named after `prefix`; what follows each hidden one, `style` says. Returns what
+    /// each layer gives, before that, the last being the latent.
     pub(super) fn stack(
         &self,
         graph: &mut Graph,
         prefix: &str,
         mut x: Source,
         style: LayerStyle,
-    ) -> Result<NodeId> {
-        let mut latent = None;
+    ) -> Result<Vec<NodeId>> {
+        let mut layers = Vec::with_capacity(self.layers.len());
         for (number, &width) in self.layers.iter().enumerate() {
             let name = format!("{prefix}encoder.{number}");
             let last = number + 1 == self.layers.len();
             let activation = if last { Activation::Identity } else { self.activation };
             let mut y = x.linear(graph, &name, Linear::new(x.columns(graph), width, activation))?;
+            layers.push(y);
             if !last {
                 y = style.finish(graph, &name, y)?;
             }
-            (x, latent) = (Source::Tensor(y), Some(y));
+            x = Source::Tensor(y);
         }
-        latent.ok_or_else(|| crate::Error::Network("an encoder without layers".into()))
+        match layers.is_empty() {
+            true => Err(Error::Network("an encoder without layers".into())),
+            false => Ok(layers),
+        }
     }
 }

@@ -12,10 +12,10 @@ pub use autoencoder::{Autoencoder, AutoencoderNetwork, CenterDistanceSpec, Cente
 pub use encoder::{Encoder, EncoderGraph, FittedEncoder};
 pub use two_tower::TwoTower;
 
-use crate::Result;
 use crate::batch::Ports;
 use crate::graph::{Graph, NodeId, Parameters};
 use crate::op::{Huber, SquaredError};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -93,7 +93,13 @@ impl PairNetwork {
             let own =
                 |name: &str| place.name.strip_suffix(name).is_some_and(|p| p.is_empty() || p.ends_with('.'));
             if let Some(from) = fitted.layout().iter().find(|from| own(&from.name)) {
-                assert_eq!(place.shape, from.shape, "the layers of '{}'", place.name);
+                if place.shape != from.shape {
+                    let what = format!(
+                        "'{}' is {:?}, and the encoder that it starts from has {:?}",
+                        place.name, place.shape, from.shape
+                    );
+                    return Err(Error::Network(what));
+                }
                 let values = &fitted.values()[from.range.clone()];
                 parameters.values_mut()[place.range.clone()].copy_from_slice(values);
             }

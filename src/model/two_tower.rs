@@ -32,7 +32,9 @@ pub struct TwoTower {
     /// Whether a layer as wide as its input adds to it.
     pub residual: bool,
     /// Networks of this shape that are trained side by side on the same batches, each from starting weights and
-    /// with dropout of its own; the prediction is their mean, the loss the mean of their losses.
+    /// with dropout of its own; the prediction is their mean, the loss the mean of their losses. So the gradient of a member is that of its
+    /// own loss over `members`: AdamW does not mind; with `sgd` multiply the learning rate by `members`, with `adam`
+    /// divide the weight decay by it.
     pub members: usize,
 }
 
@@ -134,7 +136,8 @@ impl TwoTower {
         if let Some(encoder) = inputs.encoder {
             // As it was fitted, but for dropout: no other op between its layers.
             let style = LayerStyle { dropout: self.dropout, ..LayerStyle::plain(encoder.activation) };
-            sample = Source::Tensor(encoder.stack(graph, prefix, sample, style)?);
+            let layers = encoder.stack(graph, prefix, sample, style)?;
+            sample = Source::Tensor(layers[layers.len() - 1]);
         }
         let sample = style.stack(graph, &name("sample_tower"), 0, sample, &self.sample_tower)?;
 
@@ -207,7 +210,7 @@ mod tests {
             (false, Loss::Mse, [true; 2], false, 1),
         ];
         for (dose, loss, bits, towers, members) in cases {
-            let (mut spec, widths) = small(dose, 0.3);
+            let (mut spec, widths) = small(dose, 0.25);
             spec.members = members;
             let widths = InputWidths { bits, ..widths };
             if !towers {

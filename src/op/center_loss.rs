@@ -45,12 +45,15 @@ pub struct CenterLoss {
 }
 
 /// Most classes: those whose places a block of threads holds at once, `MOST_CLASSES` of `kernels/center_loss.cu`.
-const MOST_CLASSES: usize = 1024;
+const MOST_CLASSES: usize = CenterLoss::MOST_CLASSES;
 
 /// Parts that `D` is summed in, whatever the number of threads.
 const STRIPS: usize = 64;
 
 impl CenterLoss {
+    /// Most classes that it holds centers of.
+    pub const MOST_CLASSES: usize = 1024;
+
     /// `s_j = 1 / sqrt(weight (p_j + 1 / B) + 2 distance_weight / classes)` of each class, by the share `p_j` of
     /// all rows that it has: below the root is how much the loss of a batch, with a row more, can curve as `c_j`
     /// moves. One where both weights are zero.

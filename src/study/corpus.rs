@@ -122,8 +122,12 @@ impl Corpus {
         let (deck, store, dose) = agree(world, Self::check(deck, deck_path))?;
         let digest = common_digest(&store, world)?;
         let mut deck = deck;
-        let encoders = Encoders::of(&deck.data).and_then(|encoders| Ok((encoders.digests()?, encoders)));
-        let (digests, encoders) = agree(world, encoders)?;
+        let encoders = Encoders::of(&deck.data).and_then(|encoders| {
+            encoders.check(&store, world.rank() == 0)?;
+            Ok(encoders)
+        });
+        let encoders = agree(world, encoders)?;
+        let digests = encoders.digests();
         same(world, "the encoders", &format!("{digests:?}"))?;
         deck.data.encoders = digests;
         let data = &deck.data;

@@ -141,6 +141,11 @@ impl Study {
         checksum(format!("{}\n{keys}", self.store).as_bytes())
     }
 
+    /// Whether its deck has this key, which tells kinds of decks apart.
+    pub fn decided_by(&self, key: &str) -> bool {
+        self.deck.contains_key(key)
+    }
+
     /// What in `self`, which a folder is of, is other than now.
     pub fn difference(&self, now: &Study) -> Option<String> {
         let unset = || "not set".to_string();
@@ -205,7 +210,9 @@ impl Journal {
         let now = Study { ranks_per_task, ..Study::of(corpus)? };
         if path.exists() && start == Start::Fresh {
             // Another program's file of that name does not make its folder one of ours.
-            json::read::<Study>(&path)?;
+            if !json::read::<Study>(&path)?.decided_by("data.sources") {
+                return Err(Error::run(out, "holds a pretraining, not a study; choose another --out"));
+            }
             self.clear()?;
             json::write(&path, &now)?;
             return Ok(claim(now));

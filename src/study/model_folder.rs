@@ -157,7 +157,11 @@ impl SavedModel {
         };
         let drugs = arrange(Entity::Drug, &data.drug_features, data.drug_bits, Vec::new())?;
         let latent = self.encoders.tables(store)?;
+        let (names, of) = self.encoders.missing(store)?;
         let samples = arrange(Entity::Sample, &data.sample_features, data.sample_bits, latent)?;
+        if !names.is_empty() {
+            absent.push(MissingColumns { entity: Entity::Sample, names, of });
+        }
         let precision = self.deck.train.precision;
         let predictor = Predictor::new(
             &self.network,

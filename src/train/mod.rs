@@ -39,4 +39,4 @@ pub use spec::{CheckpointSpec, OptimizerKind, TrainSpec};
 pub use state::{Progress, State, StateView};
 pub use step_times::StepTimes;
 pub use trainer::{Problem, Trainer};
-pub use weights::{load_part_of_weights, load_weights, save_weights};
+pub use weights::{load_weights, part_of_weights, save_weights};

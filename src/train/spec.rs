@@ -124,7 +124,12 @@ impl Default for TrainSpec {
 impl TrainSpec {
     /// Most pairs a step of a training on so many pairs.
     pub fn batch_of(&self, training: usize) -> usize {
-        self.batch.min(training.div_ceil(self.min_steps)).max(1)
+        let most = match self.min_steps {
+            0 | 1 => training,
+            // The most that one pair less fills all steps but one of.
+            steps => training.saturating_sub(1) / (steps - 1),
+        };
+        self.batch.min(most).max(1)
     }
 
     /// The first key whose value cannot be used, with what is wrong.
@@ -158,8 +163,13 @@ mod tests {
     #[test]
     fn a_small_screen_has_smaller_steps_and_no_fewer_than_asked_for() {
         let spec = TrainSpec { batch: 4096, min_steps: 16, ..TrainSpec::default() };
-        for (training, batch) in [(140_000, 4096), (65_536, 4096), (65_535, 4096), (6729, 421), (10, 1)] {
+        for (training, batch) in [(140_000, 4096), (65_536, 4096), (6729, 448), (10, 1)] {
             assert_eq!(spec.batch_of(training), batch, "{training}");
+        }
+        for (training, min_steps) in [(6729usize, 16), (1053, 700), (100, 40), (100, 99), (100, 100), (7, 1)]
+        {
+            let spec = TrainSpec { batch: 4096, min_steps, ..TrainSpec::default() };
+            assert!(training.div_ceil(spec.batch_of(training)) >= min_steps, "{training}, {min_steps}");
         }
         assert_eq!(TrainSpec::default().batch_of(100), 100, "one step if nothing is asked for");
     }

@@ -262,6 +262,7 @@ impl<'a> Trainer<'a> {
             val_loss: all.val_error / all.truth.n * variance,
             val_r2: match problem.network.validation {
                 Validation::SquaredError => all.truth.r2(all.val_error),
+                Validation::Loss if all.truth.mean == 0.0 => f64::NAN,
                 Validation::Loss => 1.0 - all.val_error / (all.truth.n * all.truth.mean),
             },
             seconds: 0.0,

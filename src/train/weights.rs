@@ -17,17 +17,17 @@ pub fn save_weights(path: &Path, parameters: &Parameters<f32>) -> Result<()> {
 /// Reads the parameters of `graph`. Refuses a file that lacks one, has others,
 /// or holds another shape or type, or a value that is not finite.
 pub fn load_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
-    load(path, graph, false)
-}
-
-/// The same of a part of the network that a file is of: it may hold other parameters as well.
-pub fn load_part_of_weights(path: &Path, graph: &Graph) -> Result<Parameters<f32>> {
-    load(path, graph, true)
-}
-
-fn load(path: &Path, graph: &Graph, others: bool) -> Result<Parameters<f32>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot read", e))?;
-    let file = parse(path, &bytes)?;
+    read(path, &bytes, graph, false)
+}
+
+/// The same of a part of the network that a file, `bytes` of `path`, is of: it may hold other parameters as well.
+pub fn part_of_weights(path: &Path, bytes: &[u8], graph: &Graph) -> Result<Parameters<f32>> {
+    read(path, bytes, graph, true)
+}
+
+fn read(path: &Path, bytes: &[u8], graph: &Graph, others: bool) -> Result<Parameters<f32>> {
+    let file = parse(path, bytes)?;
     let mut parameters = Parameters::<f32>::zeros(graph)?;
     if !others {
         expect_count(path, &file, parameters.layout().len())?;
@@ -131,6 +131,9 @@ mod tests {
         larger.add("m", Linear::new(2, 1, Activation::Identity), &[x]).unwrap();
         save_weights(&path, &Parameters::<f32>::start(&larger, 3).unwrap()).unwrap();
         assert!(load_weights(&path, &graph(5)).is_err());
-        assert_eq!(load_part_of_weights(&path, &graph(5)).unwrap().values().len(), parameters.values().len());
+        assert_eq!(
+            part_of_weights(&path, &std::fs::read(&path).unwrap(), &graph(5)).unwrap().values().len(),
+            parameters.values().len()
+        );
     }
 }

@@ -6,11 +6,11 @@ use crate::table::Table;
 use std::fs;
 use std::path::Path;
 
-/// The responses at `rows` handed round among them.
+/// The responses at `rows` handed round among them, with another mean and spread.
 fn shuffled(values: &mut [f32], rows: &[u32]) {
     let before: Vec<f32> = rows.iter().map(|&row| values[row as usize]).collect();
     let n = rows.len();
-    rows.iter().enumerate().for_each(|(i, &row)| values[row as usize] = before[(7 * i + 3) % n]);
+    rows.iter().enumerate().for_each(|(i, &row)| values[row as usize] = 3.0 - 2.0 * before[(7 * i + 3) % n]);
 }
 
 /// Pretrains on the store, then trains on Red and scores Red and Blue by a deck that uses all there is.

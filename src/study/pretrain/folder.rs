@@ -43,7 +43,9 @@ impl Folder {
         let lock = Lock::take(&path, true, taken)?;
         if path.exists() && start == Start::Fresh {
             // Another program's file of that name does not make its folder one of ours.
-            json::read::<Study>(&path)?;
+            if !json::read::<Study>(&path)?.decided_by("data.studies") {
+                return Err(Error::run(out, "holds a study, not a pretraining; choose another --out"));
+            }
             self.clear()?;
         }
         let entries = fs::read_dir(out).map_err(|e| Error::io(out, "cannot read the folder", e))?;

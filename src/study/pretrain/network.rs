@@ -7,6 +7,7 @@ use crate::batch::{Examples, part};
 use crate::comm::{Communicator, agree};
 use crate::feature::{Features, ScaledFeatures};
 use crate::model::{Autoencoder, ReconstructionLoss};
+use crate::op::CenterLoss;
 use crate::report::phrase::have;
 use crate::store::Entity;
 use crate::study::training::lanes;
@@ -31,8 +32,10 @@ pub fn fit_network(
     let classes = if spec.center_loss.is_some() { samples.classes.names.len() } else { 1 };
     let shares = shares(&class_of, classes, parts);
     let columns = samples.features.table().width();
+    // Epochs are cut into steps as even as can be, whatever the lanes.
+    let steps = parts.train.len().div_ceil(train.batch_of(parts.train.len()));
     let built = spec
-        .build(columns, &shares, train.batch_of(parts.train.len()))
+        .build(columns, &shares, parts.train.len().div_ceil(steps.max(1)))
         .map_err(|e| corpus.fault("model", &e));
     let built = agree(world, built)?;
     let mut state = checkpoints.load(world, &built.network.graph, train.optimizer)?;
@@ -109,6 +112,14 @@ fn trained_classes(
     }
     if names.len() < 2 {
         let what = "needs two classes at least: name a data.label, or set data.clusters";
+        return Err(Error::deck(&corpus.deck_path, "model.center_loss", what));
+    }
+    let most = CenterLoss::MOST_CLASSES;
+    if names.len() > most {
+        let what = format!(
+            "holds centers of at most {most} classes, not {}: name a coarser data.label, or lower data.clusters",
+            names.len()
+        );
         return Err(Error::deck(&corpus.deck_path, "model.center_loss", what));
     }
     // A sample of no class stands behind all classes, and no center draws it.

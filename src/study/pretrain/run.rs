@@ -144,9 +144,12 @@ pub fn pretrain(
     let (mut claim, mut complete) = agree(world, if speaks { begin() } else { Ok((None, Vec::new())) })?;
     share(world, &mut complete);
     if complete == [1] {
-        let page = || match folder.file(folder::REPORT).exists() {
-            true => Ok(()),
-            false => report::latent::write(out, None),
+        let page = || {
+            if !folder.file(folder::REPORT).exists() {
+                report::latent::write(out, None)?;
+            }
+            // A job that was killed right before its end has left them.
+            folder.finish()
         };
         agree(world, if speaks { page() } else { Ok(()) })?;
         return Ok(speaks.then(|| format!("{}: complete already\n", out.display())));
