@@ -4,7 +4,7 @@
 # Save it and start it with bash; started again after a stop, a crash or a power cut, it goes on. Paths are
 # relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 4 ranks, 4 groups of 1 rank, each some one after the
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 4 ranks, 4 groups of 1 rank, each some one after the
 # other.
 
 set -euo pipefail

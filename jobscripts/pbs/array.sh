@@ -3,7 +3,7 @@
 #   crossrx jobscript pbs configs/csa.toml configs/ccle-dose.toml --nodes 1 --ranks-per-node 4 --cores-per-node 32 --hours 6 --account my_project --requeue
 # Save it and submit it by qsub. Paths are relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 4 ranks, 4 groups of 1 rank, each some one after the
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 4 ranks, 4 groups of 1 rank, each some one after the
 # other.
 # configs/ccle-dose.toml: 1 task (1 source x 1 split) on 4 ranks, 1 group of 4 ranks.
 

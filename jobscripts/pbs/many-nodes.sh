@@ -3,7 +3,8 @@
 #   crossrx jobscript pbs configs/csa.toml --nodes 4 --ranks-per-node 3 --cores-per-node 48 --hours 4 --account my_project --queue workq --module openmpi --module hdf5
 # Save it and submit it by qsub. Paths are relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 12 ranks, 12 groups of 1 rank.
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 12 ranks, 12 groups of 1 rank, each a few one after
+# the other.
 
 #PBS -N csa
 #PBS -S /bin/bash

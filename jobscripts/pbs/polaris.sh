@@ -3,7 +3,8 @@
 #   crossrx jobscript pbs configs/csa.toml --machine polaris --nodes 3 --ranks-per-node 4 --gpus-per-node 4 --hours 1 --account my_project --queue preemptable --requeue
 # Save it and submit it by qsub. Paths are relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 12 ranks, 12 groups of 1 rank.
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 12 ranks, 12 groups of 1 rank, each a few one after
+# the other.
 # polaris: ALCF's Polaris: one AMD EPYC Milan of 32 cores, 2 hardware threads each, and 4 NVIDIA A100 a node
 # (docs.alcf.anl.gov, Running jobs on Polaris); the cores nearest to GPU 0 to 3 run backwards.
 

@@ -3,7 +3,8 @@
 #   crossrx jobscript slurm configs/csa.toml --machine cpu-cluster --nodes 3 --ranks-per-node 4 --hours 2 --account my_project --requeue
 # Save it and submit it by sbatch. Paths are relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 12 ranks, 12 groups of 1 rank.
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 12 ranks, 12 groups of 1 rank, each a few one after
+# the other.
 # cpu-cluster: a plain cluster of whole nodes with two processors of 64 cores and no GPU, such as the CPU
 # nodes of Perlmutter (two AMD EPYC 7763, docs.nersc.gov); --cores-per-node says otherwise.
 

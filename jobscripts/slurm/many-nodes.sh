@@ -3,7 +3,8 @@
 #   crossrx jobscript slurm configs/csa.toml --nodes 4 --ranks-per-node 3 --cores-per-node 48 --hours 4 --account my_project --queue standard --module openmpi --module hdf5
 # Save it and submit it by sbatch. Paths are relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 12 ranks, 12 groups of 1 rank.
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 12 ranks, 12 groups of 1 rank, each a few one after
+# the other.
 
 #SBATCH --job-name=csa
 #SBATCH --account=my_project

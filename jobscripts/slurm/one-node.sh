@@ -3,7 +3,7 @@
 #   crossrx jobscript slurm configs/csa.toml --ranks-per-node 8 --cores-per-node 32 --hours 2 --account my_project
 # Save it and submit it by sbatch. Paths are relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 8 ranks, 8 groups of 1 rank, each a few one after the
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 8 ranks, 8 groups of 1 rank, each some one after the
 # other.
 
 #SBATCH --job-name=csa

@@ -3,7 +3,8 @@
 #   crossrx jobscript slurm configs/csa.toml --machine perlmutter --nodes 3 --ranks-per-node 4 --gpus-per-node 4 --hours 1 --account m1234 --queue regular --requeue
 # Save it and submit it by sbatch. Paths are relative to the folder that it is done in.
 #
-# configs/csa.toml: 12 tasks (4 sources x 3 splits) on 12 ranks, 12 groups of 1 rank.
+# configs/csa.toml: 40 tasks (4 sources x 10 splits) on 12 ranks, 12 groups of 1 rank, each a few one after
+# the other.
 # perlmutter: GPU nodes of NERSC's Perlmutter: one AMD EPYC 7763 of 64 cores, 2 hardware threads each, and 4
 # NVIDIA A100 (docs.nersc.gov, Perlmutter architecture); cores by GPU as nvidia-smi topo -m tells.
 
