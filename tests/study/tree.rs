@@ -58,7 +58,7 @@ pub fn assert_same(one: &Path, other: &Path) {
 /// Asserts that every model and every score that has its final name is whole,
 /// whatever became of the run.
 pub fn assert_complete(run: &Path) {
-    let model = ["deck.toml", "history.csv", "model.safetensors", "scaling.csv"];
+    let model = ["deck.toml", "history.csv", "model.safetensors", "scaling.csv", "trained_on.json"];
     let validation = ["val_scores.json", "val_y_data_predicted.csv"];
     let score = ["strict_scores.json", "test_scores.json", "test_y_data_predicted.csv"];
     for (room, expected) in [
