@@ -15,7 +15,7 @@ pub mod bench;
 /// Whether a device computes what the processors do.
 pub mod check;
 
-/// What users come for: the transfer study, and predictions by a trained model.
+/// What users come for: the transfer study, encoders learned from samples alone, and predictions by a trained model.
 pub mod study;
 
 /// The TOML file of an experiment, as written and as checked.
@@ -45,7 +45,7 @@ pub mod report;
 /// A network as a graph of ops, its derivative, and the plan compiled from it.
 pub mod graph;
 
-/// Feature tables made ready for a network: joining, scaling.
+/// Feature tables made ready for a network: joining, scaling, labels, clusters, principal components.
 pub mod feature;
 
 /// Rules that cut a dataset into training, validation and test rows; one file a rule.
@@ -60,7 +60,7 @@ pub mod op;
 /// The HDF5 file that holds entities, features, pairs and splits.
 pub mod store;
 
-/// Scores of predictions.
+/// Scores of predictions, and of how far classes lie apart.
 pub mod metric;
 
 /// Where kernels run: matrix products, elementwise loops, threads, counter-based random bits.

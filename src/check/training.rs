@@ -6,7 +6,9 @@ use crate::device::Device;
 use crate::device::cuda::{Precision, Stream};
 use crate::feature::{Features, ScaledFeatures};
 use crate::graph::compare::value;
-use crate::model::{InputWidths, Loss, ModelSpec, PairNetwork, TwoTower};
+use crate::model::{
+    Autoencoder, CenterDistanceSpec, CenterLossSpec, InputWidths, Loss, ModelSpec, PairNetwork, TwoTower,
+};
 use crate::op::Activation;
 use crate::store::Entity;
 use crate::train::{Asks, OptimizerKind, Problem, TrainSpec, Trainer};
@@ -17,6 +19,17 @@ const STEPS: usize = 10;
 const ENTITIES: [usize; 2] = [41, 11];
 const COLUMNS: [usize; 2] = [37, 21];
 const SEED: u64 = 5;
+
+/// What is trained.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Two towers with all there is between layers.
+    Towers,
+    /// No drug tower, but bits.
+    Bits,
+    /// A tied autoencoder with centers, which move at a rate of their own; drugs stand for classes.
+    Autoencoder,
+}
 
 /// Made-up data, and a network for them.
 struct MadeUp {
@@ -41,8 +54,13 @@ pub(super) fn check(
     precisions: &[Precision],
     tell: &mut dyn FnMut(&Outcome) -> Result<()>,
 ) -> Result<()> {
-    for (name, bits, lanes) in [("one lane", false, 1), ("two lanes, bits", true, 2)] {
-        let made_up = MadeUp::new(bits, lanes)?;
+    let cases = [
+        ("one lane", Kind::Towers, 1),
+        ("two lanes, bits", Kind::Bits, 2),
+        ("two lanes, autoencoder", Kind::Autoencoder, 2),
+    ];
+    for (name, kind, lanes) in cases {
+        let made_up = MadeUp::new(kind, lanes)?;
         let expected = made_up.run(&Device::Cpu, Precision::Fp32, true)?;
         for &precision in precisions {
             let case = |what: &str| format!("{what}, {name}");
@@ -78,7 +96,8 @@ fn allowed(precision: Precision) -> f64 {
 }
 
 impl MadeUp {
-    fn new(bits: bool, lanes: usize) -> Result<Self> {
+    fn new(kind: Kind, lanes: usize) -> Result<Self> {
+        let bits = kind == Kind::Bits;
         let lanes = Lanes::new(PAIRS, lanes, PAIRS / STEPS)?;
         let spec = TwoTower {
             drug_tower: if bits { vec![] } else { vec![40, 24] },
@@ -90,9 +109,18 @@ impl MadeUp {
             residual: true,
             members: 2,
         };
+        let autoencoder = Autoencoder {
+            layers: vec![24, 8],
+            tied: true,
+            center_loss: Some(CenterLossSpec::default()),
+            center_distance: Some(CenterDistanceSpec::default()),
+            ..Autoencoder::default()
+        };
         let widths = InputWidths { drug: COLUMNS[0], sample: COLUMNS[1], dose: true, bits: [bits, false] };
         let features = |entity: Entity| -> Result<ScaledFeatures> {
-            let (rows, columns) = (ENTITIES[entity as usize], COLUMNS[entity as usize]);
+            let of_class = kind == Kind::Autoencoder && entity == Entity::Drug;
+            let (rows, columns) =
+                (ENTITIES[entity as usize], if of_class { 1 } else { COLUMNS[entity as usize] });
             let bits = bits && entity == Entity::Drug;
             let of = |i: usize| {
                 let value = value(i + 5000 * entity as usize) as f32;
@@ -107,14 +135,22 @@ impl MadeUp {
             for number in (0..PAIRS).filter(|number| number % lanes.count() == lane) {
                 examples.drug.push((number * number % ENTITIES[0]) as u32);
                 examples.sample.push((number * 3 % ENTITIES[1]) as u32);
-                examples.dose.push(value(number + 20_000) as f32);
+                if kind != Kind::Autoencoder {
+                    examples.dose.push(value(number + 20_000) as f32);
+                }
                 examples.truth.push((number as f32 * 0.9).cos());
                 examples.number.push(number as u32);
             }
             examples
         };
         Ok(Self {
-            network: ModelSpec::TwoTower(spec).build(widths, Loss::Mse)?,
+            network: match kind {
+                Kind::Towers | Kind::Bits => ModelSpec::TwoTower(spec).build(widths, Loss::Mse)?,
+                Kind::Autoencoder => {
+                    let shares = [1.0 / ENTITIES[0] as f64; ENTITIES[0]];
+                    autoencoder.build(COLUMNS[1], &shares, PAIRS / STEPS)?.network
+                }
+            },
             features: [features(Entity::Drug)?, features(Entity::Sample)?],
             train: (0..lanes.count()).map(of_lane).collect(),
             lanes,

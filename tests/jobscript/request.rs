@@ -56,8 +56,9 @@ fn memory_is_asked_for_once() {
 
 #[test]
 fn what_will_be_idle_is_warned_of() {
-    let script =
-        ["slurm", "configs/csa.toml", "--nodes", "2", "--ranks-per-node", "7", "--cores-per-node", "16"];
+    let ranks = ["--nodes", "2", "--ranks-per-node", "7", "--cores-per-node", "16"];
+    // Twelve tasks.
+    let script = [&["slurm", "configs/csa.toml", "--set", "data.splits=[0,1,2]"], &ranks[..]].concat();
     let (passed, message) = said(&script);
     assert!(passed && message.contains("2 of 14 ranks will have nothing to do"), "{message}");
     assert!(message.contains("2 cores of every node idle"), "{message}");
