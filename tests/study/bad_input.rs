@@ -254,7 +254,7 @@ fn a_part_that_is_left_empty_is_refused_before_anything_is_trained() {
 #[test]
 fn ranks_that_lanes_cannot_serve_are_refused() {
     let case = Case::new("lanes");
-    case.transfer(1, &["train.batch=4", "train.lanes=8"]).refused(&["train.batch = 4", "lanes"]);
+    case.transfer(1, &["train.batch=4", "train.lanes=8"]).refused(&["steps of 4 pairs", "lanes"]);
     case.transfer(1, &["train.lanes=1024", "train.batch=2048"]).refused(&["cannot fill 1024 lanes"]);
     case.leaves_nothing();
     if !has_ranks() {
@@ -262,7 +262,7 @@ fn ranks_that_lanes_cannot_serve_are_refused() {
     }
     case.transfer(4, &["train.lanes=2", "study.ranks_per_task=4"]).refused(&["2 lanes", "4 ranks"]);
     case.leaves_nothing();
-    case.transfer(4, &["train.batch=3", "study.ranks_per_task=4"]).refused(&["train.batch = 3", "lanes"]);
+    case.transfer(4, &["train.batch=3", "study.ranks_per_task=4"]).refused(&["steps of 3 pairs", "lanes"]);
     case.leaves_nothing();
 }
 
