@@ -124,11 +124,11 @@ impl Default for TrainSpec {
 impl TrainSpec {
     /// Most pairs a step of a training on so many pairs.
     pub fn batch_of(&self, training: usize) -> usize {
-        let most = match self.min_steps {
-            0 | 1 => training,
-            // The most that one pair less fills all steps but one of.
-            steps => training.saturating_sub(1) / (steps - 1),
-        };
+        if self.min_steps <= 1 {
+            return self.batch;
+        }
+        // The most that all pairs but one fill in one step less.
+        let most = training.saturating_sub(1) / (self.min_steps - 1);
         self.batch.min(most).max(1)
     }
 
@@ -166,11 +166,10 @@ mod tests {
         for (training, batch) in [(140_000, 4096), (65_536, 4096), (6729, 448), (10, 1)] {
             assert_eq!(spec.batch_of(training), batch, "{training}");
         }
-        for (training, min_steps) in [(6729usize, 16), (1053, 700), (100, 40), (100, 99), (100, 100), (7, 1)]
-        {
+        for (training, min_steps) in [(6729usize, 16), (1053, 700), (100, 40), (100, 99), (100, 100)] {
             let spec = TrainSpec { batch: 4096, min_steps, ..TrainSpec::default() };
             assert!(training.div_ceil(spec.batch_of(training)) >= min_steps, "{training}, {min_steps}");
         }
-        assert_eq!(TrainSpec::default().batch_of(100), 100, "one step if nothing is asked for");
+        assert_eq!(TrainSpec::default().batch_of(100), 512, "nothing is asked for");
     }
 }
